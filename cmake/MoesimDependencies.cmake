@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every third-party package, by find_package, from the distribution.
+
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(tomlplusplus REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(TBB REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(Boost 1.74 REQUIRED COMPONENTS graph)
+find_package(Random123 REQUIRED)
+
+# Optional parts: AUTO uses them when found, ON fails loudly, OFF leaves them out.
+if(MOESIM_WITH_SIMGRID STREQUAL "ON")
+  find_package(SimGrid 3.32 REQUIRED)
+elseif(NOT MOESIM_WITH_SIMGRID STREQUAL "OFF")
+  find_package(SimGrid 3.32 QUIET)
+endif()

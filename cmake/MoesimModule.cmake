@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+# moesim_module(name HEADERS h... SOURCES s... LINKS public... PRIVATE_LINKS private...)
+#
+# One static library moesim::<name> from the files named (never a glob). Include paths start at the
+# repository root. Warnings come from moesim_warnings, which is private and never exported.
+
+option(MOESIM_WERROR "Warnings are errors" OFF)
+find_program(MOESIM_CCACHE ccache)
+if(MOESIM_CCACHE AND PROJECT_IS_TOP_LEVEL AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${MOESIM_CCACHE})
+endif()
+
+add_library(moesim_warnings INTERFACE)
+target_compile_features(moesim_warnings INTERFACE cxx_std_20)
+target_compile_options(
+  moesim_warnings
+  INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor
+            -Wold-style-cast -Wcast-qual -Wunused -Woverloaded-virtual -ffp-contract=off
+            $<$<BOOL:${MOESIM_WERROR}>:-Werror>)
+
+function(moesim_module name)
+  cmake_parse_arguments(ARG "" "" "HEADERS;SOURCES;LINKS;PRIVATE_LINKS" ${ARGN})
+  set(target moesim_${name})
+  add_library(${target} STATIC ${ARG_SOURCES})
+  add_library(moesim::${name} ALIAS ${target})
+  target_sources(${target} PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR} FILES ${ARG_HEADERS})
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  target_link_libraries(${target} PUBLIC ${ARG_LINKS} PRIVATE ${ARG_PRIVATE_LINKS} moesim_warnings)
+  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON
+                                             VERIFY_INTERFACE_HEADER_SETS ON)
+endfunction()

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Dispatchers: accepted assignments -> transfers between ranks, with exact bytes and messages.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "sim/core/ids.hpp"
+#include "sim/moe/capacity.hpp"
+#include "sim/moe/model.hpp"
+#include "sim/moe/placement.hpp"
+#include "sim/moe/routing.hpp"
+
+namespace moesim {
+
+/// Bytes per (source rank, destination rank), row-major.
+struct TrafficMatrix {
+  int num_ranks = 0;
+  std::vector<std::int64_t> bytes;  ///< [source * num_ranks + destination]
+
+  explicit TrafficMatrix(int ranks = 0)
+      : num_ranks(ranks),
+        bytes(static_cast<std::size_t>(ranks) * static_cast<std::size_t>(ranks)) {}
+  [[nodiscard]] std::int64_t& at(RankId source, RankId destination) {
+    return bytes[source.index() * static_cast<std::size_t>(num_ranks) + destination.index()];
+  }
+  [[nodiscard]] std::int64_t at(RankId source, RankId destination) const {
+    return bytes[source.index() * static_cast<std::size_t>(num_ranks) + destination.index()];
+  }
+};
+
+enum class DispatcherKind {
+  kPairwise,      ///< one copy of a token per distinct destination rank, straight there
+  kHierarchical,  ///< one copy per distinct destination domain over the rail to the GPU of the same
+                  ///< index, forwarded inside the scale-up domain (DeepEP high-throughput)
+  kLowLatency,    ///< one message per assignment, no de-duplication (DeepEP low-latency)
+};
+
+/// How a hierarchical relay forwards.
+enum class Forwarding {
+  kPipelined,        ///< in chunks, while the rest still arrives
+  kStoreAndForward,  ///< after the last byte has arrived
+};
+
+/// [dispatch]
+struct DispatchSpec {
+  DispatcherKind kind = DispatcherKind::kPairwise;
+  Forwarding forwarding = Forwarding::kPipelined;
+  bool scale_up =
+      true;  ///< low_latency: false sends through the NIC even inside a domain (pure RDMA)
+};
+
+/// Bytes of one copy of a token on the wire, part by part.
+struct CopyBytes {
+  std::int64_t payload = 0;  ///< hidden_size * dispatch element bytes
+  std::int64_t scales = 0;   ///< fp8 dispatch: one fp32 per 128 elements
+  std::int64_t indices = 0;  ///< expert ids and gate weights, or the message header
+  std::int64_t combine = 0;  ///< hidden_size * combine element bytes
+
+  [[nodiscard]] std::int64_t dispatch() const { return payload + scales + indices; }
+};
+
+/// DeepSeek-V3 (hidden 7168, fp8 dispatch, bf16 combine): payload + scales = 7168 + 56 * 4 = 7392,
+/// combine 14336. Indices: top_k * (4 B expert id + 4 B gate weight) for pairwise and hierarchical,
+/// a 16 B header for low_latency (7408 B in all).
+/// Source: DeepEP README and internode kernels. Checked by: dispatch_test.
+[[nodiscard]] CopyBytes copy_bytes(const ModelShape& model, DispatcherKind kind);
+
+/// Bytes from one rank to another in one go.
+struct Transfer {
+  RankId source;
+  RankId destination;
+  std::int64_t bytes = 0;
+  std::int64_t messages = 0;  ///< copies (pairwise, hierarchical) or assignments (low_latency)
+  std::int32_t stage =
+      0;  ///< 0: leaves first; 1: forwards what stage-0 transfers of its group bring
+  std::int32_t group = -1;  ///< relay group of a two-stage dispatcher, -1: none
+};
+
+/// Everything one phase (dispatch or combine) of one layer moves. Transfers with source ==
+/// destination do not appear: those bytes stay on the GPU.
+struct CommPlan {
+  std::vector<Transfer> transfers;  ///< ordered by (stage, source, destination, group)
+  std::int32_t num_groups = 0;
+  TrafficMatrix
+      logical;  ///< origin rank -> final rank, bytes of copies after de-duplication per rank
+};
+
+/// Both phases of a layer and what each rank computes.
+struct LayerTraffic {
+  CommPlan dispatch;
+  CommPlan combine;
+  std::vector<std::int64_t> slot_tokens;  ///< accepted assignments per slot, by SlotId
+  std::vector<std::int64_t>
+      rank_received;  ///< distinct (token, rank) copies that a rank computes on, own included
+};
+
+/// Where the ranks sit: scale-up domain and index inside it, by RankId.
+struct RankPlace {
+  int domain = 0;
+  int index_in_domain = 0;
+};
+
+/// Pure function; equal inputs give equal bytes. Combine is the reverse of dispatch with its own
+/// payload; hierarchical relays reduce, so one copy per (token, domain) crosses the rail.
+[[nodiscard]] LayerTraffic plan_traffic(const Routing& routing,
+                                        const Accepted& accepted,
+                                        const Placement& placement,
+                                        const std::vector<RankPlace>& places,
+                                        const DispatchSpec& spec,
+                                        CopyBytes copy);
+
+}  // namespace moesim

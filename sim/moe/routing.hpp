@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which experts each token of a step visits in one MoE layer, and the sources such routings come
+// from.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "sim/core/ids.hpp"
+
+namespace moesim {
+
+using ExpertIndex = std::uint16_t;  ///< a logical expert, compact; packs have at most 65,534
+
+/// One MoE layer of one step over all ranks of the expert-parallel group. Tokens are ordered by
+/// rank: rank r owns tokens [token_begin[r], token_begin[r + 1]).
+struct Routing {
+  int num_experts = 0;
+  int top_k = 0;
+  std::vector<std::int32_t> token_begin;  ///< [ranks + 1]
+  std::vector<ExpertIndex> experts;       ///< [token * top_k], distinct within a token
+  std::vector<float> weights;  ///< gate weights [token * top_k], or empty if the source has none
+
+  [[nodiscard]] int num_ranks() const { return static_cast<int>(token_begin.size()) - 1; }
+  [[nodiscard]] std::int32_t num_tokens() const {
+    return token_begin.empty() ? 0 : token_begin.back();
+  }
+  [[nodiscard]] bool has_weights() const { return !weights.empty(); }
+  [[nodiscard]] std::span<const ExpertIndex> of_token(std::int32_t token) const {
+    return std::span(experts).subspan(
+        static_cast<std::size_t>(token) * static_cast<std::size_t>(top_k),
+        static_cast<std::size_t>(top_k));
+  }
+};
+
+/// Assignments per expert, [num_experts].
+[[nodiscard]] std::vector<std::int64_t> expert_load(const Routing& routing);
+
+/// Facts of a source that reports show and checks need.
+struct RoutingSourceInfo {
+  std::string model;   ///< the model it was recorded from, "" if unknown
+  std::string origin;  ///< "trace", "counts"
+  std::string draw;    ///< one sentence: how tokens were given to ranks
+  int num_experts = 0;
+  int top_k = 0;
+  int layers = 0;  ///< MoE layers it can route
+  bool has_weights = false;
+};
+
+/// Gives the routing of any (step, layer). Deterministic: same arguments, same routing, from any
+/// thread and in any order.
+class RoutingSource {
+ public:
+  RoutingSource() = default;
+  RoutingSource(const RoutingSource&) = delete;
+  RoutingSource& operator=(const RoutingSource&) = delete;
+  virtual ~RoutingSource() = default;
+
+  [[nodiscard]] virtual const RoutingSourceInfo& info() const = 0;
+  /// @param step >= 0   @param layer in [0, info().layers), counted over MoE layers
+  [[nodiscard]] virtual Routing route(int step, int layer) const = 0;
+};
+
+/// How tokens of a trace are given to ranks.
+enum class TraceDraw {
+  kSequences,  ///< every rank reads whole sequences one after the other (prefill, training)
+  kTokens,     ///< every rank holds tokens_per_rank sequences and takes one token of each a step
+               ///< (decode)
+};
+
+/// [routing] and the part of [batch] that shapes it.
+struct RoutingSpec {
+  std::string trace;  ///< path of a route pack (folder)
+  TraceDraw draw = TraceDraw::kSequences;
+  std::vector<std::string> domains;  ///< keep only sequences of these domains; empty: all
+};
+
+/// Opens a per-token or counts pack as a source for `ranks` ranks of `tokens_per_rank` tokens each.
+///
+/// kSequences: the kept sequences are shuffled by (seed, "sequence order") and dealt to the ranks
+///   in turn; each rank reads its own queue in order, step after step, and starts again at its end.
+/// kTokens: rank r holds tokens_per_rank sequences (dealt in the same order, wrapping); at step s
+///   it takes token s (mod length) of each.
+/// A counts pack (info().origin "counts") ignores draw: at step s it draws, for each source rank,
+///   top_k distinct experts a token so that the counts of step s (mod steps) are met exactly when
+///   tokens_per_rank equals the recorded tokens, else in proportion (largest remainder).
+/// Throws UserError when the pack cannot be read or does not fit (messages in docs/traces.md).
+[[nodiscard]] std::unique_ptr<RoutingSource> open_routing_source(const RoutingSpec& spec,
+                                                                 int ranks,
+                                                                 int tokens_per_rank,
+                                                                 std::uint64_t seed);
+
+}  // namespace moesim

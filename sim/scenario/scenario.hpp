@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// A scenario: everything one run depends on, as plain values. Field comments are the manual of the
+// TOML keys; docs/scenario.md is written from them.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "sim/moe/capacity.hpp"
+#include "sim/moe/dispatch.hpp"
+#include "sim/moe/expert_cost.hpp"
+#include "sim/moe/model.hpp"
+#include "sim/moe/placement.hpp"
+#include "sim/moe/routing.hpp"
+#include "sim/network/network.hpp"
+#include "topology/cluster.hpp"
+#include "topology/paths.hpp"
+
+namespace moesim {
+
+/// [parallel]
+struct ParallelSpec {
+  int ep = 0;  ///< expert-parallel ranks; rank r runs on GPU r; divides model.num_experts
+};
+
+/// [batch]
+struct BatchSpec {
+  int tokens_per_rank = 0;  ///< tokens each rank brings to every MoE layer of a step
+  int steps = 1;            ///< steps replayed over the trace
+};
+
+/// [network]
+struct NetworkSpec {
+  NetworkEngine engine = NetworkEngine::kFluid;
+  PathPolicy paths = PathPolicy::kEcmp;
+};
+
+/// [step]
+struct StepSpec {
+  int layers = 0;  ///< MoE layers simulated, the first ones; 0: all of the model
+};
+
+struct Scenario {
+  std::uint64_t seed = 1;
+  ModelShape model;
+  ClusterSpec cluster;
+  ParallelSpec parallel;
+  BatchSpec batch;
+  RoutingSpec routing;  ///< trace path made absolute or relative to the working directory
+  CapacitySpec capacity;
+  PlacementSpec placement;
+  DispatchSpec dispatch;
+  NetworkSpec network;
+  StepSpec step;
+  CostConstants calibration;
+
+  std::vector<std::filesystem::path> inputs;  ///< every file read for it, in order of reading
+};
+
+/// One "--set path.to.key=value": value is TOML; a bare word is taken as a string.
+using Override = std::string;
+
+/// Reads, merges presets, applies overrides, checks every key and every pair of keys that can
+/// contradict. Throws UserError with all mistakes at once, EnvironmentError if a file cannot be
+/// read.
+[[nodiscard]] Scenario load_scenario(const std::filesystem::path& file,
+                                     const std::vector<Override>& overrides);
+
+/// The scenario as TOML that loads back to the same values: no presets, every key written.
+[[nodiscard]] std::string resolved_toml(const Scenario& scenario);
+
+}  // namespace moesim

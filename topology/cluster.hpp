@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// The cluster as values: GPUs, switches and NICs (vertices) joined by directed links. No time here.
+// Builders make it from a ClusterSpec (builders.hpp); Boost.Graph algorithms run on
+// fabric_graph.hpp.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "sim/core/ids.hpp"
+#include "sim/core/units.hpp"
+
+namespace moesim {
+
+/// One GPU model. Dense (no sparsity) peak rates; constants come from scenarios/clusters/*.toml.
+struct GpuSpec {
+  std::string name;
+  Bytes memory;
+  BytesPerSecond memory_bandwidth;
+  FlopsPerSecond bf16_rate;
+  FlopsPerSecond fp8_rate;
+  int sms = 0;  ///< streaming multiprocessors
+};
+
+/// GPUs joined by NVLink/NVSwitch. A domain spans one node (HGX) or many (NVL72: 18 nodes of 4).
+struct ScaleUpSpec {
+  int nodes_per_domain = 1;
+  BytesPerSecond bandwidth;  ///< per GPU and direction
+  Seconds latency;           ///< one way, GPU to GPU
+};
+
+struct NicSpec {
+  int per_node = 0;  ///< 0: no scale-out network; else GPU i uses NIC i * per_node / gpus_per_node
+  BytesPerSecond bandwidth;       ///< per NIC and direction, on the wire
+  BytesPerSecond pcie_bandwidth;  ///< per GPU and direction, GPU to NIC
+  Seconds latency;                ///< one way, both NICs of a path together, without switches
+};
+
+enum class FabricKind {
+  kSingleSwitch,  ///< every NIC on one ideal switch
+  kRail,     ///< NIC i of every node of a pod on leaf i (rail-optimised), leaves joined by spines
+  kFatTree,  ///< all NICs of nodes_per_leaf nodes on one leaf, leaves joined by spines
+};
+
+struct FabricSpec {
+  FabricKind kind = FabricKind::kSingleSwitch;
+  int nodes_per_leaf = 32;        ///< nodes served by one leaf (by one leaf of each rail)
+  double oversubscription = 1.0;  ///< leaf down-capacity / leaf up-capacity, >= some positive ratio
+  BytesPerSecond link_bandwidth;  ///< of one leaf-spine link, per direction
+  Seconds hop_latency;            ///< of one switch-to-switch link, switch included
+};
+
+/// What a scenario says of its cluster.
+struct ClusterSpec {
+  std::string name;
+  int nodes = 0;
+  int gpus_per_node = 0;
+  GpuSpec gpu;
+  ScaleUpSpec scale_up;
+  NicSpec nic;
+  FabricSpec fabric;
+};
+
+enum class VertexKind { kGpu, kScaleUpSwitch, kNic, kLeaf, kSpine, kCore };
+enum class LinkKind {
+  kScaleUp,  ///< GPU - scale-up switch
+  kPcie,     ///< GPU - NIC
+  kNic,      ///< NIC - leaf
+  kFabric,   ///< switch - switch
+};
+
+struct Vertex {
+  VertexKind kind = VertexKind::kGpu;
+  std::string name;  ///< "node3/gpu5", "node3/nic5", "pod0/rail5/leaf", "spine7", ...
+  int node = -1;     ///< host, -1 for fabric switches
+};
+
+struct Link {
+  VertexId source;
+  VertexId target;
+  LinkKind kind = LinkKind::kScaleUp;
+  BytesPerSecond capacity;  ///< nominal, before health
+  Seconds latency;
+  double health = 1.0;  ///< usable fraction of the capacity, 0 = down
+};
+
+/// Where a GPU sits.
+struct GpuPlace {
+  VertexId vertex;
+  int node = 0;
+  int domain = 0;           ///< scale-up domain
+  int index_in_domain = 0;  ///< also its rail within one-node domains
+};
+
+struct Cluster {
+  std::string name;
+  GpuSpec gpu;
+  std::vector<Vertex> vertices;  ///< by VertexId
+  std::vector<Link> links;       ///< by LinkId
+  std::vector<GpuPlace> gpus;    ///< by GpuId, node-major
+  int num_domains = 0;
+  int gpus_per_domain = 0;
+
+  [[nodiscard]] const Link& link(LinkId id) const { return links[id.index()]; }
+  [[nodiscard]] const GpuPlace& place(GpuId id) const { return gpus[id.index()]; }
+  /// "node0/nic3 -> pod0/rail3/leaf"
+  [[nodiscard]] std::string link_name(LinkId id) const;
+};
+
+/// Usable bytes/s of every link, by LinkId: capacity * health.
+[[nodiscard]] std::vector<BytesPerSecond> usable_capacities(const Cluster& cluster);
+
+}  // namespace moesim
