@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/step/layer_tasks.hpp"
+
+#include <algorithm>
+
+namespace moesim {
+namespace {
+
+/// The transfers of one relay group, as indices into CommPlan::transfers.
+struct Group {
+  std::vector<std::size_t> stage0;
+  std::vector<std::size_t> stage1;
+};
+
+std::vector<Group> groups_of(const CommPlan& plan) {
+  std::vector<Group> groups(static_cast<std::size_t>(plan.num_groups));
+  for (std::size_t i = 0; i < plan.transfers.size(); ++i) {
+    const Transfer& t = plan.transfers[i];
+    if (t.group >= 0) {
+      Group& group = groups[static_cast<std::size_t>(t.group)];
+      (t.stage == 0 ? group.stage0 : group.stage1).push_back(i);
+    }
+  }
+  return groups;
+}
+
+/// Appends one communication phase (dispatch or combine) of one layer.
+class PhaseBuilder {
+ public:
+  PhaseBuilder(TaskGraph& graph,
+               const CommPlan& plan,
+               const CommunicationModel& model,
+               PathTable& paths,
+               TaskLabel label)
+      : graph_(graph), plan_(plan), model_(model), paths_(paths), label_(label) {}
+
+  /// @param ready per rank, the task after which its kernel is launched
+  void build(const std::vector<TaskId>& ready) {
+    add_kernels(ready);
+    add_flows();
+    for (const Group& group : groups_of(plan_)) {
+      if (model_.dispatch.forwarding == Forwarding::kPipelined) {
+        pipeline(group);
+      } else {
+        store_and_forward(group);
+      }
+    }
+    add_issue();
+  }
+
+  std::vector<TaskId> start;
+  std::vector<TaskId> done;
+
+ private:
+  [[nodiscard]] TaskLabel label(TaskKind kind, RankId rank) const {
+    TaskLabel label = label_;
+    label.kind = kind;
+    label.rank = rank.value;
+    return label;
+  }
+
+  void add_kernels(const std::vector<TaskId>& ready) {
+    const TaskKind join = label_.combine ? TaskKind::kCombineDone : TaskKind::kDispatchDone;
+    for (std::size_t r = 0; r < ready.size(); ++r) {
+      const RankId rank = id_at<RankId>(r);
+      start.push_back(graph_.add_delay(label(TaskKind::kLaunch, rank), ticks(model_.kernel_start)));
+      done.push_back(graph_.add_delay(label(join, rank), SimTime{}));
+      graph_.add_edge(ready[r], start[r]);
+      graph_.add_edge(start[r], done[r]);
+    }
+  }
+
+  void add_flows() {
+    const TaskKind kind = label_.combine ? TaskKind::kCombineFlow : TaskKind::kDispatchFlow;
+    const bool kernel_waits_for_sends = model_.dispatch.kind != DispatcherKind::kLowLatency;
+    for (const Transfer& t : plan_.transfers) {
+      const TaskId flow = graph_.add_flow(label(kind, t.source),
+                                          paths_.find(t.source, t.destination),
+                                          bytes(static_cast<double>(t.bytes)));
+      flows_.push_back(flow);
+      graph_.add_edge(start[t.source.index()], flow);
+      graph_.add_edge(flow, done[t.destination.index()]);
+      if (kernel_waits_for_sends) {
+        graph_.add_edge(flow, done[t.source.index()]);
+      }
+    }
+  }
+
+  /// The relay forwards from the first chunk on; the last byte is forwarded after it has arrived.
+  void pipeline(const Group& group) {
+    if (group.stage0.empty() || group.stage1.empty()) {
+      return;
+    }
+    const RankId relay = plan_.transfers[group.stage1.front()].source;
+    const TaskId fill =
+        graph_.add_delay(label(TaskKind::kPipelineFill, relay), latency_of(group.stage0));
+    const TaskId drain =
+        graph_.add_delay(label(TaskKind::kPipelineFill, relay), latency_of(group.stage1));
+    for (const std::size_t i : group.stage0) {
+      graph_.add_edge(start[plan_.transfers[i].source.index()], fill);
+      graph_.add_edge(flows_[i], drain);
+    }
+    for (const std::size_t i : group.stage1) {
+      graph_.add_edge(fill, flows_[i]);
+      graph_.add_edge(drain, done[plan_.transfers[i].destination.index()]);
+    }
+  }
+
+  void store_and_forward(const Group& group) {
+    for (const std::size_t before : group.stage0) {
+      for (const std::size_t after : group.stage1) {
+        graph_.add_edge(flows_[before], flows_[after]);
+      }
+    }
+  }
+
+  [[nodiscard]] SimTime latency_of(const std::vector<std::size_t>& transfers) const {
+    SimTime longest;
+    for (const std::size_t i : transfers) {
+      const Task& flow = graph_.tasks[flows_[i].index()];
+      longest = std::max(longest,
+                         ticks(paths_.paths()[static_cast<std::size_t>(flow.flow_path)].latency));
+    }
+    return longest;
+  }
+
+  /// A rank's own messages leave one after the other: neither it nor its receivers are done before.
+  void add_issue() {
+    std::vector<std::int64_t> messages(start.size());
+    for (const Transfer& t : plan_.transfers) {
+      messages[t.source.index()] += t.messages;
+    }
+    std::vector<TaskId> issue(start.size());
+    for (std::size_t r = 0; r < start.size(); ++r) {
+      const SimTime length = ticks(static_cast<double>(messages[r]) * model_.message_gap);
+      issue[r] = graph_.add_delay(label(TaskKind::kIssue, id_at<RankId>(r)), length);
+      graph_.add_edge(start[r], issue[r]);
+      graph_.add_edge(issue[r], done[r]);
+    }
+    for (const Transfer& t : plan_.transfers) {
+      graph_.add_edge(issue[t.source.index()], done[t.destination.index()]);
+    }
+  }
+
+  TaskGraph& graph_;
+  const CommPlan& plan_;
+  const CommunicationModel& model_;
+  PathTable& paths_;
+  TaskLabel label_;
+  std::vector<TaskId> flows_;  ///< by transfer
+};
+
+/// One delay per rank, after the same rank's task of `before` (none: at the start).
+std::vector<TaskId> add_compute(TaskGraph& graph,
+                                TaskLabel label,
+                                const std::vector<SimTime>& times,
+                                const std::vector<TaskId>* before) {
+  std::vector<TaskId> tasks;
+  for (std::size_t r = 0; r < times.size(); ++r) {
+    label.rank = static_cast<std::int32_t>(r);
+    tasks.push_back(graph.add_delay(label, times[r]));
+    if (before != nullptr) {
+      graph.add_edge((*before)[r], tasks[r]);
+    }
+  }
+  return tasks;
+}
+
+}  // namespace
+
+LayerTasks append_layer(TaskGraph& graph,
+                        const LayerWork& work,
+                        const CommunicationModel& model,
+                        PathTable& paths,
+                        const LayerTasks* previous) {
+  const auto label = [&](TaskKind kind, bool combine) {
+    return TaskLabel{.kind = kind, .combine = combine, .layer = work.layer, .rank = 0};
+  };
+  LayerTasks layer;
+  layer.gate = add_compute(graph,
+                           label(TaskKind::kGate, false),
+                           work.compute.gate,
+                           previous == nullptr ? nullptr : &previous->done);
+
+  PhaseBuilder dispatch(
+      graph, work.traffic.dispatch, model, paths, label(TaskKind::kLaunch, false));
+  dispatch.build(layer.gate);
+  layer.dispatch_start = dispatch.start;
+  layer.dispatch_done = dispatch.done;
+
+  layer.experts = add_compute(
+      graph, label(TaskKind::kExperts, false), work.compute.experts, &layer.dispatch_done);
+
+  PhaseBuilder combine(graph, work.traffic.combine, model, paths, label(TaskKind::kLaunch, true));
+  combine.build(layer.experts);
+  layer.combine_start = combine.start;
+  layer.combine_done = combine.done;
+
+  layer.done =
+      add_compute(graph, label(TaskKind::kReduce, true), work.compute.reduce, &layer.combine_done);
+  return layer;
+}
+
+}  // namespace moesim

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// One MoE layer as tasks: gate -> dispatch -> experts -> combine per rank, without a global
+// barrier.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "sim/moe/dispatch.hpp"
+#include "sim/step/path_table.hpp"
+#include "sim/step/task_graph.hpp"
+
+namespace moesim {
+
+/// Compute times of one layer, by rank.
+struct LayerCompute {
+  std::vector<SimTime> gate;
+  std::vector<SimTime> experts;  ///< routed and shared experts
+  std::vector<SimTime> reduce;
+};
+
+/// How the transfers of a layer run.
+struct CommunicationModel {
+  DispatchSpec dispatch;
+  Seconds kernel_start;  ///< of one dispatch or combine kernel
+  Seconds message_gap;   ///< sender time per message
+};
+
+/// Everything the tasks of one layer are made of.
+struct LayerWork {
+  std::int32_t layer = 0;
+  LayerTraffic traffic;
+  LayerCompute compute;
+};
+
+/// Where the tasks of a layer begin and end, by rank.
+struct LayerTasks {
+  std::vector<TaskId> gate;
+  std::vector<TaskId> dispatch_start;
+  std::vector<TaskId> dispatch_done;
+  std::vector<TaskId> experts;
+  std::vector<TaskId> combine_start;
+  std::vector<TaskId> combine_done;
+  std::vector<TaskId> done;  ///< the reduce task
+};
+
+/// Appends the tasks of one layer. Rank r's gate waits for previous->done[r] alone.
+///
+/// Dispatch and combine of rank r end when every flow into r has arrived and, except for
+/// low_latency (one-sided RDMA writes), when every flow out of r has left, since the kernel that
+/// moves them holds the stream. A stage-1 flow of relay g needs the relay's own kernel to run and
+///   pipelined: every stage-0 flow of its group to have started, one path latency earlier (fill);
+///     its destination also waits for the last stage-0 byte plus one forwarding latency (drain),
+///   store_and_forward: every stage-0 flow of its group to have ended.
+/// The messages of a rank leave one after the other: its kernel lasts at least messages *
+/// message_gap. Source: DeepEP normal and low-latency kernels (deepseek-ai/DeepEP), csrc/kernels.
+/// Valid for: kernels that keep the stream until done. Left out: the notify round that exchanges
+/// counts, chunk sizes, SM limits on the copy rate. Checked by: layer_tasks_test.
+LayerTasks append_layer(TaskGraph& graph,
+                        const LayerWork& work,
+                        const CommunicationModel& model,
+                        PathTable& paths,
+                        const LayerTasks* previous);
+
+}  // namespace moesim

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/step/layer_work.hpp"
+
+#include <numeric>
+#include <utility>
+
+#include "sim/step/hot_spots.hpp"
+
+namespace moesim {
+namespace {
+
+std::vector<RankPlace> rank_places(const StepModel& model) {
+  std::vector<RankPlace> places;
+  for (int r = 0; r < model.ranks; ++r) {
+    const GpuPlace& gpu = model.cluster.place(GpuId{r});
+    places.push_back({gpu.domain, gpu.index_in_domain});
+  }
+  return places;
+}
+
+std::int64_t sum(const std::vector<std::int64_t>& values) {
+  return std::accumulate(values.begin(), values.end(), std::int64_t{0});
+}
+
+/// Accepted assignments of each rank's slots, slots in order.
+std::vector<std::vector<std::int64_t>> tokens_by_rank(
+    const Placement& placement, const std::vector<std::int64_t>& slot_tokens) {
+  std::vector<std::vector<std::int64_t>> by_rank(static_cast<std::size_t>(placement.num_ranks));
+  for (std::size_t s = 0; s < slot_tokens.size(); ++s) {
+    by_rank[placement.rank_of_slot[s].index()].push_back(slot_tokens[s]);
+  }
+  return by_rank;
+}
+
+LayerCompute compute_times(const StepModel& model,
+                           const Routing& routing,
+                           const LayerTraffic& traffic,
+                           const std::vector<std::vector<std::int64_t>>& slot_tokens) {
+  const ComputeModel compute{model.cluster.gpu, model.constants};
+  LayerCompute times;
+  for (std::size_t r = 0; r < slot_tokens.size(); ++r) {
+    const std::int64_t tokens = routing.token_begin[r + 1] - routing.token_begin[r];
+    times.gate.push_back(ticks(gate_time(compute, model.model, tokens)));
+    times.experts.push_back(ticks(expert_time(compute, model.model, slot_tokens[r]) +
+                                  shared_expert_time(compute, model.model, tokens)));
+    times.reduce.push_back(
+        ticks(combine_reduce_time(compute, model.model, traffic.returned_rows[r], tokens)));
+  }
+  return times;
+}
+
+void describe_load(LayerResult& result, const Routing& routing, const Accepted& accepted) {
+  result.expert_load = expert_load(routing);
+  result.assignments = accepted.assignments;
+  result.dropped = accepted.dropped;
+  result.gate_weight = accepted.weight;
+  result.dropped_weight = accepted.dropped_weight;
+  result.expert_imbalance = max_over_mean(result.expert_load);
+  result.rank_imbalance = max_over_mean(result.rank_tokens);
+  for (const std::size_t e : largest(result.expert_load, kHotSpots)) {
+    result.hot_experts.push_back({id_at<ExpertId>(e), static_cast<double>(result.expert_load[e])});
+  }
+  for (const std::size_t r : largest(result.rank_tokens, kHotSpots)) {
+    result.hot_ranks.push_back({id_at<RankId>(r), static_cast<double>(result.rank_tokens[r])});
+  }
+}
+
+std::int64_t transferred(const CommPlan& plan) {
+  std::int64_t bytes = 0;
+  for (const Transfer& t : plan.transfers) {
+    bytes += t.bytes;
+  }
+  return bytes;
+}
+
+}  // namespace
+
+PreparedLayer prepare_layer(const StepModel& model, int step, int layer) {
+  const Routing routing = model.routing->route(step, layer);
+  const Accepted accepted = apply_capacity(routing, model.capacity);
+  const Placement& placement = model.placements[static_cast<std::size_t>(layer)];
+  const DispatchSetup setup{
+      rank_places(model), model.dispatch, copy_bytes(model.model, model.dispatch.kind)};
+
+  PreparedLayer prepared;
+  prepared.work.layer = layer;
+  prepared.work.traffic = plan_traffic(routing, accepted, placement, setup);
+  const LayerTraffic& traffic = prepared.work.traffic;
+  const auto slot_tokens = tokens_by_rank(placement, traffic.slot_tokens);
+  prepared.work.compute = compute_times(model, routing, traffic, slot_tokens);
+
+  LayerResult& result = prepared.result;
+  result.layer = layer;
+  for (const auto& tokens : slot_tokens) {
+    result.rank_tokens.push_back(sum(tokens));
+  }
+  describe_load(result, routing, accepted);
+  result.dispatch_bytes = transferred(traffic.dispatch);
+  result.combine_bytes = transferred(traffic.combine);
+  result.hot_pairs = hot_pairs(traffic.dispatch.logical, kHotSpots);
+  return prepared;
+}
+
+}  // namespace moesim

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a simulated step yields. Plain values; reports read nothing else.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/core/ids.hpp"
+#include "sim/core/sim_time.hpp"
+#include "sim/core/units.hpp"
+#include "sim/step/attribution.hpp"
+
+namespace moesim {
+
+/// A duration over the ranks.
+struct RankSpread {
+  Seconds mean;
+  Seconds max;
+};
+
+/// One of the busiest of its kind.
+template <typename IdType>
+struct Hot {
+  IdType id;
+  double value = 0.0;
+};
+struct HotPair {
+  RankId source;
+  RankId destination;
+  std::int64_t bytes = 0;
+};
+struct HotLink {
+  LinkId id;
+  std::int64_t bytes = 0;  ///< dispatch and combine
+  Seconds busy;            ///< bytes / usable capacity
+};
+
+struct LayerResult {
+  int layer = 0;  ///< counted over MoE layers
+  SimTime first_start;
+  SimTime last_finish;
+  Parts parts{};
+
+  RankSpread gate;
+  RankSpread dispatch;  ///< kernel start to the last byte in
+  RankSpread experts;
+  RankSpread combine;      ///< kernel start to the end of the weighted sum
+  Seconds dispatch_bound;  ///< no network schedule of these transfers is faster
+  Seconds combine_bound;
+
+  std::int64_t assignments = 0;
+  std::int64_t dropped = 0;
+  double gate_weight = 0.0;
+  std::optional<double> dropped_weight;  ///< absent when the trace has no gate weights
+  double rank_imbalance = 0.0;           ///< max/mean accepted assignments over ranks
+  double expert_imbalance = 0.0;    ///< max/mean routed assignments over experts, before capacity
+  std::int64_t dispatch_bytes = 0;  ///< over all transfers, relays counted again
+  std::int64_t combine_bytes = 0;
+  std::int64_t scale_out_bytes = 0;  ///< of both phases, over NICs
+
+  std::vector<std::int64_t> expert_load;   ///< routed assignments per expert
+  std::vector<std::int64_t> rank_tokens;   ///< accepted assignments per rank
+  std::vector<Hot<ExpertId>> hot_experts;  ///< most loaded first, at most kHotSpots
+  std::vector<Hot<RankId>> hot_ranks;      ///< by accepted assignments
+  std::vector<HotPair> hot_pairs;          ///< by dispatch bytes between origin and final rank
+  std::vector<HotLink> hot_links;          ///< by busy time
+
+  [[nodiscard]] SimTime makespan() const { return last_finish - first_start; }
+};
+
+inline constexpr std::size_t kHotSpots = 5;
+
+struct StepResult {
+  int step = 0;
+  SimTime makespan;
+  std::vector<LayerResult> layers;
+  std::vector<std::int64_t> link_bytes;  ///< by LinkId, all layers
+  std::int64_t flows = 0;
+  std::int64_t network_events = 0;
+};
+
+}  // namespace moesim

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/step/step.hpp"
+
+#include <tbb/parallel_for.h>
+
+#include <algorithm>
+
+#include "sim/step/hot_spots.hpp"
+#include "sim/step/layer_work.hpp"
+
+namespace moesim {
+namespace {
+
+/// Bytes over each link in one phase, and the longest a single flow must take.
+struct PhaseLoad {
+  std::vector<std::int64_t> link_bytes;
+  std::vector<double> link_seconds;
+  Seconds bound;
+};
+
+/// Loads and lower bound of one phase: max over links of bytes / capacity and over transfers of
+/// bytes / slowest link + latency. Transfers start together at best.
+PhaseLoad phase_load(const CommPlan& plan,
+                     PathTable& paths,
+                     const std::vector<BytesPerSecond>& capacity) {
+  PhaseLoad load;
+  load.link_bytes.resize(capacity.size());
+  load.link_seconds.resize(capacity.size());
+  for (const Transfer& t : plan.transfers) {
+    const auto path_index = static_cast<std::size_t>(paths.find(t.source, t.destination));
+    const FlowPath& path = paths.paths()[path_index];
+    double slowest = capacity[path.links.front().index()].value;
+    for (const LinkId link : path.links) {
+      load.link_bytes[link.index()] += t.bytes;
+      slowest = std::min(slowest, capacity[link.index()].value);
+    }
+    const Seconds alone =
+        bytes(static_cast<double>(t.bytes)) / BytesPerSecond{slowest} + path.latency;
+    load.bound = std::max(load.bound, alone);
+  }
+  for (std::size_t i = 0; i < capacity.size(); ++i) {
+    if (load.link_bytes[i] > 0) {
+      const Seconds busy = bytes(static_cast<double>(load.link_bytes[i])) / capacity[i];
+      load.link_seconds[i] = busy.value;
+      load.bound = std::max(load.bound, busy);
+    }
+  }
+  return load;
+}
+
+RankSpread spread(const TaskTimes& times,
+                  const std::vector<TaskId>& from,
+                  const std::vector<TaskId>& to) {
+  SimTime sum;
+  SimTime longest;
+  for (std::size_t r = 0; r < from.size(); ++r) {
+    const SimTime length = times.end[to[r].index()] - times.start[from[r].index()];
+    sum += length;
+    longest = std::max(longest, length);
+  }
+  return {sum.to_seconds() / static_cast<double>(from.size()), longest.to_seconds()};
+}
+
+/// The chain of layers of one step on one task graph.
+class StepRun {
+ public:
+  StepRun(const StepModel& model, int step)
+      : model_(model),
+        capacity_(effective_capacities(model.cluster, model.constants)),
+        finder_(model.cluster, model.path_policy, model.seed),
+        paths_(finder_, model.ranks, scope(model.dispatch)) {
+    prepared_.resize(static_cast<std::size_t>(model.layers));
+    tbb::parallel_for(std::size_t{0}, prepared_.size(), [&](std::size_t layer) {
+      prepared_[layer] = prepare_layer(model, step, static_cast<int>(layer));
+    });
+    result_.step = step;
+    result_.link_bytes.resize(capacity_.size());
+  }
+
+  StepResult run() {
+    build();
+    const auto network = make_network(model_.engine, capacity_);
+    const TaskTimes times = execute(graph_, *network);
+    result_.flows = std::count_if(graph_.tasks.begin(), graph_.tasks.end(), [](const Task& task) {
+      return task.flow_path >= 0;
+    });
+    result_.network_events = network->events();
+    for (std::size_t layer = 0; layer < prepared_.size(); ++layer) {
+      measure(layer, times);
+      result_.makespan = std::max(result_.makespan, prepared_[layer].result.last_finish);
+      result_.layers.push_back(std::move(prepared_[layer].result));
+    }
+    return std::move(result_);
+  }
+
+ private:
+  static PathScope scope(const DispatchSpec& dispatch) {
+    return dispatch.scale_up ? PathScope::kAny : PathScope::kScaleOutOnly;
+  }
+
+  void build() {
+    const CommunicationModel communication{
+        model_.dispatch, model_.constants.communication_start, model_.constants.message_gap};
+    for (const PreparedLayer& prepared : prepared_) {
+      const LayerTasks* previous = layers_.empty() ? nullptr : &layers_.back();
+      layers_.push_back(append_layer(graph_, prepared.work, communication, paths_, previous));
+    }
+    graph_.paths = paths_.paths();
+  }
+
+  void measure(std::size_t layer, const TaskTimes& times) {
+    LayerResult& result = prepared_[layer].result;
+    const LayerTraffic& traffic = prepared_[layer].work.traffic;
+    const LayerTasks& tasks = layers_[layer];
+    const PhaseLoad dispatch = phase_load(traffic.dispatch, paths_, capacity_);
+    const PhaseLoad combine = phase_load(traffic.combine, paths_, capacity_);
+    const LayerSpan span = layer_span(tasks, times);
+    result.first_start = span.first_start;
+    result.last_finish = span.last_finish;
+    result.parts = attribute_layer(graph_, times, tasks, model_.cluster, dispatch.link_seconds);
+    result.gate = spread(times, tasks.gate, tasks.gate);
+    result.dispatch = spread(times, tasks.dispatch_start, tasks.dispatch_done);
+    result.experts = spread(times, tasks.experts, tasks.experts);
+    result.combine = spread(times, tasks.combine_start, tasks.done);
+    result.dispatch_bound = dispatch.bound;
+    result.combine_bound = combine.bound;
+    add_links(result, dispatch, combine);
+  }
+
+  void add_links(LayerResult& result, const PhaseLoad& dispatch, const PhaseLoad& combine) {
+    std::vector<std::int64_t> busy(capacity_.size());
+    for (std::size_t i = 0; i < busy.size(); ++i) {
+      const std::int64_t bytes = dispatch.link_bytes[i] + combine.link_bytes[i];
+      busy[i] = ticks(Seconds{dispatch.link_seconds[i] + combine.link_seconds[i]}).picoseconds;
+      result_.link_bytes[i] += bytes;
+      const Link& link = model_.cluster.links[i];
+      if (link.kind == LinkKind::kNic &&
+          model_.cluster.vertices[link.source.index()].kind == VertexKind::kNic) {
+        result.scale_out_bytes += bytes;
+      }
+    }
+    for (const std::size_t i : largest(busy, kHotSpots)) {
+      const std::int64_t bytes = dispatch.link_bytes[i] + combine.link_bytes[i];
+      result.hot_links.push_back({id_at<LinkId>(i), bytes, SimTime{busy[i]}.to_seconds()});
+    }
+  }
+
+  const StepModel& model_;
+  std::vector<BytesPerSecond> capacity_;
+  PathFinder finder_;
+  PathTable paths_;
+  TaskGraph graph_;
+  std::vector<PreparedLayer> prepared_;
+  std::vector<LayerTasks> layers_;
+  StepResult result_;
+};
+
+}  // namespace
+
+std::vector<BytesPerSecond> effective_capacities(const Cluster& cluster,
+                                                 const CostConstants& constants) {
+  std::vector<BytesPerSecond> capacity = usable_capacities(cluster);
+  for (std::size_t i = 0; i < capacity.size(); ++i) {
+    switch (cluster.links[i].kind) {
+      case LinkKind::kScaleUp:
+        capacity[i] = capacity[i] * constants.scale_up_efficiency;
+        break;
+      case LinkKind::kNic:
+      case LinkKind::kFabric:
+        capacity[i] = capacity[i] * constants.scale_out_efficiency;
+        break;
+      case LinkKind::kPcie:
+        break;
+    }
+  }
+  return capacity;
+}
+
+StepResult simulate_step(const StepModel& model, int step) {
+  return StepRun(model, step).run();
+}
+
+}  // namespace moesim
