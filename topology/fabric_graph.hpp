@@ -9,7 +9,7 @@
 
 namespace moesim {
 
-/// Vertex descriptors are VertexId::index(), edges are added in LinkId order; each carries its own
+/// Vertex descriptors are VertexId::index(), edges() runs in LinkId order; each carries its own
 /// id, through which the cluster's values are reached.
 struct VertexRef {
   VertexId id;
@@ -18,7 +18,7 @@ struct LinkRef {
   LinkId id;
 };
 using FabricGraph =
-    boost::adjacency_list<boost::vecS, boost::vecS, boost::directedS, VertexRef, LinkRef>;
+    boost::adjacency_list<boost::vecS, boost::vecS, boost::bidirectionalS, VertexRef, LinkRef>;
 
 /// One vertex per cluster vertex, one directed edge per link, links of health 0 included.
 [[nodiscard]] FabricGraph make_graph(const Cluster& cluster);
