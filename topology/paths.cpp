@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Paths are put together from three kinds of pieces: a scale-up hop, the ports of a GPU (PCIe and
-// NIC links), and a shortest path between two leaves (hop_table.hpp).
+// NIC links, gpu_ports.hpp), and a shortest path between two leaves (hop_table.hpp).
 #include "topology/paths.hpp"
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <limits>
 #include <optional>
 #include <span>
@@ -15,33 +14,13 @@
 #include "sim/core/check.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/core/rng.hpp"
+#include "topology/gpu_ports.hpp"
 #include "topology/hop_table.hpp"
 
 namespace moesim {
 namespace {
 
 using Links = std::optional<std::vector<LinkId>>;
-
-/// A GPU's way to its scale-up switch, or back.
-struct ScaleUpPort {
-  LinkId link;
-  VertexId scale_up_switch;
-};
-
-/// A GPU's way through one of its NICs to a leaf, or back.
-struct NicPort {
-  LinkId pcie;
-  VertexId nic;
-  std::optional<LinkId> cable;  ///< NIC - leaf; none when all of them are down
-  VertexId leaf;
-};
-
-struct GpuPorts {
-  std::vector<ScaleUpPort> scale_up_out;
-  std::vector<ScaleUpPort> scale_up_in;
-  std::vector<NicPort> nic_out;
-  std::vector<NicPort> nic_in;
-};
 
 constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 
@@ -75,8 +54,6 @@ std::optional<std::pair<Port, Port>> cheapest_pair(std::span<const Port> out,
 }  // namespace
 
 struct PathFinder::Tables {
-  Tables(const Cluster& cluster, LinkFilter filter);
-
   struct Query {
     GpuId source;
     GpuId target;
@@ -84,130 +61,30 @@ struct PathFinder::Tables {
     PathScope scope = PathScope::kAny;
     std::uint64_t hash = 0;
   };
+
+  Tables(const Cluster& cluster, LinkFilter filter)
+      : fabric(cluster, filter),
+        ports(collect_ports(cluster, filter)),
+        rails(collect_rails(cluster)) {}
+
   /// The links from one GPU to another, none when they cannot reach each other.
   [[nodiscard]] Links find(const Cluster& cluster, const Query& query) const;
   /// The reason of a failed find(). Slow: searches the cluster again as if every link were up.
   [[nodiscard]] static std::string_view why_unreachable(const Cluster& cluster, const Query& query);
 
- private:
-  void add_ports(const Cluster& cluster, LinkFilter filter);
-  static void add_nic_ports(const Cluster& cluster,
-                            const NicPort& port,
-                            const std::vector<LinkId>& cables,
-                            std::vector<NicPort>& ports);
-  void add_rails(const Cluster& cluster);
   [[nodiscard]] Links scale_up(GpuId source, GpuId target, std::uint64_t hash) const;
   [[nodiscard]] Links scale_out(GpuId source, GpuId target, std::uint64_t hash) const;
-  [[nodiscard]] Links rail_aligned(const Cluster& cluster,
-                                   GpuId source,
-                                   GpuId target,
-                                   std::uint64_t hash) const;
+  [[nodiscard]] Links rail_aligned(const Cluster& cluster, const Query& query) const;
 
-  HopTable fabric_;
-  std::vector<GpuPorts> ports_;  ///< by GpuId
-  bool has_nics_ = false;
-  // The rail of a GPU is the index of its first NIC among the NICs of its node.
-  std::vector<std::vector<std::vector<GpuId>>> gpus_of_rail_;  ///< [node][rail]
-  std::vector<std::size_t> rail_;                              ///< by GpuId
-  std::vector<std::size_t> index_in_rail_;                     ///< by GpuId, within its node
+  HopTable fabric;
+  std::vector<GpuPorts> ports;  ///< by GpuId
+  Rails rails;
 };
-
-PathFinder::Tables::Tables(const Cluster& cluster, LinkFilter filter)
-    : fabric_(cluster, filter), ports_(cluster.gpus.size()) {
-  add_ports(cluster, filter);
-  add_rails(cluster);
-}
-
-void PathFinder::Tables::add_ports(const Cluster& cluster, LinkFilter filter) {
-  // Cables of each NIC first, so that the ports of a GPU are (PCIe link) x (cable of that NIC).
-  std::vector<std::vector<LinkId>> nic_out(cluster.vertices.size());
-  std::vector<std::vector<LinkId>> nic_in(cluster.vertices.size());
-  for (std::size_t i = 0; i < cluster.links.size(); ++i) {
-    const Link& link = cluster.links[i];
-    if (link.kind == LinkKind::kNic && admits(filter, link)) {
-      const bool outward = cluster.vertices[link.source.index()].kind == VertexKind::kNic;
-      auto& cables = outward ? nic_out[link.source.index()] : nic_in[link.target.index()];
-      cables.push_back(id_at<LinkId>(i));
-    }
-  }
-  std::vector<std::int32_t> gpu_of_vertex(cluster.vertices.size(), -1);
-  for (std::size_t gpu = 0; gpu < cluster.gpus.size(); ++gpu) {
-    gpu_of_vertex[cluster.gpus[gpu].vertex.index()] = static_cast<std::int32_t>(gpu);
-  }
-  for (std::size_t i = 0; i < cluster.links.size(); ++i) {
-    const Link& link = cluster.links[i];
-    if ((link.kind != LinkKind::kScaleUp && link.kind != LinkKind::kPcie) ||
-        !admits(filter, link)) {
-      continue;
-    }
-    const auto id = id_at<LinkId>(i);
-    const bool outward = gpu_of_vertex[link.source.index()] >= 0;
-    const VertexId gpu_vertex = outward ? link.source : link.target;
-    const VertexId other = outward ? link.target : link.source;
-    GpuPorts& gpu = ports_[static_cast<std::size_t>(gpu_of_vertex[gpu_vertex.index()])];
-    if (link.kind == LinkKind::kScaleUp) {
-      (outward ? gpu.scale_up_out : gpu.scale_up_in).push_back({id, other});
-    } else {
-      add_nic_ports(cluster,
-                    NicPort{id, other, std::nullopt, {}},
-                    (outward ? nic_out : nic_in)[other.index()],
-                    outward ? gpu.nic_out : gpu.nic_in);
-    }
-  }
-}
-
-void PathFinder::Tables::add_nic_ports(const Cluster& cluster,
-                                       const NicPort& port,
-                                       const std::vector<LinkId>& cables,
-                                       std::vector<NicPort>& ports) {
-  if (cables.empty()) {
-    ports.push_back(port);  // still joins the GPUs that share this NIC
-  }
-  for (const LinkId cable : cables) {
-    const Link& link = cluster.link(cable);
-    NicPort whole = port;
-    whole.cable = cable;
-    whole.leaf = link.source == port.nic ? link.target : link.source;
-    ports.push_back(whole);
-  }
-}
-
-void PathFinder::Tables::add_rails(const Cluster& cluster) {
-  std::vector<std::size_t> rail_of_vertex(cluster.vertices.size(), 0);
-  for (std::size_t i = 0; i < cluster.vertices.size(); ++i) {
-    const Vertex& vertex = cluster.vertices[i];
-    if (vertex.kind == VertexKind::kNic) {
-      has_nics_ = true;
-      const auto node = static_cast<std::size_t>(vertex.node);
-      gpus_of_rail_.resize(std::max(gpus_of_rail_.size(), node + 1));
-      rail_of_vertex[i] = gpus_of_rail_[node].size();
-      gpus_of_rail_[node].emplace_back();
-    }
-  }
-  std::vector<std::optional<VertexId>> nic_of_vertex(cluster.vertices.size());
-  for (const Link& link : cluster.links) {
-    if (link.kind == LinkKind::kPcie && !nic_of_vertex[link.source.index()]) {
-      nic_of_vertex[link.source.index()] = link.target;
-    }
-  }
-  rail_.assign(cluster.gpus.size(), 0);
-  index_in_rail_.assign(cluster.gpus.size(), 0);
-  for (std::size_t gpu = 0; gpu < cluster.gpus.size(); ++gpu) {
-    const GpuPlace& place = cluster.gpus[gpu];
-    const std::optional<VertexId> nic = nic_of_vertex[place.vertex.index()];
-    if (nic) {
-      rail_[gpu] = rail_of_vertex[nic->index()];
-      auto& same_rail = gpus_of_rail_[static_cast<std::size_t>(place.node)][rail_[gpu]];
-      index_in_rail_[gpu] = same_rail.size();
-      same_rail.push_back(id_at<GpuId>(gpu));
-    }
-  }
-}
 
 Links PathFinder::Tables::scale_up(GpuId source, GpuId target, std::uint64_t hash) const {
   const auto pair = cheapest_pair<ScaleUpPort>(
-      ports_[source.index()].scale_up_out,
-      ports_[target.index()].scale_up_in,
+      ports[source.index()].scale_up_out,
+      ports[target.index()].scale_up_in,
       hash,
       [](const ScaleUpPort& out, const ScaleUpPort& in) {
         return out.scale_up_switch == in.scale_up_switch ? std::uint64_t{2} : kNever;
@@ -226,11 +103,11 @@ Links PathFinder::Tables::scale_out(GpuId source, GpuId target, std::uint64_t ha
     if (!out.cable || !in.cable) {
       return kNever;
     }
-    const std::uint16_t hops = fabric_.hops(out.leaf, in.leaf);
+    const std::uint16_t hops = fabric.hops(out.leaf, in.leaf);
     return hops == HopTable::kUnreachable ? kNever : std::uint64_t{hops} + 4;
   };
   const auto pair = cheapest_pair<NicPort>(
-      ports_[source.index()].nic_out, ports_[target.index()].nic_in, hash, links_between);
+      ports[source.index()].nic_out, ports[target.index()].nic_in, hash, links_between);
   if (!pair) {
     return std::nullopt;
   }
@@ -242,32 +119,24 @@ Links PathFinder::Tables::scale_out(GpuId source, GpuId target, std::uint64_t ha
   links.reserve(links_between(out, in));
   links.push_back(out.pcie);
   links.push_back(*out.cable);
-  fabric_.append_path(out.leaf, in.leaf, hash, links);
+  fabric.append_path(out.leaf, in.leaf, hash, links);
   links.push_back(*in.cable);
   links.push_back(in.pcie);
   return links;
 }
 
-Links PathFinder::Tables::rail_aligned(const Cluster& cluster,
-                                       GpuId source,
-                                       GpuId target,
-                                       std::uint64_t hash) const {
-  const auto node = static_cast<std::size_t>(cluster.place(source).node);
-  if (node >= gpus_of_rail_.size() || rail_[target.index()] >= gpus_of_rail_[node].size()) {
+Links PathFinder::Tables::rail_aligned(const Cluster& cluster, const Query& query) const {
+  const std::optional<GpuId> relay = rails.relay(cluster.place(query.source).node, query.target);
+  if (!relay || rails.rail[query.source.index()] == rails.rail[query.target.index()]) {
     return std::nullopt;
   }
-  const std::vector<GpuId>& relays = gpus_of_rail_[node][rail_[target.index()]];
-  if (relays.empty() || rail_[source.index()] == rail_[target.index()]) {
+  Links links = scale_up(query.source, *relay, query.hash);
+  const Links onward = scale_out(*relay, query.target, query.hash);
+  if (!links || !onward) {
     return std::nullopt;
   }
-  const GpuId relay = relays[index_in_rail_[target.index()] % relays.size()];
-  Links to_relay = scale_up(source, relay, hash);
-  const Links onward = scale_out(relay, target, hash);
-  if (!to_relay || !onward) {
-    return std::nullopt;
-  }
-  to_relay->insert(to_relay->end(), onward->begin(), onward->end());
-  return to_relay;
+  links->insert(links->end(), onward->begin(), onward->end());
+  return links;
 }
 
 Links PathFinder::Tables::find(const Cluster& cluster, const Query& query) const {
@@ -276,7 +145,7 @@ Links PathFinder::Tables::find(const Cluster& cluster, const Query& query) const
     return scale_up(source, target, hash);
   }
   if (policy == PathPolicy::kRailAligned && scope == PathScope::kAny) {
-    if (Links aligned = rail_aligned(cluster, source, target, hash)) {
+    if (Links aligned = rail_aligned(cluster, query)) {
       return aligned;
     }
   }
@@ -288,7 +157,7 @@ std::string_view PathFinder::Tables::why_unreachable(const Cluster& cluster, con
   if (unbroken.find(cluster, query)) {
     return "every path crosses a link that is down";
   }
-  return unbroken.has_nics_ ? "no links join them" : "the cluster has no scale-out network";
+  return unbroken.rails.empty() ? "the cluster has no scale-out network" : "no links join them";
 }
 
 PathFinder::PathFinder(const Cluster& cluster, PathPolicy policy, std::uint64_t seed)
