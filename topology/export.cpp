@@ -105,11 +105,13 @@ Drawing draw_cables(const Cluster& cluster) {
 }
 
 std::string link_attributes(const Cluster& cluster, const Link& link, bool both_ways) {
-  std::string text = fmt::format("kind={},capacity_bytes_per_s={},latency_s={},health={}",
-                                 to_text(link.kind),
-                                 link.capacity.value,
-                                 link.latency.value,
-                                 link.health);
+  // Quoted: DOT has no numbers with exponents.
+  std::string text =
+      fmt::format("kind={},capacity_bytes_per_s=\"{}\",latency_s=\"{}\",health=\"{}\"",
+                  to_text(link.kind),
+                  link.capacity.value,
+                  link.latency.value,
+                  link.health);
   if (both_ways) {
     text += ",dir=none";
   } else if (tier(cluster.vertices[link.source.index()].kind) >
@@ -127,7 +129,8 @@ std::string link_attributes(const Cluster& cluster, const Link& link, bool both_
 /// Graph attributes and one box per host.
 void write_frame(std::ostream& out, const Cluster& cluster) {
   out << "label=" << quoted(cluster.name) << ";\n"
-      << "rankdir=TB; newrank=true; ranksep=0.8; nodesep=0.08;\n"
+      << "rankdir=TB; newrank=true; ranksep=1.2; nodesep=0.08; splines=line; ordering=out; "
+         "labelloc=b;\n"
       << "node [style=filled,fontname=\"Helvetica\",fontsize=10,height=0.3,width=0.5];\n"
       << "edge [color=\"#777777\",arrowsize=0.5];\n";
   std::map<int, std::vector<std::size_t>> hosts;

@@ -103,23 +103,25 @@ TEST(ToGraphviz, BoxesHostsAndColoursFaults) {
   Cluster cluster = build_cluster(small_spec(FabricKind::kSingleSwitch, 1, 1, 1));
   cluster.links[0].health = 0;
   cluster.links[2].health = 0.5;
-  EXPECT_EQ(to_graphviz(cluster),
-            "digraph G {\n"
-            "label=\"small\";\n"
-            "rankdir=TB; newrank=true; ranksep=0.8; nodesep=0.08;\n"
-            "node [style=filled,fontname=\"Helvetica\",fontsize=10,height=0.3,width=0.5];\n"
-            "edge [color=\"#777777\",arrowsize=0.5];\n"
-            "subgraph cluster_node0 { label=\"node0\"; 0; 1; }\n"
-            "0[label=\"gpu0\",kind=gpu,host=0,shape=box,fillcolor=\"#a1d99b\"];\n"
-            "1[label=\"nic0\",kind=nic,host=0,shape=box,fillcolor=\"#fdd0a2\"];\n"
-            "2[label=\"switch\",kind=leaf,host=-1,shape=box,fillcolor=\"#deebf7\"];\n"
-            "0->1 [kind=pcie,capacity_bytes_per_s=20000000000,latency_s=0,health=0,"
-            "constraint=false,color=red,style=dashed];\n"
-            "1->0 [kind=pcie,capacity_bytes_per_s=20000000000,latency_s=0,health=1];\n"
-            "1->2 [kind=nic,capacity_bytes_per_s=10000000000,latency_s=1e-06,health=0.5,"
-            "constraint=false,color=orange];\n"
-            "2->1 [kind=nic,capacity_bytes_per_s=10000000000,latency_s=1e-06,health=1];\n"
-            "}\n");
+  EXPECT_EQ(
+      to_graphviz(cluster),
+      "digraph G {\n"
+      "label=\"small\";\n"
+      "rankdir=TB; newrank=true; ranksep=1.2; nodesep=0.08; splines=line; ordering=out; "
+      "labelloc=b;\n"
+      "node [style=filled,fontname=\"Helvetica\",fontsize=10,height=0.3,width=0.5];\n"
+      "edge [color=\"#777777\",arrowsize=0.5];\n"
+      "subgraph cluster_node0 { label=\"node0\"; 0; 1; }\n"
+      "0[label=\"gpu0\",kind=gpu,host=0,shape=box,fillcolor=\"#a1d99b\"];\n"
+      "1[label=\"nic0\",kind=nic,host=0,shape=box,fillcolor=\"#fdd0a2\"];\n"
+      "2[label=\"switch\",kind=leaf,host=-1,shape=box,fillcolor=\"#deebf7\"];\n"
+      "0->1 [kind=pcie,capacity_bytes_per_s=\"20000000000\",latency_s=\"0\",health=\"0\","
+      "constraint=false,color=red,style=dashed];\n"
+      "1->0 [kind=pcie,capacity_bytes_per_s=\"20000000000\",latency_s=\"0\",health=\"1\"];\n"
+      "1->2 [kind=nic,capacity_bytes_per_s=\"10000000000\",latency_s=\"1e-06\",health=\"0.5\","
+      "constraint=false,color=orange];\n"
+      "2->1 [kind=nic,capacity_bytes_per_s=\"10000000000\",latency_s=\"1e-06\",health=\"1\"];\n"
+      "}\n");
 }
 
 TEST(Exports, AreTheSameTextEveryTime) {
