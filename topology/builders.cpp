@@ -116,6 +116,7 @@ void add_scale_up(Cluster& cluster, const ClusterSpec& spec) {
   const Cable cable{LinkKind::kScaleUp, spec.scale_up.bandwidth, spec.scale_up.latency / 2};
   const bool one_host = spec.scale_up.nodes_per_domain == 1;
   std::vector<VertexId> switches;
+  switches.reserve(static_cast<std::size_t>(cluster.num_domains));
   for (int domain = 0; domain < cluster.num_domains; ++domain) {
     switches.push_back(add_vertex(cluster,
                                   VertexKind::kScaleUpSwitch,

@@ -85,14 +85,14 @@ struct Drawing {
 Drawing draw_cables(const Cluster& cluster) {
   Drawing drawing{std::vector<char>(cluster.links.size(), 1),
                   std::vector<char>(cluster.links.size(), 0)};
-  std::multimap<std::pair<VertexId, VertexId>, std::size_t> unpaired;
+  std::multimap<std::pair<std::size_t, std::size_t>, std::size_t> unpaired;  // by ends
   for (std::size_t i = 0; i < cluster.links.size(); ++i) {
     const Link& link = cluster.links[i];
-    const auto [begin, end] = unpaired.equal_range({link.target, link.source});
+    const auto [begin, end] = unpaired.equal_range({link.target.index(), link.source.index()});
     const auto twin = std::find_if(
         begin, end, [&](const auto& entry) { return alike(cluster.links[entry.second], link); });
     if (twin == end) {
-      unpaired.emplace(std::pair(link.source, link.target), i);
+      unpaired.emplace(std::pair(link.source.index(), link.target.index()), i);
       continue;
     }
     const bool down_the_page = tier(cluster.vertices[link.source.index()].kind) <

@@ -32,21 +32,23 @@ NicCables collect_cables(const Cluster& cluster, LinkFilter filter) {
   return cables;
 }
 
-/// One port per cable of the NIC; one without a cable when none is up, since it still joins the
-/// GPUs that share the NIC.
-void add_nic_ports(const Cluster& cluster,
-                   const NicPort& port,
-                   const std::vector<LinkId>& cables,
-                   std::vector<NicPort>& ports) {
+/// Adds the port behind a GPU's link to `other`. A NIC gives one port per cable, and one without a
+/// cable when none is up, since it still joins the GPUs that share the NIC.
+void add_ports(const Cluster& cluster,
+               LinkId id,
+               VertexId other,
+               const std::vector<LinkId>& cables,
+               PortsOneWay& ports) {
+  if (cluster.link(id).kind == LinkKind::kScaleUp) {
+    ports.scale_up.push_back({id, other});
+    return;
+  }
   if (cables.empty()) {
-    ports.push_back(port);
+    ports.nic.push_back({id, other, std::nullopt, {}});
   }
   for (const LinkId cable : cables) {
     const Link& link = cluster.link(cable);
-    NicPort whole = port;
-    whole.cable = cable;
-    whole.leaf = link.source == port.nic ? link.target : link.source;
-    ports.push_back(whole);
+    ports.nic.push_back({id, other, cable, link.source == other ? link.target : link.source});
   }
 }
 
@@ -82,18 +84,16 @@ std::vector<GpuPorts> collect_ports(const Cluster& cluster, LinkFilter filter) {
     if (!at_gpu || !admits(filter, link)) {
       continue;
     }
-    const bool outward = is_kind(cluster, link.source, VertexKind::kGpu);
-    const VertexId gpu_vertex = outward ? link.source : link.target;
-    const VertexId other = outward ? link.target : link.source;
-    MOESIM_CHECK(gpu_of_vertex[gpu_vertex.index()] >= 0, "a GPU link ends at a GPU");
-    GpuPorts& gpu = ports[static_cast<std::size_t>(gpu_of_vertex[gpu_vertex.index()])];
-    if (link.kind == LinkKind::kScaleUp) {
-      (outward ? gpu.scale_up_out : gpu.scale_up_in).push_back({id_at<LinkId>(i), other});
+    const auto id = id_at<LinkId>(i);
+    const std::int32_t source = gpu_of_vertex[link.source.index()];
+    const std::int32_t target = gpu_of_vertex[link.target.index()];
+    MOESIM_CHECK((source >= 0) != (target >= 0), "one end of a GPU link is a GPU");
+    if (source >= 0) {
+      GpuPorts& gpu = ports[static_cast<std::size_t>(source)];
+      add_ports(cluster, id, link.target, cables.out[link.target.index()], gpu.out);
     } else {
-      add_nic_ports(cluster,
-                    NicPort{id_at<LinkId>(i), other, std::nullopt, {}},
-                    (outward ? cables.out : cables.in)[other.index()],
-                    outward ? gpu.nic_out : gpu.nic_in);
+      GpuPorts& gpu = ports[static_cast<std::size_t>(target)];
+      add_ports(cluster, id, link.source, cables.in[link.source.index()], gpu.in);
     }
   }
   return ports;

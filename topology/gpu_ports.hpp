@@ -26,11 +26,14 @@ struct NicPort {
   VertexId leaf;
 };
 
+struct PortsOneWay {
+  std::vector<ScaleUpPort> scale_up;
+  std::vector<NicPort> nic;
+};
+
 struct GpuPorts {
-  std::vector<ScaleUpPort> scale_up_out;
-  std::vector<ScaleUpPort> scale_up_in;
-  std::vector<NicPort> nic_out;
-  std::vector<NicPort> nic_in;
+  PortsOneWay out;
+  PortsOneWay in;
 };
 
 /// Ports over the links that the filter admits, by GpuId.

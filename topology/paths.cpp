@@ -83,8 +83,8 @@ struct PathFinder::Tables {
 
 Links PathFinder::Tables::scale_up(GpuId source, GpuId target, std::uint64_t hash) const {
   const auto pair = cheapest_pair<ScaleUpPort>(
-      ports[source.index()].scale_up_out,
-      ports[target.index()].scale_up_in,
+      ports[source.index()].out.scale_up,
+      ports[target.index()].in.scale_up,
       hash,
       [](const ScaleUpPort& out, const ScaleUpPort& in) {
         return out.scale_up_switch == in.scale_up_switch ? std::uint64_t{2} : kNever;
@@ -107,7 +107,7 @@ Links PathFinder::Tables::scale_out(GpuId source, GpuId target, std::uint64_t ha
     return hops == HopTable::kUnreachable ? kNever : std::uint64_t{hops} + 4;
   };
   const auto pair = cheapest_pair<NicPort>(
-      ports[source.index()].nic_out, ports[target.index()].nic_in, hash, links_between);
+      ports[source.index()].out.nic, ports[target.index()].in.nic, hash, links_between);
   if (!pair) {
     return std::nullopt;
   }

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <vector>
 
 #include "sim/core/check.hpp"
 
@@ -34,43 +35,46 @@ std::int64_t whole_rate(BytesPerSecond rate) {
   return std::llround(rate.value);
 }
 
-bool in_first_half(const Cluster& cluster, const GpuPlace& gpu) {
-  return gpu.domain < cluster.num_domains / 2;
+/// Which GPUs send, by vertex: those of the first half of the domains.
+std::vector<char> senders(const Cluster& cluster) {
+  std::vector<char> sends(cluster.vertices.size(), 0);
+  for (const GpuPlace& gpu : cluster.gpus) {
+    sends[gpu.vertex.index()] = gpu.domain < cluster.num_domains / 2 ? 1 : 0;
+  }
+  return sends;
 }
 
-/// The scale-out network, a super source (number vertices.size()) before the GPUs of the first half
-/// and a super sink after those of the second. GPUs of the first half only send and the others only
-/// receive, so none is passed through.
+/// The scale-out network, a super source (number vertices.size()) before the GPUs that send and a
+/// super sink after the others. Senders only send and the others only receive, so no GPU is passed
+/// through.
 FlowGraph halves_graph(const Cluster& cluster) {
   const std::size_t super_source = cluster.vertices.size();
   const std::size_t super_sink = super_source + 1;
+  const std::vector<char> sends = senders(cluster);
+  const auto is_gpu = [&](VertexId vertex) {
+    return cluster.vertices[vertex.index()].kind == VertexKind::kGpu;
+  };
+  const auto takes_part = [&](const Link& link) {
+    const bool from_receiver = is_gpu(link.source) && sends[link.source.index()] == 0;
+    const bool to_sender = is_gpu(link.target) && sends[link.target.index()] != 0;
+    return link.kind != LinkKind::kScaleUp && !from_receiver && !to_sender;
+  };
   FlowGraph graph(super_sink + 1);
-  std::vector<std::int64_t> port_rate(cluster.vertices.size(), 0);
-  std::vector<char> sends(cluster.vertices.size(), 0);
-  for (const GpuPlace& gpu : cluster.gpus) {
-    sends[gpu.vertex.index()] = in_first_half(cluster, gpu) ? 1 : 0;
-  }
+  std::int64_t unlimited = 0;
   for (const Link& link : cluster.links) {
-    if (link.kind == LinkKind::kScaleUp) {
-      continue;
-    }
-    const std::size_t source = link.source.index();
-    const std::size_t target = link.target.index();
-    const std::int64_t rate = whole_rate(link.capacity * link.health);
-    const bool from_gpu = cluster.vertices[source].kind == VertexKind::kGpu;
-    const bool to_gpu = cluster.vertices[target].kind == VertexKind::kGpu;
-    if ((from_gpu && sends[source] == 0) || (to_gpu && sends[target] != 0)) {
-      continue;
-    }
-    add_arc(graph, source, target, rate);
-    if (from_gpu || to_gpu) {
-      port_rate[from_gpu ? source : target] += rate;
+    if (takes_part(link)) {
+      const std::int64_t rate = whole_rate(link.capacity * link.health);
+      add_arc(graph, link.source.index(), link.target.index(), rate);
+      unlimited += rate;
     }
   }
   for (const GpuPlace& gpu : cluster.gpus) {
     const std::size_t vertex = gpu.vertex.index();
-    const bool first = sends[vertex] != 0;
-    add_arc(graph, first ? super_source : vertex, first ? vertex : super_sink, port_rate[vertex]);
+    if (sends[vertex] != 0) {
+      add_arc(graph, super_source, vertex, unlimited);
+    } else {
+      add_arc(graph, vertex, super_sink, unlimited);
+    }
   }
   return graph;
 }
