@@ -4,6 +4,7 @@
 #include <boost/graph/adjacency_list.hpp>
 #include <boost/graph/push_relabel_max_flow.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -31,8 +32,15 @@ void add_arc(FlowGraph& graph, std::size_t source, std::size_t target, std::int6
   graph[backward].reverse = forward;
 }
 
-std::int64_t whole_rate(BytesPerSecond rate) {
-  return std::llround(rate.value);
+/// What capacities are counted in, so that their sum fits into 64 bits: 1 byte/s but for absurd
+/// rates.
+BytesPerSecond flow_unit(const Cluster& cluster) {
+  constexpr double kMaxSum = 1e18;
+  BytesPerSecond sum;
+  for (const Link& link : cluster.links) {
+    sum += link.capacity;
+  }
+  return {std::max(1.0, sum.value / kMaxSum)};
 }
 
 /// Which GPUs send, by vertex: those of the first half of the domains.
@@ -47,7 +55,7 @@ std::vector<char> senders(const Cluster& cluster) {
 /// The scale-out network, a super source (number vertices.size()) before the GPUs that send and a
 /// super sink after the others. Senders only send and the others only receive, so no GPU is passed
 /// through.
-FlowGraph halves_graph(const Cluster& cluster) {
+FlowGraph halves_graph(const Cluster& cluster, BytesPerSecond unit) {
   const std::size_t super_source = cluster.vertices.size();
   const std::size_t super_sink = super_source + 1;
   const std::vector<char> sends = senders(cluster);
@@ -63,7 +71,7 @@ FlowGraph halves_graph(const Cluster& cluster) {
   std::int64_t unlimited = 0;
   for (const Link& link : cluster.links) {
     if (takes_part(link)) {
-      const std::int64_t rate = whole_rate(link.capacity * link.health);
+      const std::int64_t rate = std::llround(link.capacity * link.health / unit);
       add_arc(graph, link.source.index(), link.target.index(), rate);
       unlimited += rate;
     }
@@ -96,7 +104,8 @@ void add_to_tier(const Cluster& cluster, const Link& link, TopologySummary& summ
 
 BytesPerSecond bisection(const Cluster& cluster) {
   MOESIM_CHECK(cluster.num_domains >= 2, "a bisection needs two domains");
-  FlowGraph graph = halves_graph(cluster);
+  const BytesPerSecond unit = flow_unit(cluster);
+  FlowGraph graph = halves_graph(cluster, unit);
   const std::int64_t flow = boost::push_relabel_max_flow(graph,
                                                          cluster.vertices.size(),
                                                          cluster.vertices.size() + 1,
@@ -104,7 +113,7 @@ BytesPerSecond bisection(const Cluster& cluster) {
                                                          boost::get(&Arc::residual, graph),
                                                          boost::get(&Arc::reverse, graph),
                                                          boost::get(boost::vertex_index, graph));
-  return {static_cast<double>(flow)};
+  return unit * static_cast<double>(flow);
 }
 
 TopologySummary summarise(const Cluster& cluster) {

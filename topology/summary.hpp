@@ -30,7 +30,8 @@ struct TopologySummary {
 /// domain less when their number is odd).
 ///
 ///   max flow from all GPUs of the first half to all GPUs of the second, over PCIe, NIC and fabric
-///   links, each at capacity * health rounded to whole bytes/s
+///   links, each at capacity * health, in whole bytes/s (coarser when all links exceed 1e18
+///   bytes/s)
 ///
 /// By max-flow min-cut it bounds the traffic between these two halves, whatever the paths. It is
 /// the bisection bandwidth of fabrics whose domains are alike (all the builders make); the worst

@@ -69,6 +69,15 @@ TEST(Bisection, IsCutByASharedNic) {
   EXPECT_EQ(bisection(build_cluster(spec)), gigabytes_per_second(10));
 }
 
+// 2 NICs of 1e30 B/s to 2 others; the sum over all links does not fit into 64 bits. The tolerance
+// is the unit of 1e-18 of that sum, over a handful of links.
+TEST(Bisection, SurvivesAbsurdRates) {
+  ClusterSpec spec = small_spec(FabricKind::kSingleSwitch, 2, 2, 1);
+  spec.nic.bandwidth = {1e30};
+  spec.nic.pcie_bandwidth = {1e30};
+  EXPECT_NEAR(bisection(build_cluster(spec)).value, 2e30, 1e14);
+}
+
 TEST(Bisection, DoesNotPassThroughAGpu) {
   // node0 sends over nic0 only; node1 receives over nic1 only. With one leaf a rail and the spines
   // taken out, only a GPU could carry bytes from one rail to the other.
