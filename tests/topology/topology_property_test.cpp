@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "sim/core/diagnostics.hpp"
@@ -215,12 +216,12 @@ TEST(PathFinder, EcmpSpreadsPairsOfOneKeyToo) {
 
 RC_GTEST_PROP(BuildCluster, EveryLinkHasATwinTheOtherWay, ()) {
   const Cluster cluster = build_cluster(any_spec());
-  std::map<std::pair<VertexId, VertexId>, const Link*> by_ends;
+  std::map<std::pair<std::size_t, std::size_t>, const Link*> by_ends;
   for (const Link& link : cluster.links) {
-    RC_ASSERT(by_ends.emplace(std::pair(link.source, link.target), &link).second);
+    RC_ASSERT(by_ends.emplace(std::pair(link.source.index(), link.target.index()), &link).second);
   }
   for (const Link& link : cluster.links) {
-    const auto twin = by_ends.find({link.target, link.source});
+    const auto twin = by_ends.find({link.target.index(), link.source.index()});
     RC_ASSERT(twin != by_ends.end());
     RC_ASSERT(twin->second->capacity == link.capacity);
     RC_ASSERT(twin->second->latency == link.latency);
