@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sim/core/ids.hpp"
@@ -33,7 +34,7 @@ struct NicSpec {
   int per_node = 0;  ///< 0: no scale-out network; else GPU i uses NIC i * per_node / gpus_per_node
   BytesPerSecond bandwidth;       ///< per NIC and direction, on the wire
   BytesPerSecond pcie_bandwidth;  ///< per GPU and direction, GPU to NIC
-  Seconds latency;                ///< one way, both NICs of a path together, without switches
+  Seconds latency;                ///< one way, both NICs of a path and the leaf between them
 };
 
 enum class FabricKind {
@@ -62,17 +63,23 @@ struct ClusterSpec {
 };
 
 enum class VertexKind { kGpu, kScaleUpSwitch, kNic, kLeaf, kSpine, kCore };
+inline constexpr int kNumVertexKinds = 6;
 enum class LinkKind {
   kScaleUp,  ///< GPU - scale-up switch
   kPcie,     ///< GPU - NIC
   kNic,      ///< NIC - leaf
   kFabric,   ///< switch - switch
 };
+inline constexpr int kNumLinkKinds = 4;
+/// "gpu", "scale_up_switch", "nic", "leaf", "spine", "core"
+[[nodiscard]] std::string_view to_text(VertexKind kind);
+/// "scale_up", "pcie", "nic", "fabric"
+[[nodiscard]] std::string_view to_text(LinkKind kind);
 
 struct Vertex {
   VertexKind kind = VertexKind::kGpu;
   std::string name;  ///< "node3/gpu5", "node3/nic5", "pod0/rail5/leaf", "spine7", ...
-  int node = -1;     ///< host, -1 for fabric switches
+  int node = -1;     ///< host, -1 for fabric switches and for switches that span hosts
 };
 
 struct Link {

@@ -17,8 +17,9 @@ struct Path {
 
 enum class PathPolicy {
   kEcmp,         ///< a shortest path, chosen among equals by the flow's hash
-  kRailAligned,  ///< between domains: scale-up hop to the GPU on the destination's rail, then that
-                 ///< rail (PXN)
+  kRailAligned,  ///< between domains: scale-up hop to the GPU of the source's node on the
+                 ///< destination's rail, then that rail (PXN); kEcmp where there is no such hop or
+                 ///< where its links are down
 };
 
 enum class PathScope {
