@@ -124,8 +124,8 @@ std::string read_text(const std::filesystem::path& path, std::size_t most) {
 std::string gzip(std::string_view plain) {
   z_stream stream{};
   MOESIM_CHECK(
-      deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, kGzipWindow, 9, Z_DEFAULT_STRATEGY) ==
-          Z_OK,
+      deflateInit2(
+          &stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, kGzipWindow, 9, Z_DEFAULT_STRATEGY) == Z_OK,
       "zlib would not start");
   std::string packed(deflateBound(&stream, plain.size()), '\0');
   stream.next_in = const_cast<Bytef*>(reinterpret_cast<const Bytef*>(plain.data()));

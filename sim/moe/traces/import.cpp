@@ -10,6 +10,7 @@
 #include "sim/moe/traces/gzip.hpp"
 #include "sim/moe/traces/import_forms.hpp"
 #include "sim/moe/traces/mapped_file.hpp"
+#include "sim/moe/traces/pack_sound.hpp"
 #include "sim/moe/traces/refuse.hpp"
 
 namespace moesim::traces {
@@ -132,6 +133,18 @@ void drop_padding(Dump& dump) {
   dump.dropped.push_back(fmt::format("{} layers and {} tokens of padding", layers, tokens));
 }
 
+void require_range(
+    const fs::path& input, std::string_view name, int value, int most, std::string_view why) {
+  if (value < 1 || value > most) {
+    refuse(input, fmt::format("{} is {}; expected 1 to {}{}", name, value, most, why));
+  }
+}
+
+void check_header(const fs::path& input, const PackHeader& header) {
+  require_range(input, "experts", header.experts, kMostExperts, "");
+  require_range(input, "top_k", header.top_k, header.experts, ", the number of experts");
+}
+
 void require_something(const fs::path& input, const RoutePack& pack) {
   const NpyArray& array = pack.topk ? *pack.topk : *pack.counts;
   if (array.count() == 0) {
@@ -226,6 +239,7 @@ ImportReport import_trace(const fs::path& input,
                           const fs::path& pack,
                           const ImportOptions& options) {
   Dump dump = read_dump(input, options);
+  check_header(input, dump.pack.header);
   if (options.drop_warmup) {
     drop_warmup(dump);
   }
@@ -236,6 +250,11 @@ ImportReport import_trace(const fs::path& input,
   std::vector<std::string> warnings = warnings_or_throw(input, dump.pack, options);
   if (dump.pack.topk) {
     dump.pack.topk = narrow_ids(*dump.pack.topk, dump.pack.header.experts);
+  } else {
+    require_sound_counts(input, dump.pack);
+  }
+  if (dump.pack.weights) {
+    require_sound_weights(options.weights.empty() ? input : options.weights, *dump.pack.weights);
   }
   dump.pack.folder = pack;
   write_pack(dump.pack, provenance(input, dump), options.overwrite);

@@ -2,8 +2,6 @@
 // Reading a pack: which files it has, and whether they agree with each other.
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cmath>
 #include <initializer_list>
 #include <utility>
 
@@ -11,6 +9,7 @@
 #include "sim/moe/traces/gzip.hpp"
 #include "sim/moe/traces/pack.hpp"
 #include "sim/moe/traces/pack_json.hpp"
+#include "sim/moe/traces/pack_sound.hpp"
 #include "sim/moe/traces/refuse.hpp"
 
 namespace moesim::traces {
@@ -19,8 +18,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMostText = std::size_t{1} << 30U;  // of pack.json and sequences.csv
-// Keeps products of a count and a number of assignments inside 64 bits.
-constexpr std::int64_t kMostAssignments = 0xffff'ffff;
 
 /// folder/name or folder/name.gz; nothing if neither is there.
 std::optional<fs::path> find_array(const fs::path& folder, const std::string& name) {
@@ -62,58 +59,6 @@ void check_token_shape(const fs::path& path, const NpyArray& array, const PackHe
   }
 }
 
-template <typename T>
-void check_ids(const fs::path& path, const NpyArray& topk, int experts) {
-  const std::byte* const data = topk.data().data();
-  const std::size_t slots = topk.size(2);
-  const std::size_t rows = topk.size(0) * topk.size(1);
-  std::vector<std::size_t> last_row(static_cast<std::size_t>(experts), rows);
-  for (std::size_t row = 0; row < rows; ++row) {
-    for (std::size_t slot = 0; slot < slots; ++slot) {
-      const T id = number_at<T>(data, row * slots + slot);
-      const std::size_t token = row / topk.size(1);
-      const std::size_t layer = row % topk.size(1);
-      if (std::cmp_less(id, 0) || std::cmp_greater_equal(id, experts)) {
-        refuse(path,
-               fmt::format("token {}, layer {}, slot {}: expert {}; expected 0 to {}",
-                           token,
-                           layer,
-                           slot,
-                           id,
-                           experts - 1));
-      }
-      std::size_t& last = last_row[static_cast<std::size_t>(id)];
-      if (last == row) {
-        refuse(path,
-               fmt::format("token {}, layer {}: expert {} twice; a token visits an expert once",
-                           token,
-                           layer,
-                           id));
-      }
-      last = row;
-    }
-  }
-}
-
-void check_weights(const fs::path& path, const NpyArray& weights) {
-  const std::byte* const data = weights.data().data();
-  const bool half = weights.type() == NumberType::kF2;
-  for (std::size_t i = 0; i < weights.count(); ++i) {
-    const float weight =
-        half ? half_to_float(number_at<std::uint16_t>(data, i)) : number_at<float>(data, i);
-    if (!(weight >= 0.0F) || std::isinf(weight)) {
-      const std::size_t row = weights.size(1) * weights.size(2);
-      refuse(path,
-             fmt::format("token {}, layer {}, slot {}: gate weight {}; expected a finite number "
-                         ">= 0",
-                         i / row,
-                         i % row / weights.size(2),
-                         i % weights.size(2),
-                         weight));
-    }
-  }
-}
-
 std::vector<TraceSequence> read_sequences(const fs::path& path, std::int64_t tokens) {
   const CsvTable table = parse_csv(path, read_text(path, kMostText));
   const std::size_t start_column = table.column("row_start");
@@ -151,9 +96,7 @@ void read_token_pack(RoutePack& pack, const fs::path& path) {
   pack.topk = read_npy(path);
   check_type(path, *pack.topk, {NumberType::kU1, NumberType::kU2, NumberType::kI4});
   check_token_shape(path, *pack.topk, pack.header);
-  visit_integer_type(pack.topk->type(), [&](auto zero) {
-    check_ids<decltype(zero)>(path, *pack.topk, pack.header.experts);
-  });
+  require_sound_ids(path, *pack.topk, pack.header.experts);
   pack.sequences = read_sequences(pack.folder / "sequences.csv", pack.tokens());
   const std::optional<fs::path> weights = find_array(pack.folder, "weights.npy");
   if (!weights) {
@@ -167,52 +110,7 @@ void read_token_pack(RoutePack& pack, const fs::path& path) {
                        shape_text(pack.weights->shape()),
                        shape_text(pack.topk->shape())));
   }
-  check_weights(*weights, *pack.weights);
-}
-
-/// Every (step, source rank, layer) has assignments, and none that top_k distinct experts a token
-/// cannot meet.
-template <typename T>
-void check_counts(const fs::path& path, const RoutePack& pack) {
-  const NpyArray& counts = *pack.counts;
-  const auto experts = static_cast<std::size_t>(pack.header.experts);
-  const auto layers = static_cast<std::size_t>(pack.header.layers);
-  const auto ranks = static_cast<std::size_t>(pack.source_ranks());
-  for (std::size_t row = 0; row * experts < counts.count(); ++row) {
-    const auto where = [&] {
-      return fmt::format("step {}, source rank {}, layer {}",
-                         row / layers / ranks,
-                         row / layers % ranks,
-                         row % layers);
-    };
-    std::int64_t sum = 0;
-    std::int64_t most = 0;
-    for (std::size_t e = 0; e < experts; ++e) {
-      const T count = number_at<T>(counts.data().data(), row * experts + e);
-      if (std::cmp_less(count, 0) || std::cmp_greater(count, kMostAssignments - sum)) {
-        refuse(path,
-               fmt::format("{}, expert {}: count {}; expected 0 or more, at most {} a layer",
-                           where(),
-                           e,
-                           count,
-                           kMostAssignments));
-      }
-      sum += static_cast<std::int64_t>(count);
-      most = std::max(most, static_cast<std::int64_t>(count));
-    }
-    if (sum == 0) {
-      refuse(path, where() + ": no assignments; expected at least one");
-    }
-    if (most > sum / pack.header.top_k) {
-      refuse(path,
-             fmt::format("{}: an expert has {} of {} assignments; with top_k {} it has at most {}",
-                         where(),
-                         most,
-                         sum,
-                         pack.header.top_k,
-                         sum / pack.header.top_k));
-    }
-  }
+  require_sound_weights(*weights, *pack.weights);
 }
 
 void read_counts_pack(RoutePack& pack, const fs::path& path) {
@@ -239,7 +137,7 @@ void read_counts_pack(RoutePack& pack, const fs::path& path) {
                        pack.header.layers,
                        pack.header.experts));
   }
-  visit_integer_type(counts.type(), [&](auto zero) { check_counts<decltype(zero)>(path, pack); });
+  require_sound_counts(path, pack);
 }
 
 }  // namespace
