@@ -15,7 +15,7 @@ namespace moesim::traces {
 namespace {
 
 constexpr std::int64_t kMostTokensForLags = 65'536;
-// Chance alone puts some lag a little above lag 1; a stride shows as a factor of two (docs).
+// Chance can put some lag a little above lag 1; a real stride shows as a factor of two.
 constexpr double kLagMargin = 1.1;
 constexpr std::int64_t kLeastTokensForLags = 256;
 

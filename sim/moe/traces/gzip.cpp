@@ -15,7 +15,7 @@ namespace moesim::traces {
 namespace {
 
 constexpr int kGzipWindow = 15 + 16;  // largest window; +16 asks zlib for the gzip wrapping
-constexpr std::size_t kFirstOutput = 64 * 1024;
+constexpr std::size_t kFirstOutput = 65'536;
 constexpr std::size_t kMostPiece = std::numeric_limits<uInt>::max() / 2;
 
 uInt piece(std::size_t bytes) {

@@ -26,7 +26,7 @@ std::vector<std::int64_t> widened(const fs::path& input, const NpyArray& array) 
       if (std::cmp_less(count, 0) || std::cmp_greater(count, kMostCount)) {
         refuse(input, fmt::format("count {}; expected 0 to {}", count, kMostCount));
       }
-      counts[i] = static_cast<std::int64_t>(count);
+      counts[i] = to_int64(count);
     }
   });
   return counts;

@@ -52,6 +52,7 @@ LoadSkew load_skew(std::span<const std::int64_t> load) {
   const double mean = static_cast<double>(sum) / static_cast<double>(load.size());
   std::vector<double> loads(load.begin(), load.end());
   std::vector<double> logs;
+  logs.reserve(loads.size());
   for (const double value : loads) {
     logs.push_back(std::log(std::max(value, kLeastLoad)));
   }

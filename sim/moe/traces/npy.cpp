@@ -16,7 +16,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "arrays are used as they lie in files");
 
-constexpr std::size_t kHeaderProbe = 80 * 1024;  // more than the longest header that is read
+constexpr std::size_t kHeaderProbe = 80'000;  // more than the longest header that is read
 
 void check_data_size(const std::filesystem::path& path,
                      const NpyHeader& header,

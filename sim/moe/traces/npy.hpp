@@ -12,6 +12,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "sim/moe/traces/mapped_file.hpp"
@@ -89,6 +91,16 @@ T number_at(const std::byte* data, std::size_t i) {
   T value;
   std::memcpy(&value, data + i * sizeof(T), sizeof(T));
   return value;
+}
+
+/// Any integer that a pack may hold as int64; callers have ruled out what does not fit.
+template <typename T>
+std::int64_t to_int64(T value) {
+  if constexpr (std::is_same_v<T, std::int8_t>) {
+    return std::int64_t{static_cast<std::int16_t>(value)};  // a number here, not a character
+  } else {
+    return static_cast<std::int64_t>(value);
+  }
 }
 
 /// Calls f(T{}) with the C++ type of an integer array; false (not called) for floating point.

@@ -14,7 +14,7 @@ namespace moesim::traces {
 namespace {
 
 constexpr std::string_view kMagic = "\x93NUMPY";
-constexpr std::size_t kMaxHeader = 64 * 1024;  // NumPy itself writes at most a few hundred bytes
+constexpr std::size_t kMaxHeader = 65'536;  // NumPy itself writes at most a few hundred bytes
 constexpr std::size_t kMaxAxes = 8;
 
 struct TypeFacts {

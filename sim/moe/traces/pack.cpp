@@ -57,8 +57,7 @@ std::vector<std::int64_t> rank_counts(const RoutePack& pack,
   std::vector<std::int64_t> row(experts);
   visit_integer_type(counts.type(), [&](auto zero) {
     for (std::size_t e = 0; e < experts; ++e) {
-      row[e] =
-          static_cast<std::int64_t>(number_at<decltype(zero)>(counts.data().data(), first + e));
+      row[e] = to_int64(number_at<decltype(zero)>(counts.data().data(), first + e));
     }
   });
   return row;

@@ -37,7 +37,7 @@ void scan_token_ids(const fs::path& path, const NpyArray& topk, int experts) {
                            id,
                            experts - 1));
       }
-      std::size_t& last = last_row[static_cast<std::size_t>(id)];
+      std::size_t& last = last_row[static_cast<std::size_t>(to_int64(id))];
       if (last == row) {
         refuse(path,
                fmt::format("token {}, layer {}: expert {} twice; a token visits an expert once",
@@ -77,8 +77,8 @@ void scan_counts(const fs::path& path, const RoutePack& pack) {
                            count,
                            kMostAssignments));
       }
-      sum += static_cast<std::int64_t>(count);
-      most = std::max(most, static_cast<std::int64_t>(count));
+      sum += to_int64(count);
+      most = std::max(most, to_int64(count));
     }
     if (sum == 0) {
       refuse(path, where() + ": no assignments; expected at least one");

@@ -65,12 +65,12 @@ class Scanner {
       const IdScan::Place place{.token = static_cast<std::int64_t>(row / topk_.size(1)),
                                 .layer = static_cast<std::int64_t>(row % topk_.size(1)),
                                 .slot = static_cast<std::int64_t>(slot),
-                                .expert = static_cast<std::int64_t>(id)};
+                                .expert = to_int64(id)};
       if (std::cmp_less(id, 0) || std::cmp_greater_equal(id, experts_)) {
         note_out_of_range(place);
         continue;
       }
-      const auto expert = static_cast<std::size_t>(id);
+      const auto expert = static_cast<std::size_t>(place.expert);
       ++scan_.load[row % topk_.size(1)][expert];
       if (std::exchange(last_row_[expert], row) == row && !std::exchange(repeated, true)) {
         scan_.first_repeat = scan_.repeats++ == 0 ? place : scan_.first_repeat;
