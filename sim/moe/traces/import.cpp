@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/moe/traces/import.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "sim/moe/traces/checks.hpp"
+#include "sim/moe/traces/gzip.hpp"
+#include "sim/moe/traces/import_forms.hpp"
+#include "sim/moe/traces/mapped_file.hpp"
+#include "sim/moe/traces/pack_sound.hpp"
+#include "sim/moe/traces/refuse.hpp"
+
+namespace moesim::traces {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMostText = std::size_t{1} << 32U;  // of CSV and JSONL
+constexpr std::size_t kProbe = 4096;
+
+/// The first bytes of a file, unpacked if it is packed.
+std::string first_bytes(const fs::path& input) {
+  const MappedFile file(input);
+  const std::span<const std::byte> content = file.content();
+  std::vector<std::byte> plain;
+  std::span<const std::byte> start = content.first(std::min(kProbe, content.size()));
+  if (is_gzip(content)) {
+    plain = gunzip(input, content, kProbe);
+    start = plain;
+  }
+  return {reinterpret_cast<const char*>(start.data()), start.size()};
+}
+
+bool holds_counts(const fs::path& input, const NpyArray& array, const ImportOptions& options) {
+  if (array.axes() >= 4 || options.kind == ArrayKind::kCounts) {
+    return true;
+  }
+  if (options.kind == ArrayKind::kIds || array.axes() != 3) {
+    return false;
+  }
+  const int experts = required(
+      input, options.experts, "experts", "to tell expert ids from counts and to check ids");
+  return array.shape()[2] == experts;
+}
+
+Dump read_array(const fs::path& input, const ImportOptions& options) {
+  NpyArray array = read_npy(input);
+  if (!is_integer(array.type())) {
+    refuse(input,
+           fmt::format("numbers are {}; expected whole expert ids or counts (means of loads cannot "
+                       "be replayed)",
+                       descr(array.type())));
+  }
+  if (array.axes() < 3 || array.axes() > 5 || array.count() == 0) {
+    refuse(input,
+           fmt::format("shape {}; expected [token, layer, slot], [step, layer, expert], [step, "
+                       "source rank, layer, expert] or [step, source rank, layer, microbatch, "
+                       "expert], none of them 0",
+                       shape_text(array.shape())));
+  }
+  return holds_counts(input, array, options) ? read_counts(input, array, options)
+                                             : read_ids(input, std::move(array), options);
+}
+
+Dump read_dump(const fs::path& input, const ImportOptions& options) {
+  const std::string start = first_bytes(input);
+  if (start.starts_with("\x93NUMPY")) {
+    return read_array(input, options);
+  }
+  const std::size_t first = start.find_first_not_of(" \t\r\n");
+  if (first != std::string::npos && start[first] == '{') {
+    return read_json_lines(input, read_text(input, kMostText), options);
+  }
+  const std::string header = start.substr(0, start.find('\n'));
+  if (header.find("expert") != std::string::npos && header.find("count") != std::string::npos) {
+    return read_counts_table(input, read_text(input, kMostText), options);
+  }
+  refuse(
+      input,
+      "no known form of routing dump; expected .npy, JSON lines, or CSV with the columns domain, "
+      "layer, expert and count (each also .gz)");
+}
+
+/// Equal rows at the start go, all of them.
+void drop_warmup(Dump& dump) {
+  RoutePack& pack = dump.pack;
+  const NpyArray& array = pack.topk ? *pack.topk : *pack.counts;
+  const std::int64_t equal = equal_rows_at_start(array);
+  if (equal < kWarmupRows) {
+    return;
+  }
+  if (pack.topk) {
+    std::vector<bool> keep(pack.topk->size(0), true);
+    std::fill(keep.begin(), keep.begin() + equal, false);
+    keep_rows(pack, keep, std::vector<bool>(pack.topk->size(1), true));
+    dump.dropped.push_back(fmt::format("{} equal rows at the start", equal));
+    return;
+  }
+  std::vector<std::int64_t> shape = array.shape();
+  shape[0] -= equal;
+  const std::size_t bytes = array.data().size() / array.size(0) * static_cast<std::size_t>(equal);
+  const std::span<const std::byte> rest = array.data().subspan(bytes);
+  pack.counts = NpyArray(array.type(), shape, {rest.begin(), rest.end()});
+  dump.dropped.push_back(fmt::format("{} equal steps at the start", equal));
+}
+
+void drop_padding(Dump& dump) {
+  RoutePack& pack = dump.pack;
+  if (!pack.topk) {
+    return;
+  }
+  const IdScan scan = scan_ids(*pack.topk, pack.header.experts);
+  std::vector<bool> keep_layer(pack.topk->size(1), true);
+  std::int64_t layers = 0;
+  for (std::size_t layer = 0; layer < keep_layer.size(); ++layer) {
+    if (scan.is_padding_layer(layer)) {
+      keep_layer[layer] = false;
+      ++layers;
+    }
+  }
+  const std::int64_t tokens = scan.padded_tokens();
+  if (layers == 0 && tokens == 0) {
+    return;
+  }
+  std::vector<bool> keep_token = scan.padded_token;
+  keep_token.flip();
+  const auto leading = std::find(keep_layer.begin(), keep_layer.end(), true) - keep_layer.begin();
+  pack.header.first_moe_layer += static_cast<int>(leading);
+  keep_rows(pack, keep_token, keep_layer);
+  dump.dropped.push_back(fmt::format("{} layers and {} tokens of padding", layers, tokens));
+}
+
+void require_range(
+    const fs::path& input, std::string_view name, int value, int most, std::string_view why) {
+  if (value < 1 || value > most) {
+    refuse(input, fmt::format("{} is {}; expected 1 to {}{}", name, value, most, why));
+  }
+}
+
+void check_header(const fs::path& input, const PackHeader& header) {
+  require_range(input, "experts", header.experts, kMostExperts, "");
+  require_range(input, "top_k", header.top_k, header.experts, ", the number of experts");
+}
+
+void require_something(const fs::path& input, const RoutePack& pack) {
+  const NpyArray& array = pack.topk ? *pack.topk : *pack.counts;
+  if (array.count() == 0) {
+    refuse(input, "nothing is left of it after dropping what the options say");
+  }
+}
+
+bool forbids_import(Topic topic, const ImportOptions& options) {
+  return is_error(topic) && !(options.keep_equal_layers && topic == Topic::kEqualLayers);
+}
+
+std::vector<std::string> warnings_or_throw(const fs::path& input,
+                                           const RoutePack& pack,
+                                           const ImportOptions& options) {
+  std::vector<Diagnostic> mistakes;
+  std::vector<std::string> warnings;
+  for (const Finding& finding : check_pack(pack)) {
+    if (forbids_import(finding.topic, options)) {
+      mistakes.push_back(mistake(input, finding.message));
+    } else {
+      warnings.push_back(finding.message);
+    }
+  }
+  if (!mistakes.empty()) {
+    throw UserError(std::move(mistakes));
+  }
+  return warnings;
+}
+
+/// A JSON string of plain text.
+std::string quoted(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+    }
+    out += byte < 0x20 ? fmt::format("\\u{:04x}", byte) : std::string(1, c);
+  }
+  return out + "\"";
+}
+
+std::string provenance(const fs::path& input, const Dump& dump) {
+  std::vector<std::string> dropped;
+  for (const std::string& sentence : dump.dropped) {
+    dropped.push_back(quoted(sentence));
+  }
+  std::string json = fmt::format("{{\"imported_from\": {}, \"import_form\": {}, \"dropped\": [{}]",
+                                 quoted(input.filename().string()),
+                                 quoted(dump.form),
+                                 fmt::join(dropped, ", "));
+  if (!dump.model_layers.empty()) {
+    json += fmt::format(", \"model_layers\": [{}]", fmt::join(dump.model_layers, ", "));
+  }
+  return json + "}";
+}
+
+}  // namespace
+
+PackHeader header_of(const ImportOptions& options) {
+  PackHeader header;
+  header.model = options.model;
+  header.first_moe_layer = options.first_moe_layer;
+  header.slot_order = options.slot_order;
+  header.phase = options.phase;
+  header.source = options.source;
+  header.licence = options.licence;
+  header.seed = options.seed;
+  return header;
+}
+
+int required(const fs::path& input,
+             const std::optional<int>& option,
+             std::string_view name,
+             std::string_view why) {
+  if (!option) {
+    refuse(input, fmt::format("{} is needed {}", name, why));
+  }
+  return *option;
+}
+
+void check_agrees(const fs::path& input,
+                  const std::optional<int>& option,
+                  std::string_view name,
+                  std::int64_t found) {
+  if (option && *option != found) {
+    refuse(input, fmt::format("{} is {} in the file, {} was given", name, found, *option));
+  }
+}
+
+ImportReport import_trace(const fs::path& input,
+                          const fs::path& pack,
+                          const ImportOptions& options) {
+  Dump dump = read_dump(input, options);
+  check_header(input, dump.pack.header);
+  if (options.drop_warmup) {
+    drop_warmup(dump);
+  }
+  if (options.drop_padding) {
+    drop_padding(dump);
+  }
+  require_something(input, dump.pack);
+  std::vector<std::string> warnings = warnings_or_throw(input, dump.pack, options);
+  if (dump.pack.topk) {
+    dump.pack.topk = narrow_ids(*dump.pack.topk, dump.pack.header.experts);
+  } else {
+    require_sound_counts(input, dump.pack);
+  }
+  if (dump.pack.weights) {
+    require_sound_weights(options.weights.empty() ? input : options.weights, *dump.pack.weights);
+  }
+  dump.pack.folder = pack;
+  write_pack(dump.pack, provenance(input, dump), options.overwrite);
+  return {.form = dump.form,
+          .tokens = dump.pack.tokens(),
+          .steps = dump.pack.steps(),
+          .dropped = dump.dropped,
+          .warnings = std::move(warnings)};
+}
+
+}  // namespace moesim::traces

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+// Expert ids [token, layer, slot] with an optional table of sequences.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <initializer_list>
+#include <numeric>
+#include <utility>
+
+#include "sim/moe/traces/csv.hpp"
+#include "sim/moe/traces/gzip.hpp"
+#include "sim/moe/traces/import_forms.hpp"
+#include "sim/moe/traces/refuse.hpp"
+
+namespace moesim::traces {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMostIndex = std::size_t{1} << 30U;
+
+/// The first of the columns that the table has.
+std::optional<std::size_t> first_column(const CsvTable& table,
+                                        std::initializer_list<std::string_view> names) {
+  for (const std::string_view name : names) {
+    if (const auto column = table.find_column(name)) {
+      return column;
+    }
+  }
+  return std::nullopt;
+}
+
+std::string cell_or(const CsvTable& table,
+                    std::size_t row,
+                    std::optional<std::size_t> column,
+                    const std::string& otherwise) {
+  return column ? table.rows[row][*column] : otherwise;
+}
+
+/// Which sequences of the index the options leave out.
+class IndexFilter {
+ public:
+  IndexFilter(const CsvTable& table, const ImportOptions& options)
+      : table_(table),
+        by_duplicate_(options.drop_duplicates),
+        by_repetition_(options.drop_repetition) {
+    if (by_duplicate_) {
+      duplicate_ = table.column("duplicate_of");
+    }
+    if (by_repetition_) {
+      repetition_ = table.column("has_repetition");
+    }
+  }
+
+  bool drops(std::size_t row) {
+    if (by_duplicate_ && !table_.rows[row][duplicate_].empty()) {
+      ++duplicates_;
+      return true;
+    }
+    if (by_repetition_ && truth(row)) {
+      ++repetitions_;
+      return true;
+    }
+    return false;
+  }
+
+  void describe(std::vector<std::string>& dropped) const {
+    if (by_duplicate_) {
+      dropped.push_back(fmt::format("{} duplicate sequences", duplicates_));
+    }
+    if (by_repetition_) {
+      dropped.push_back(fmt::format("{} sequences with repetition", repetitions_));
+    }
+  }
+
+ private:
+  [[nodiscard]] bool truth(std::size_t row) const {
+    const std::string& cell = table_.rows[row][repetition_];
+    if (cell == "1" || cell == "True" || cell == "true") {
+      return true;
+    }
+    if (cell == "0" || cell == "False" || cell == "false") {
+      return false;
+    }
+    table_.refuse_row(row, fmt::format("has_repetition: \"{}\"; expected 0 or 1", cell));
+  }
+
+  const CsvTable& table_;
+  bool by_duplicate_;
+  bool by_repetition_;
+  std::size_t duplicate_ = 0;   ///< column
+  std::size_t repetition_ = 0;  ///< column
+  int duplicates_ = 0;
+  int repetitions_ = 0;
+};
+
+/// Puts the index's sequences that stay into the dump; returns which tokens stay.
+std::vector<bool> read_index(const CsvTable& table, const ImportOptions& options, Dump& dump) {
+  const std::size_t start_column = table.column("row_start");
+  const std::size_t rows_column = table.column("rows");
+  const auto domain_column = first_column(table, {"domain", "task", "dataset"});
+  const auto source_column = first_column(table, {"source", "source_path"});
+  IndexFilter filter(table, options);
+  const auto tokens = static_cast<std::int64_t>(dump.pack.topk->size(0));
+  std::vector<bool> keep(dump.pack.topk->size(0), false);
+  std::int64_t next = 0;
+  for (std::size_t i = 0; i < table.rows.size(); ++i) {
+    const std::int64_t start = table.whole_number(i, start_column);
+    const std::int64_t rows = table.whole_number(i, rows_column);
+    if (start < next || rows == 0 || start > tokens || rows > tokens - start) {
+      table.refuse_row(i,
+                       fmt::format("rows {} to {}; expected one row or more, from row {} on, of "
+                                   "the {} in the array",
+                                   start,
+                                   start + rows,
+                                   next,
+                                   tokens));
+    }
+    next = start + rows;
+    if (!filter.drops(i)) {
+      std::fill_n(keep.begin() + start, rows, true);
+      dump.pack.sequences.push_back({.row_start = start,
+                                     .rows = rows,
+                                     .domain = cell_or(table, i, domain_column, options.domain),
+                                     .source = cell_or(table, i, source_column, "")});
+    }
+  }
+  filter.describe(dump.dropped);
+  return keep;
+}
+
+NpyArray read_weights(const fs::path& path, const NpyArray& topk) {
+  NpyArray weights = read_npy(path);
+  if (weights.type() != NumberType::kF2 && weights.type() != NumberType::kF4) {
+    refuse(path, fmt::format("numbers are {}; expected <f2 or <f4", descr(weights.type())));
+  }
+  if (weights.shape() != topk.shape()) {
+    refuse(path,
+           fmt::format("shape {}; expected {}, the shape of the ids",
+                       shape_text(weights.shape()),
+                       shape_text(topk.shape())));
+  }
+  return weights;
+}
+
+/// The kept rows and layers of an array.
+template <typename T>
+NpyArray gather(const NpyArray& array,
+                const std::vector<bool>& keep_token,
+                const std::vector<bool>& keep_layer) {
+  const std::size_t slots = array.size(2);
+  const auto tokens = std::count(keep_token.begin(), keep_token.end(), true);
+  const auto layers = std::count(keep_layer.begin(), keep_layer.end(), true);
+  std::vector<T> kept;
+  kept.reserve(static_cast<std::size_t>(tokens) * static_cast<std::size_t>(layers) * slots);
+  for (std::size_t token = 0; token < array.size(0); ++token) {
+    for (std::size_t layer = 0; keep_token[token] && layer < array.size(1); ++layer) {
+      const std::size_t first = (token * array.size(1) + layer) * slots;
+      for (std::size_t slot = 0; keep_layer[layer] && slot < slots; ++slot) {
+        kept.push_back(number_at<T>(array.data().data(), first + slot));
+      }
+    }
+  }
+  return make_array(array.type(), {tokens, layers, array.shape()[2]}, kept);
+}
+
+/// Sequences over the rows that stay.
+std::vector<TraceSequence> renumbered(const std::vector<TraceSequence>& sequences,
+                                      const std::vector<bool>& keep_token) {
+  std::vector<TraceSequence> kept;
+  std::int64_t next = 0;
+  for (const TraceSequence& sequence : sequences) {
+    const auto begin = keep_token.begin() + sequence.row_start;
+    const std::int64_t rows = std::count(begin, begin + sequence.rows, true);
+    if (rows > 0) {
+      kept.push_back(
+          {.row_start = next, .rows = rows, .domain = sequence.domain, .source = sequence.source});
+    }
+    next += rows;
+  }
+  return kept;
+}
+
+}  // namespace
+
+void keep_rows(RoutePack& pack,
+               const std::vector<bool>& keep_token,
+               const std::vector<bool>& keep_layer) {
+  pack.sequences = renumbered(pack.sequences, keep_token);
+  pack.header.layers = static_cast<int>(std::count(keep_layer.begin(), keep_layer.end(), true));
+  if (pack.weights) {
+    pack.weights = pack.weights->type() == NumberType::kF2
+                       ? gather<std::uint16_t>(*pack.weights, keep_token, keep_layer)
+                       : gather<float>(*pack.weights, keep_token, keep_layer);
+  }
+  std::optional<NpyArray> ids;
+  visit_integer_type(pack.topk->type(), [&](auto zero) {
+    ids = gather<decltype(zero)>(*pack.topk, keep_token, keep_layer);
+  });
+  pack.topk = std::move(ids);
+}
+
+NpyArray narrow_ids(const NpyArray& topk, int num_experts) {
+  constexpr int kMostInOneByte = 256;
+  std::optional<NpyArray> narrow;
+  visit_integer_type(topk.type(), [&](auto zero) {
+    std::vector<std::uint8_t> bytes;
+    std::vector<std::uint16_t> words;
+    for (std::size_t i = 0; i < topk.count(); ++i) {
+      const auto id = number_at<decltype(zero)>(topk.data().data(), i);
+      if (num_experts <= kMostInOneByte) {
+        bytes.push_back(static_cast<std::uint8_t>(id));
+      } else {
+        words.push_back(static_cast<std::uint16_t>(id));
+      }
+    }
+    narrow = num_experts <= kMostInOneByte ? make_array(NumberType::kU1, topk.shape(), bytes)
+                                           : make_array(NumberType::kU2, topk.shape(), words);
+  });
+  return *std::move(narrow);
+}
+
+Dump read_ids(const fs::path& input, NpyArray array, const ImportOptions& options) {
+  Dump dump{.pack = {}, .form = "ids", .model_layers = {}, .dropped = {}};
+  dump.pack.header = header_of(options);
+  dump.pack.header.experts = required(input, options.experts, "experts", "to check the expert ids");
+  check_agrees(input, options.top_k, "top_k", array.shape()[2]);
+  dump.pack.header.top_k = static_cast<int>(array.shape()[2]);
+  dump.pack.header.layers = static_cast<int>(array.shape()[1]);
+  if (!options.weights.empty()) {
+    dump.pack.weights = read_weights(options.weights, array);
+  }
+  dump.pack.topk = std::move(array);
+  std::vector<bool> keep(dump.pack.topk->size(0), true);
+  if (options.index.empty()) {
+    dump.pack.sequences.push_back({.row_start = 0,
+                                   .rows = dump.pack.topk->shape()[0],
+                                   .domain = options.domain,
+                                   .source = input.filename().string()});
+  } else {
+    keep =
+        read_index(parse_csv(options.index, read_text(options.index, kMostIndex)), options, dump);
+    const auto outside = std::count(keep.begin(), keep.end(), false);
+    if (outside > 0) {
+      dump.dropped.push_back(fmt::format("{} rows outside the sequences that stay", outside));
+      keep_rows(dump.pack, keep, std::vector<bool>(dump.pack.topk->size(1), true));
+    }
+  }
+  return dump;
+}
+
+}  // namespace moesim::traces

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/moe/traces/npy.hpp"
+
+#include <fmt/format.h>
+
+#include <bit>
+#include <utility>
+
+#include "sim/core/atomic_file.hpp"
+#include "sim/core/check.hpp"
+#include "sim/moe/traces/gzip.hpp"
+#include "sim/moe/traces/refuse.hpp"
+
+namespace moesim::traces {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "arrays are used as they lie in files");
+
+constexpr std::size_t kHeaderProbe = 80'000;  // more than the longest header that is read
+
+void check_data_size(const std::filesystem::path& path,
+                     const NpyHeader& header,
+                     std::size_t found) {
+  if (found < header.data_bytes) {
+    refuse(path,
+           fmt::format("truncated: shape {} of {} needs {} bytes of data, found {}",
+                       shape_text(header.shape),
+                       descr(header.type),
+                       header.data_bytes,
+                       found));
+  }
+  if (found > header.data_bytes) {
+    refuse(path,
+           fmt::format("bytes follow the array: shape {} of {} needs {} bytes of data",
+                       shape_text(header.shape),
+                       descr(header.type),
+                       header.data_bytes));
+  }
+}
+
+NpyArray read_packed(const std::filesystem::path& path, std::span<const std::byte> packed) {
+  const NpyHeader header = parse_npy_header(path, gunzip(path, packed, kHeaderProbe));
+  if (header.data_bytes / kMostDeflateRatio > packed.size()) {
+    refuse(path,
+           fmt::format("truncated: shape {} of {} needs {} bytes of data, {} bytes of gzip cannot "
+                       "hold them",
+                       shape_text(header.shape),
+                       descr(header.type),
+                       header.data_bytes,
+                       packed.size()));
+  }
+  std::vector<std::byte> plain = gunzip(path, packed, header.data_offset + header.data_bytes + 1);
+  check_data_size(path, header, plain.size() - header.data_offset);
+  plain.erase(plain.begin(), plain.begin() + static_cast<std::ptrdiff_t>(header.data_offset));
+  return {header.type, header.shape, std::move(plain)};
+}
+
+}  // namespace
+
+NpyArray::NpyArray(NumberType type, std::vector<std::int64_t> shape, std::vector<std::byte> data)
+    : type_(type), shape_(std::move(shape)), owned_(std::move(data)) {
+  std::size_t bytes = bytes_per_number(type);
+  for (const std::int64_t n : shape_) {
+    bytes *= static_cast<std::size_t>(n);
+  }
+  MOESIM_CHECK(bytes == owned_.size(), "the data does not fill the shape " + shape_text(shape_));
+}
+
+NpyArray::NpyArray(NpyHeader header, MappedFile file)
+    : type_(header.type),
+      shape_(std::move(header.shape)),
+      data_offset_(header.data_offset),
+      file_(std::move(file)) {}
+
+std::span<const std::byte> NpyArray::data() const {
+  return file_ ? file_->content().subspan(data_offset_) : std::span<const std::byte>(owned_);
+}
+
+NpyArray read_npy(const std::filesystem::path& path) {
+  MappedFile file(path);
+  if (is_gzip(file.content())) {
+    return read_packed(path, file.content());
+  }
+  NpyHeader header = parse_npy_header(path, file.content());
+  check_data_size(path, header, file.content().size() - header.data_offset);
+  return {std::move(header), std::move(file)};
+}
+
+std::string npy_bytes(NumberType type,
+                      std::span<const std::int64_t> shape,
+                      std::span<const std::byte> data) {
+  constexpr std::size_t kAlignment = 64;  // NumPy pads the header so that the data is aligned
+  constexpr std::size_t kPreamble = 10;
+  std::string header = fmt::format(
+      "{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}", descr(type), shape_text(shape));
+  const std::size_t unpadded = kPreamble + header.size() + 1;
+  header.append((kAlignment - unpadded % kAlignment) % kAlignment, ' ');
+  header += '\n';
+  std::string file("\x93NUMPY\x01\x00", 8);
+  file += static_cast<char>(header.size() & 0xffU);
+  file += static_cast<char>(header.size() >> 8U);
+  file += header;
+  file.append(reinterpret_cast<const char*>(data.data()), data.size());
+  return file;
+}
+
+void write_npy(const std::filesystem::path& path, const NpyArray& array) {
+  const std::string plain = npy_bytes(array.type(), array.shape(), array.data());
+  write_file_atomically(path, path.extension() == ".gz" ? gzip(plain) : plain);
+}
+
+float half_to_float(std::uint16_t bits) {
+  const std::uint32_t sign = (bits & 0x8000U) << 16U;
+  const std::uint32_t exponent = (bits >> 10U) & 0x1fU;
+  const std::uint32_t mantissa = bits & 0x3ffU;
+  if (exponent == 0x1fU) {  // infinity and NaN
+    return std::bit_cast<float>(sign | 0x7f800000U | (mantissa << 13U));
+  }
+  if (exponent == 0) {  // zero and subnormal: mantissa * 2^-24
+    const float size = static_cast<float>(mantissa) * 0x1p-24F;
+    return sign != 0 ? -size : size;
+  }
+  return std::bit_cast<float>(sign | ((exponent + 112U) << 23U) | (mantissa << 13U));
+}
+
+std::uint16_t float_to_half(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const auto sign = static_cast<std::uint16_t>((bits >> 16U) & 0x8000U);
+  const std::uint32_t size = bits & 0x7fffffffU;
+  if (size > 0x7f800000U) {  // NaN
+    return static_cast<std::uint16_t>(sign | 0x7e00U);
+  }
+  if (size >= 0x477ff000U) {  // 65520 and more round to infinity
+    return static_cast<std::uint16_t>(sign | 0x7c00U);
+  }
+  if (size < 0x38800000U) {  // below 2^-14: adding 0.5 rounds to a multiple of 2^-24
+    const float shifted = std::bit_cast<float>(size) + 0.5F;
+    return static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(shifted) - 0x3f000000U));
+  }
+  const std::uint32_t odd = (size >> 13U) & 1U;
+  return static_cast<std::uint16_t>(sign | ((size - 0x38000000U + 0xfffU + odd) >> 13U));
+}
+
+}  // namespace moesim::traces
