@@ -62,15 +62,16 @@ int main(int argc, char** argv) {
   }
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  fmt::print("{} flows={} events={} cpu_s={:.4f} child_cpu_s={:.4f} makespan_s={:.9f} "
-             "makespan/bound={:.9f} peak_mb={}\n",
-             fmt::join(args, " "),
-             flows.size(),
-             result.events,
-             own,
-             cpu_seconds(RUSAGE_CHILDREN),
-             makespan.to_seconds().value,
-             makespan.to_seconds() / makespan_bound(fabric.capacity, flows),
-             usage.ru_maxrss / 1024);
+  fmt::print(
+      "{} flows={} events={} cpu_s={:.4f} child_cpu_s={:.4f} makespan_s={:.9f} "
+      "makespan/bound={:.9f} peak_mb={}\n",
+      fmt::join(args, " "),
+      flows.size(),
+      result.events,
+      own,
+      cpu_seconds(RUSAGE_CHILDREN),
+      makespan.to_seconds().value,
+      makespan.to_seconds() / makespan_bound(fabric.capacity, flows),
+      usage.ru_maxrss / 1024);
   return 0;
 }

@@ -41,8 +41,7 @@ Seconds makespan_bound(std::span<const BytesPerSecond> capacity, std::span<const
   };
   for (std::size_t l = 0; l < demand.size(); ++l) {
     if (demand[l].bytes > 0.0) {
-      raise(demand[l].first_start,
-            demand[l].bytes / capacity[l].value + demand[l].least_latency);
+      raise(demand[l].first_start, demand[l].bytes / capacity[l].value + demand[l].least_latency);
     }
   }
   for (const BatchFlow& flow : flows) {

@@ -27,9 +27,7 @@ constexpr int kExitOfFailedBody = 70;
 /// The child's side of the fork. Closes every descriptor but the standard three and its own: a
 /// sibling's stream must end when we close it. `_exit` skips what belongs to the parent (buffers,
 /// exit handlers).
-[[noreturn]] void run_child(int fd,
-                            pid_t parent,
-                            const std::function<void(ByteStream&)>& body) {
+[[noreturn]] void run_child(int fd, pid_t parent, const std::function<void(ByteStream&)>& body) {
   constexpr unsigned kFirstOther = 3;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) {

@@ -26,9 +26,9 @@ struct Member {
 ///   served(t) = served + rate * (t - since)        bytes per member
 ///   a member that starts at t drains when served reaches served(t) + its bytes
 struct ClassState {
-  double rate = 0.0;         ///< of each member, bytes/s; 0 until the first solve
-  double served = 0.0;       ///< at `since`
-  SimTime since;             ///< last change of rate
+  double rate = 0.0;    ///< of each member, bytes/s; 0 until the first solve
+  double served = 0.0;  ///< at `since`
+  SimTime since;        ///< last change of rate
   double rate_cap = 0.0;
   std::int32_t first_link = 0;  ///< in the pool of links
   std::int32_t num_links = 0;
@@ -77,7 +77,7 @@ class FlowClasses {
   std::vector<LinkId> link_pool_;
   std::vector<std::int32_t> position_;  ///< by slot: where it is in its link's list
   std::vector<std::vector<Crossing>> classes_on_link_;
-  std::vector<std::int64_t> flows_on_link_;  ///< live
+  std::vector<std::int64_t> flows_on_link_;                       ///< live
   std::unordered_multimap<std::uint64_t, std::int32_t> by_hash_;  ///< looked up, never walked
 };
 

@@ -85,8 +85,8 @@ void FluidSharing::solve_changes() {
 double FluidSharing::least_rate(std::int32_t c) {
   double least = classes_[c].rate_cap;
   for (const LinkId link : classes_.links(c)) {
-    least = std::min(least,
-                     capacity_[link.index()] / static_cast<double>(classes_.num_flows(link)));
+    least =
+        std::min(least, capacity_[link.index()] / static_cast<double>(classes_.num_flows(link)));
   }
   return least;
 }

@@ -75,8 +75,8 @@ void MaxMinSolver::fill(const MaxMinSystem& system) {
   heap_.clear();
   for (std::size_t l = 0; l < links_.size(); ++l) {
     if (links_[l].weight > 0.0) {
-      heap_.push_back({.rate = links_[l].residual / links_[l].weight,
-                       .link = static_cast<std::int32_t>(l)});
+      heap_.push_back(
+          {.rate = links_[l].residual / links_[l].weight, .link = static_cast<std::int32_t>(l)});
     }
   }
   for (std::size_t i = heap_.size() / 2; i > 0; --i) {
@@ -90,9 +90,7 @@ void MaxMinSolver::fill(const MaxMinSystem& system) {
     level = heap_.front().rate;
     const auto link = static_cast<std::size_t>(heap_.front().link);
     for (std::int32_t i = link_begin_[link]; i < link_begin_[link + 1]; ++i) {
-      fix(system,
-          static_cast<std::size_t>(link_classes_[static_cast<std::size_t>(i)]),
-          level);
+      fix(system, static_cast<std::size_t>(link_classes_[static_cast<std::size_t>(i)]), level);
     }
   }
 }

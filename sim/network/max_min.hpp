@@ -15,8 +15,8 @@ namespace moesim {
 
 /// Flows alike: the same links and the same cap, so the same rate.
 struct FlowClass {
-  std::span<const LinkId> links;  ///< not empty, no link twice
-  std::int64_t num_flows = 1;     ///< > 0
+  std::span<const LinkId> links;                                     ///< not empty, no link twice
+  std::int64_t num_flows = 1;                                        ///< > 0
   BytesPerSecond rate_cap{std::numeric_limits<double>::infinity()};  ///< of each flow, > 0
 };
 
@@ -39,11 +39,11 @@ struct FlowClass {
 /// The same problem as flat arrays. Class c crosses
 /// class_links[class_begin[c]] ... class_links[class_begin[c + 1] - 1], indices into capacity.
 struct MaxMinSystem {
-  std::vector<double> capacity;            ///< per link, bytes/s
-  std::vector<std::int32_t> class_begin;   ///< per class, and one more
-  std::vector<std::int32_t> class_links;   ///< of all classes, one after the other
-  std::vector<double> num_flows;           ///< per class
-  std::vector<double> rate_cap;            ///< per class, bytes/s
+  std::vector<double> capacity;           ///< per link, bytes/s
+  std::vector<std::int32_t> class_begin;  ///< per class, and one more
+  std::vector<std::int32_t> class_links;  ///< of all classes, one after the other
+  std::vector<double> num_flows;          ///< per class
+  std::vector<double> rate_cap;           ///< per class, bytes/s
 
   [[nodiscard]] std::size_t num_classes() const { return num_flows.size(); }
   void clear();

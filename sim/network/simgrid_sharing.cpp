@@ -4,14 +4,14 @@
 #include "sim/network/simgrid_sharing.hpp"
 
 #include <fmt/format.h>
+#include <simgrid/kernel/resource/Model.hpp>
+#include <simgrid/kernel/routing/NetZoneImpl.hpp>
+#include <simgrid/s4u.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
-#include <simgrid/kernel/resource/Model.hpp>
-#include <simgrid/kernel/routing/NetZoneImpl.hpp>
-#include <simgrid/s4u.hpp>
 #include <string>
 #include <unordered_map>
 #include <utility>

@@ -20,12 +20,12 @@ enum class WorkloadSizes {
 };
 
 struct WorkloadSpec {
-  int gpus = 0;          ///< a multiple of gpus_per_node
+  int gpus = 0;  ///< a multiple of gpus_per_node
   int gpus_per_node = 8;
   int experts_per_gpu = 4;
   int tokens_per_gpu = 4096;
-  int top_k = 8;                 ///< distinct experts of a token
-  double skew = 0.5;             ///< Zipf exponent of the experts' popularity, 0 = balanced
+  int top_k = 8;      ///< distinct experts of a token
+  double skew = 0.5;  ///< Zipf exponent of the experts' popularity, 0 = balanced
   Bytes copy_bytes = bytes(7168);
   WorkloadSizes sizes = WorkloadSizes::kTokens;
   bool aggregated = false;  ///< messages per (source node, target GPU) instead of per GPU pair

@@ -139,9 +139,7 @@ TEST(Fluid, RefusesWhatIsNoFlow) {
   const std::vector<LinkId> dead{{1}};
   const std::vector<LinkId> beyond{{2}};
   const std::vector<LinkId> twice{{0}, {0}};
-  const auto start = [&](const Flow& flow) {
-    return [&network, flow] { network->start(flow); };
-  };
+  const auto start = [&](const Flow& flow) { return [&network, flow] { network->start(flow); }; };
   const auto refuses = [](const char* words) {
     return ThrowsMessage<std::logic_error>(HasSubstr(words));
   };
@@ -166,9 +164,9 @@ TEST(RunBatch, RefusesANetworkThatIsNotFresh) {
   const auto network = make_network(NetworkEngine::kFluid, std::vector<BytesPerSecond>{{100}});
   const std::vector<BatchFlow> flows{{.links = {{0}}, .bytes = {100}, .latency = {0}, .start = {}}};
   EXPECT_EQ(run_batch(*network, flows).finish.front(), at(1));
-  EXPECT_THAT([&] { return run_batch(*network, flows); },
-              ThrowsMessage<std::logic_error>(
-                  HasSubstr("a flow starts before the network's clock")));
+  EXPECT_THAT(
+      [&] { return run_batch(*network, flows); },
+      ThrowsMessage<std::logic_error>(HasSubstr("a flow starts before the network's clock")));
 }
 
 TEST(RunBatch, OfNothingIsNothing) {

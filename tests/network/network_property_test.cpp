@@ -15,9 +15,9 @@
 namespace moesim {
 namespace {
 
+using testing::random_system;
 using testing::RandomFlow;
 using testing::RandomSystem;
-using testing::random_system;
 
 std::vector<SimTime> finish_times(const RandomSystem& system) {
   return testing::run_capped(*make_network(NetworkEngine::kFluid, system.capacity), system.flows);
@@ -46,8 +46,8 @@ RC_GTEST_PROP(Fluid, FinishesWhenTheNaiveOracleDoes, ()) {
 }
 
 RC_GTEST_PROP(Fluid, FinishesWhenTheNaiveOracleDoesWithManyFlows, ()) {
-  const RandomSystem s = random_system(*rc::gen::arbitrary<std::uint64_t>(),
-                                       {.max_links = 25, .max_flows = 60});
+  const RandomSystem s =
+      random_system(*rc::gen::arbitrary<std::uint64_t>(), {.max_links = 25, .max_flows = 60});
   const auto finish = finish_times(s);
   const auto expected = testing::NaiveOracle(s).run();
   for (std::size_t f = 0; f < finish.size(); ++f) {

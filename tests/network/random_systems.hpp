@@ -73,8 +73,8 @@ inline RandomSystem random_system(std::uint64_t seed, const RandomSpec& spec = {
   RandomSystem system;
   const std::size_t num_links = 1 + rng.below(spec.max_links);
   for (std::size_t l = 0; l < num_links; ++l) {
-    system.capacity.push_back(
-        {rng.below(3) == 0 ? 1e9 * (0.1 + rng.uniform01()) : 5e8 * static_cast<double>(1 + rng.below(3))});
+    system.capacity.push_back({rng.below(3) == 0 ? 1e9 * (0.1 + rng.uniform01())
+                                                 : 5e8 * static_cast<double>(1 + rng.below(3))});
   }
   const std::size_t num_flows = 1 + rng.below(spec.max_flows);
   for (std::size_t f = 0; f < num_flows; ++f) {
@@ -101,7 +101,8 @@ inline std::vector<SimTime> run_capped(Network& network, std::span<const RandomF
   std::vector<SimTime> finish(flows.size());
   std::size_t started = 0;
   for (std::size_t done = 0; done < flows.size();) {
-    for (; started < flows.size() && flows[order[started]].batch.start == network.now(); ++started) {
+    for (; started < flows.size() && flows[order[started]].batch.start == network.now();
+         ++started) {
       const RandomFlow& flow = flows[order[started]];
       network.start({.links = flow.batch.links,
                      .bytes = flow.batch.bytes,

@@ -55,7 +55,8 @@ inline int hashed_uplink(GpuId s, GpuId t) {
 }
 
 /// NVSwitch nodes of 8 (450 GB/s per GPU and direction), a 50 GB/s NIC per GPU, a leaf per rail and
-/// 32 nodes with 32 up-links, spines. Between nodes: a scale-up hop to the GPU on the target's rail.
+/// 32 nodes with 32 up-links, spines. Between nodes: a scale-up hop to the GPU on the target's
+/// rail.
 inline Fabric rail(int gpus) {
   const int pods = (gpus / kGpusPerNode + 31) / 32;
   const FabricLinks links{.gpus = gpus, .num_leaf_links = pods * kGpusPerNode * 32};
