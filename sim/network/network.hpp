@@ -57,9 +57,9 @@ enum class NetworkEngine { kFluid, kSimGrid };
 /// When each flow of a batch that starts at once (or at its start time) finishes.
 struct BatchFlow {
   std::vector<LinkId> links;
-  Bytes bytes;
-  Seconds latency;
-  SimTime start;  ///< ascending order is not required
+  Bytes bytes{};
+  Seconds latency{};
+  SimTime start{};  ///< ascending order is not required
 };
 struct BatchResult {
   std::vector<SimTime> finish;  ///< per flow, in order

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/network/latency_network.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "sim/core/check.hpp"
+
+namespace moesim {
+
+LatencyNetwork::LatencyNetwork(std::unique_ptr<Sharing> sharing,
+                               std::span<const BytesPerSecond> capacity)
+    : sharing_(std::move(sharing)), capacity_(capacity.begin(), capacity.end()) {}
+
+void LatencyNetwork::check(const Flow& flow) const {
+  MOESIM_CHECK(!flow.links.empty(), "a flow crosses no link");
+  MOESIM_CHECK(std::isfinite(flow.bytes.value) && flow.bytes.value > 0.0,
+               fmt::format("a flow of {} bytes", flow.bytes.value));
+  MOESIM_CHECK(flow.rate_cap.value > 0.0,
+               fmt::format("a flow with a rate cap of {} bytes/s", flow.rate_cap.value));
+  MOESIM_CHECK(std::isfinite(flow.latency.value) && flow.latency.value >= 0.0,
+               fmt::format("a flow with a latency of {} s", flow.latency.value));
+  for (std::size_t i = 0; i < flow.links.size(); ++i) {
+    const LinkId link = flow.links[i];
+    MOESIM_CHECK(link.value >= 0 && link.index() < capacity_.size(),
+                 fmt::format("a flow crosses link {} of {}", link.value, capacity_.size()));
+    const double capacity = capacity_[link.index()].value;
+    MOESIM_CHECK(std::isfinite(capacity) && capacity > 0.0,
+                 fmt::format("a flow crosses link {} of {} bytes/s", link.value, capacity));
+    const auto earlier = flow.links.first(i);
+    MOESIM_CHECK(std::find(earlier.begin(), earlier.end(), link) == earlier.end(),
+                 fmt::format("a flow crosses link {} twice", link.value));
+  }
+}
+
+FlowId LatencyNetwork::start(const Flow& flow) {
+  check(flow);
+  const auto id = id_at<FlowId>(latency_.size());
+  latency_.push_back(flow.latency);
+  sharing_->start(id, flow);
+  return id;
+}
+
+SimTime LatencyNetwork::next_arrival() const {
+  return arrivals_.empty() ? SimTime::never() : arrivals_.top().time;
+}
+
+std::span<const FlowId> LatencyNetwork::advance(SimTime limit) {
+  MOESIM_CHECK(limit >= now_, "the clock would fall");
+  completed_.clear();
+  while (completed_.empty()) {
+    const auto drained = sharing_->advance(std::min(limit, next_arrival()));
+    now_ = sharing_->now();
+    events_ += drained.empty() ? 0 : 1;
+    for (const FlowId flow : drained) {
+      arrivals_.push({.time = after(now_, latency_[flow.index()]), .flow = flow});
+    }
+    while (next_arrival() == now_) {
+      completed_.push_back(arrivals_.top().flow);
+      arrivals_.pop();
+    }
+    if (drained.empty()) {
+      break;
+    }
+  }
+  return completed_;
+}
+
+}  // namespace moesim

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// A Network over any Sharing: checks flows, and pays each flow's latency after it has drained.
+#pragma once
+
+#include <memory>
+#include <queue>
+#include <vector>
+
+#include "sim/network/sharing.hpp"
+
+namespace moesim {
+
+/// completion = drain + latency. The share is freed at the drain.
+///
+/// Source: cut-through forwarding: the last byte leaves at the drain and arrives one path latency
+/// later.
+/// Valid for: paths whose latency does not depend on load; no queues.
+/// Checked by: fluid_test (latency), network_property_test, simgrid_oracle_test.
+class LatencyNetwork final : public Network {
+ public:
+  LatencyNetwork(std::unique_ptr<Sharing> sharing, std::span<const BytesPerSecond> capacity);
+
+  FlowId start(const Flow& flow) override;
+  std::span<const FlowId> advance(SimTime limit) override;
+  [[nodiscard]] SimTime now() const override { return now_; }
+  [[nodiscard]] std::int64_t events() const override { return events_; }
+
+ private:
+  struct Arrival {
+    SimTime time;
+    FlowId flow;
+    auto operator<=>(const Arrival&) const = default;
+  };
+
+  void check(const Flow& flow) const;
+  [[nodiscard]] SimTime next_arrival() const;
+
+  std::unique_ptr<Sharing> sharing_;
+  std::vector<BytesPerSecond> capacity_;
+  std::vector<Seconds> latency_;  ///< per flow
+  std::priority_queue<Arrival, std::vector<Arrival>, std::greater<>> arrivals_;
+  std::vector<FlowId> completed_;
+  SimTime now_;
+  std::int64_t events_ = 0;
+};
+
+}  // namespace moesim
