@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace moesim {
@@ -18,10 +19,41 @@ std::string place_text(const SourcePlace& place) {
   return fmt::format("{}:{}:{}: ", place.file, place.line, place.column);
 }
 
+constexpr std::size_t kLongestShownLine = 160;
+
+/// The line without control characters, which a terminal might obey; cut when very long.
+std::string shown_line(std::string_view line) {
+  std::string shown(line.substr(0, kLongestShownLine));
+  for (char& c : shown) {
+    const auto byte = static_cast<unsigned char>(c);
+    c = (byte < 0x20 && c != '\t') || byte == 0x7f ? '?' : c;
+  }
+  return line.size() > kLongestShownLine ? shown + "..." : shown;
+}
+
+/// Blanks up to the caret; tabs stay tabs, so that it points right at any tab width. Columns count
+/// characters: the continuation bytes of UTF-8 take no room.
+std::string caret_padding(std::string_view line, int column) {
+  std::string padding;
+  int at = 1;
+  for (const char c : line) {
+    const bool continues = (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;
+    if (at >= column && !continues) {
+      break;
+    }
+    if (!continues) {
+      padding += c == '\t' ? '\t' : ' ';
+      ++at;
+    }
+  }
+  return padding + std::string(static_cast<std::size_t>(std::max(0, column - at)), ' ');
+}
+
 std::string join(const std::vector<Diagnostic>& diagnostics) {
   std::string text;
   for (const Diagnostic& d : diagnostics) {
-    text += (text.empty() ? "" : "\n") + to_text(d);
+    text += text.empty() ? "" : "\n";
+    text += to_text(d);
   }
   return text;
 }
@@ -34,16 +66,14 @@ std::string to_text(const Diagnostic& d) {
     text += d.key + ": ";
   }
   text += d.message;
-  if (d.source_line.empty()) {
-    return text;
+  if (d.source_line.empty() || d.place.column > static_cast<int>(kLongestShownLine)) {
+    return d.hint.empty() ? text : text + "; " + d.hint;
   }
-  const auto caret_column = static_cast<std::size_t>(d.place.column > 0 ? d.place.column - 1 : 0);
-  text += fmt::format(
-      "\n{:>6} | {}\n       | {}^", d.place.line, d.source_line, std::string(caret_column, ' '));
-  if (!d.hint.empty()) {
-    text += " " + d.hint;
-  }
-  return text;
+  text += fmt::format("\n{:>6} | {}\n       | {}^",
+                      d.place.line,
+                      shown_line(d.source_line),
+                      caret_padding(d.source_line, d.place.column));
+  return d.hint.empty() ? text : text + " " + d.hint;
 }
 
 UserError::UserError(std::vector<Diagnostic> diagnostics)

@@ -20,12 +20,14 @@ struct SourcePlace {
 ///   file:line:col: error: key: message
 ///      18 | bandwidth = "450 Gb/s"
 ///         |             ^ hint
+/// and without a source line as
+///   file: error: key: message; hint
 struct Diagnostic {
   SourcePlace place;
   std::string key;          ///< full dotted key path, may be empty
   std::string message;      ///< what was found and what was expected; lower case, no full stop
   std::string source_line;  ///< the text of that line, may be empty
-  std::string hint;         ///< after the caret, may be empty
+  std::string hint;         ///< what was expected, after the caret; may be empty
 };
 
 [[nodiscard]] std::string to_text(const Diagnostic& diagnostic);

@@ -20,4 +20,11 @@ namespace moesim {
 /// `text` without leading and trailing blanks.
 [[nodiscard]] std::string_view trimmed(std::string_view text);
 
+/// `text` in double quotes for a message: control characters and quotes escaped as TOML does, cut
+/// after 60 bytes.
+[[nodiscard]] std::string quoted_text(std::string_view text);
+
+/// "a, b or c".
+[[nodiscard]] std::string word_list(std::span<const std::string_view> words);
+
 }  // namespace moesim

@@ -3,10 +3,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <span>
 
+#include "sim/core/check.hpp"
 #include "sim/core/text.hpp"
 
 namespace moesim {
@@ -54,21 +56,60 @@ std::optional<double> parse(std::string_view text, std::span<const Unit> units) 
   return std::nullopt;
 }
 
-/// Written in the largest unit that leaves a number >= 1 and reads back bit for bit; base units
-/// (scale 1) always do.
-std::string write(double value, std::span<const Unit> units) {
-  const Unit* best = nullptr;
-  for (const Unit& unit : units) {
-    const double number = value / unit.scale;
-    const bool exact = parse(fmt::format("{} {}", number, unit.name), units) == value;
-    if (unit.written && exact && (unit.scale == 1.0 || number >= 1.0) &&
-        (best == nullptr || (number >= 1.0 && unit.scale > best->scale) ||
-         value / best->scale < 1.0)) {
-      best = &unit;
+/// The number of fewest digits that, in this unit, reads back bit for bit; "" if there is none.
+std::string shortest_number(double value, const Unit& unit) {
+  constexpr int kEnoughDigits = 17;
+  for (int digits = 1; digits <= kEnoughDigits; ++digits) {
+    // The detour over double turns "1e+02" into "100".
+    const std::string rounded = fmt::format("{:.{}g}", value / unit.scale, digits);
+    double number = 0.0;
+    std::from_chars(rounded.data(), rounded.data() + rounded.size(), number);
+    if (number * unit.scale == value) {
+      return fmt::format("{}", number);
     }
   }
-  return fmt::format("{} {}", value / best->scale, best->name);
+  return "";
 }
+
+/// Written in the largest unit that leaves a number >= 1 and reads back bit for bit; else in the
+/// base unit (scale 1), which always does.
+std::string write(double value, std::span<const Unit> units) {
+  MOESIM_CHECK(std::isfinite(value) && value >= 0.0, "a quantity that no text can hold");
+  const Unit* best = nullptr;
+  std::string best_number;
+  for (const Unit& unit : units) {
+    const bool readable = unit.written && value >= unit.scale;
+    const bool better = best == nullptr || unit.scale > best->scale;
+    std::string number = readable && better ? shortest_number(value, unit) : "";
+    if (!number.empty()) {
+      best = &unit;
+      best_number = std::move(number);
+    }
+  }
+  if (best == nullptr) {
+    const auto is_base = [](const Unit& unit) { return unit.scale == 1.0; };
+    best = &*std::find_if(units.begin(), units.end(), is_base);
+    best_number = fmt::format("{}", value);
+  }
+  return fmt::format("{} {}", best_number, best->name);
+}
+
+/// Units that mean bits to some and bytes to others.
+constexpr std::string_view kAmbiguousUnits[] = {"b",
+                                                "kb",
+                                                "Mb",
+                                                "Gb",
+                                                "Tb",
+                                                "b/s",
+                                                "kb/s",
+                                                "Mb/s",
+                                                "Gb/s",
+                                                "Tb/s",
+                                                "bps",
+                                                "kbps",
+                                                "Mbps",
+                                                "Gbps",
+                                                "Tbps"};
 
 template <typename Q>
 std::optional<Q> as(std::optional<double> value) {
@@ -101,6 +142,28 @@ std::string_view bytes_per_second_forms() {
 }
 std::string_view flops_per_second_forms() {
   return "a compute rate: <number> flop/s, Gflop/s, Tflop/s or Pflop/s";
+}
+
+std::string explain_unit_mistake(std::string_view text) {
+  text = trimmed(text);
+  double number = 0.0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error == std::errc::invalid_argument) {
+    return "does not start with a number";
+  }
+  if (error != std::errc{} || !std::isfinite(number)) {
+    return "is not a finite number";
+  }
+  if (std::signbit(number)) {
+    return "is negative";
+  }
+  const std::string_view unit = trimmed(text.substr(static_cast<std::size_t>(end - text.data())));
+  if (unit.empty()) {
+    return "has no unit";
+  }
+  const bool ambiguous = std::find(std::begin(kAmbiguousUnits), std::end(kAmbiguousUnits), unit) !=
+                         std::end(kAmbiguousUnits);
+  return ambiguous ? "is ambiguous" : fmt::format("has the wrong unit {}", quoted_text(unit));
 }
 
 std::string to_text(Bytes value) {

@@ -23,6 +23,10 @@ namespace moesim {
 [[nodiscard]] std::string_view bytes_per_second_forms();
 [[nodiscard]] std::string_view flops_per_second_forms();
 
+/// Why a text is not the quantity asked for: "is ambiguous", "has no unit", "is negative", ...
+/// Call it only for a text that the parser refused.
+[[nodiscard]] std::string explain_unit_mistake(std::string_view text);
+
 /// The shortest decimal text that parses back to the same double, with a readable unit.
 [[nodiscard]] std::string to_text(Bytes value);
 [[nodiscard]] std::string to_text(Seconds value);

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/scenario/cross_checks.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <initializer_list>
+#include <limits>
+#include <utility>
+
+namespace moesim {
+namespace {
+
+class CrossChecker {
+ public:
+  CrossChecker(const ConfigTree& tree, const FieldReading& reading)
+      : tree_(tree), reading_(reading) {}
+
+  [[nodiscard]] bool given(std::string_view path) const { return tree_.find(path) != nullptr; }
+
+  /// "model.num_experts = 64 (scenarios/x.toml:12)"; a value that is not stated is a default.
+  template <typename Value>
+  [[nodiscard]] std::string other(std::string_view path, const Value& value) const {
+    const ConfigEntry* entry = tree_.find(path);
+    std::string where = "default";
+    if (entry != nullptr) {
+      where = entry->place.line > 0 ? fmt::format("{}:{}", entry->place.file, entry->place.line)
+                                    : entry->place.file;
+    }
+    return fmt::format("{} = {} ({})", path, value, where);
+  }
+
+  /// Reports `message` at `path` when `broken`, unless a key involved has a mistake of its own.
+  void check(bool broken,
+             std::string_view path,
+             std::initializer_list<std::string_view> others,
+             std::string message) {
+    if (!broken || !usable(path) ||
+        !std::all_of(others.begin(), others.end(), [&](auto& other) { return usable(other); })) {
+      return;
+    }
+    const ConfigEntry* entry = tree_.find(path);
+    for (const std::string_view candidate : others) {
+      entry = entry == nullptr ? tree_.find(candidate) : entry;
+    }
+    Diagnostic mistake = entry == nullptr ? Diagnostic{} : mistake_at_value(*entry, {});
+    mistake.key = path;
+    mistake.message = std::move(message);
+    found.push_back(std::move(mistake));
+  }
+
+  std::vector<Diagnostic> found;
+
+ private:
+  /// No mistake at the path or at a table above it.
+  [[nodiscard]] bool usable(std::string_view path) const {
+    for (; !path.empty(); path = parent_path(path)) {
+      if (reading_.unusable.find(path) != reading_.unusable.end()) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  const ConfigTree& tree_;
+  const FieldReading& reading_;
+};
+
+void check_model(CrossChecker& c, const ModelShape& m) {
+  c.check(m.top_k > m.num_experts,
+          "model.top_k",
+          {"model.num_experts"},
+          fmt::format("{} is more than {}", m.top_k, c.other("model.num_experts", m.num_experts)));
+  c.check(m.first_moe_layer + m.moe_layers > m.layers,
+          "model.moe_layers",
+          {"model.first_moe_layer", "model.layers"},
+          fmt::format("{} layers from {} do not fit {}",
+                      m.moe_layers,
+                      c.other("model.first_moe_layer", m.first_moe_layer),
+                      c.other("model.layers", m.layers)));
+  c.check((m.shared_experts > 0) != (m.shared_expert_width > 0),
+          "model.shared_expert_width",
+          {"model.shared_experts"},
+          fmt::format("{} does not go with {}",
+                      m.shared_expert_width,
+                      c.other("model.shared_experts", m.shared_experts)));
+  c.check(m.layers > m.moe_layers && m.dense_width == 0,
+          "model.dense_width",
+          {"model.layers", "model.moe_layers"},
+          fmt::format("0, but {} exceeds {}: the other layers are dense",
+                      c.other("model.layers", m.layers),
+                      c.other("model.moe_layers", m.moe_layers)));
+}
+
+void check_attention(CrossChecker& c, const AttentionShape& a) {
+  const bool gqa = a.kind == AttentionKind::kGqa;
+  const std::string kind = c.other("model.attention.kind", gqa ? "gqa" : "mla");
+  c.check(gqa && (a.kv_heads == 0 || a.heads % a.kv_heads != 0),
+          "model.attention.kv_heads",
+          {"model.attention.heads", "model.attention.kind"},
+          fmt::format("{} does not divide {}, as {} needs",
+                      a.kv_heads,
+                      c.other("model.attention.heads", a.heads),
+                      kind));
+  const std::pair<std::string_view, int> mla_widths[] = {
+      {"model.attention.kv_lora_rank", a.kv_lora_rank},
+      {"model.attention.rope_dim", a.rope_dim},
+      {"model.attention.nope_dim", a.nope_dim}};
+  for (const auto& [path, width] : mla_widths) {
+    c.check(!gqa && width == 0, path, {"model.attention.kind"}, "0, but needed by " + kind);
+    c.check(gqa && width != 0,
+            path,
+            {"model.attention.kind"},
+            fmt::format("{} does not go with {}", width, kind));
+  }
+}
+
+void check_cluster(CrossChecker& c, const ClusterSpec& k) {
+  const int per_domain = k.scale_up.nodes_per_domain;
+  c.check(k.nodes % per_domain != 0,
+          "cluster.nodes",
+          {"cluster.scale_up.nodes_per_domain"},
+          fmt::format("{} is not a multiple of {}",
+                      k.nodes,
+                      c.other("cluster.scale_up.nodes_per_domain", per_domain)));
+  constexpr std::int64_t kMostGpus = 1'000'000;
+  const std::int64_t gpus = std::int64_t{k.nodes} * k.gpus_per_node;
+  c.check(gpus > kMostGpus,
+          "cluster.nodes",
+          {"cluster.gpus_per_node"},
+          fmt::format("{} nodes with {} are {} GPUs; at most {} are supported",
+                      k.nodes,
+                      c.other("cluster.gpus_per_node", k.gpus_per_node),
+                      gpus,
+                      kMostGpus));
+  c.check(k.nic.per_node == 0 && k.nodes > per_domain,
+          "cluster.nic.per_node",
+          {"cluster.nodes", "cluster.scale_up.nodes_per_domain"},
+          fmt::format("0 leaves the scale-up domains of {} unconnected",
+                      c.other("cluster.nodes", k.nodes)));
+  c.check(k.nic.per_node > 0 && k.gpus_per_node % k.nic.per_node != 0,
+          "cluster.nic.per_node",
+          {"cluster.gpus_per_node"},
+          fmt::format("{} does not divide {}",
+                      k.nic.per_node,
+                      c.other("cluster.gpus_per_node", k.gpus_per_node)));
+}
+
+/// Keys of the scale-out network that have no default but are needed only where it exists.
+void check_scale_out(CrossChecker& c, const ClusterSpec& k) {
+  const auto needs = [&](bool needed,
+                         std::string_view path,
+                         double value,
+                         std::string_view because,
+                         const std::string& because_text) {
+    const bool is_latency = path.ends_with("latency");
+    const bool lacks = is_latency ? !c.given(path) : value == 0.0;
+    c.check(needed && lacks,
+            path,
+            {because},
+            fmt::format("{}, but needed by {}", c.given(path) ? "zero" : "missing", because_text));
+  };
+  const bool nics = k.nic.per_node > 0;
+  const std::string nic_text = c.other("cluster.nic.per_node", k.nic.per_node);
+  needs(nics, "cluster.nic.bandwidth", k.nic.bandwidth.value, "cluster.nic.per_node", nic_text);
+  needs(nics,
+        "cluster.nic.pcie_bandwidth",
+        k.nic.pcie_bandwidth.value,
+        "cluster.nic.per_node",
+        nic_text);
+  needs(nics, "cluster.nic.latency", k.nic.latency.value, "cluster.nic.per_node", nic_text);
+
+  const bool spines = k.fabric.kind != FabricKind::kSingleSwitch;
+  const std::string kind_text =
+      c.other("cluster.fabric.kind", k.fabric.kind == FabricKind::kRail ? "rail" : "fat_tree");
+  needs(spines,
+        "cluster.fabric.link_bandwidth",
+        k.fabric.link_bandwidth.value,
+        "cluster.fabric.kind",
+        kind_text);
+  needs(spines,
+        "cluster.fabric.hop_latency",
+        k.fabric.hop_latency.value,
+        "cluster.fabric.kind",
+        kind_text);
+}
+
+void check_layout(CrossChecker& c, const Scenario& s) {
+  const int ep = s.parallel.ep;
+  c.check(
+      ep > 0 && s.model.num_experts % ep != 0,
+      "parallel.ep",
+      {"model.num_experts"},
+      fmt::format("{} does not divide {}", ep, c.other("model.num_experts", s.model.num_experts)));
+  const std::int64_t gpus = std::int64_t{s.cluster.nodes} * s.cluster.gpus_per_node;
+  c.check(ep > gpus,
+          "parallel.ep",
+          {"cluster.nodes", "cluster.gpus_per_node"},
+          fmt::format("{} ranks do not fit {} GPUs: {}, {}",
+                      ep,
+                      gpus,
+                      c.other("cluster.nodes", s.cluster.nodes),
+                      c.other("cluster.gpus_per_node", s.cluster.gpus_per_node)));
+  const std::int64_t tokens = std::int64_t{ep} * s.batch.tokens_per_rank;
+  c.check(tokens > std::numeric_limits<std::int32_t>::max(),
+          "batch.tokens_per_rank",
+          {"parallel.ep"},
+          fmt::format("{} on each of {} are {} tokens a step; at most {} are supported",
+                      s.batch.tokens_per_rank,
+                      c.other("parallel.ep", ep),
+                      tokens,
+                      std::numeric_limits<std::int32_t>::max()));
+  c.check(
+      s.step.layers > s.model.moe_layers,
+      "step.layers",
+      {"model.moe_layers"},
+      fmt::format(
+          "{} is more than {}", s.step.layers, c.other("model.moe_layers", s.model.moe_layers)));
+}
+
+void check_policies(CrossChecker& c, const Scenario& s) {
+  c.check(c.given("capacity.factor") && s.capacity.policy == OverflowPolicy::kNone,
+          "capacity.factor",
+          {"capacity.policy"},
+          fmt::format(
+              "{} has no effect with {}", s.capacity.factor, c.other("capacity.policy", "none")));
+  const bool from_file = s.placement.kind == PlacementKind::kFile;
+  const std::string_view kind =
+      s.placement.kind == PlacementKind::kContiguous ? "contiguous" : "round_robin";
+  c.check(!from_file && !s.placement.file.empty(),
+          "placement.file",
+          {"placement.kind"},
+          fmt::format("has no effect with {}", c.other("placement.kind", kind)));
+  c.check(from_file && s.placement.file.empty(),
+          "placement.file",
+          {"placement.kind"},
+          fmt::format("missing, but needed by {}", c.other("placement.kind", "file")));
+}
+
+void check_dispatch(CrossChecker& c, const Scenario& s) {
+  constexpr std::string_view kNames[] = {"pairwise", "hierarchical", "low_latency"};
+  const DispatcherKind kind = s.dispatch.kind;
+  const std::string dispatcher =
+      c.other("dispatch.dispatcher", kNames[static_cast<std::size_t>(kind)]);
+  c.check(!s.dispatch.scale_up && kind != DispatcherKind::kLowLatency,
+          "dispatch.scale_up",
+          {"dispatch.dispatcher"},
+          fmt::format("false does not go with {}; it needs low_latency", dispatcher));
+  c.check(!s.dispatch.scale_up && s.cluster.nic.per_node == 0,
+          "dispatch.scale_up",
+          {"cluster.nic.per_node"},
+          fmt::format("false sends through NICs, but {}",
+                      c.other("cluster.nic.per_node", s.cluster.nic.per_node)));
+  c.check(c.given("dispatch.forwarding") && kind != DispatcherKind::kHierarchical,
+          "dispatch.forwarding",
+          {"dispatch.dispatcher"},
+          fmt::format("has no effect with {}; it needs hierarchical", dispatcher));
+  const std::int64_t domain =
+      std::int64_t{s.cluster.scale_up.nodes_per_domain} * s.cluster.gpus_per_node;
+  c.check(kind == DispatcherKind::kHierarchical && domain > 0 && s.parallel.ep > domain &&
+              s.parallel.ep % domain != 0,
+          "parallel.ep",
+          {"dispatch.dispatcher", "cluster.gpus_per_node", "cluster.scale_up.nodes_per_domain"},
+          fmt::format("{} does not fill whole scale-up domains of {} GPUs, as {} needs",
+                      s.parallel.ep,
+                      domain,
+                      dispatcher));
+}
+
+}  // namespace
+
+std::vector<Diagnostic> cross_checks(const ConfigTree& tree, const FieldReading& reading) {
+  CrossChecker checker(tree, reading);
+  const Scenario& scenario = reading.scenario;
+  check_model(checker, scenario.model);
+  check_attention(checker, scenario.model.attention);
+  check_cluster(checker, scenario.cluster);
+  check_scale_out(checker, scenario.cluster);
+  check_layout(checker, scenario);
+  check_policies(checker, scenario);
+  check_dispatch(checker, scenario);
+  return std::move(checker.found);
+}
+
+}  // namespace moesim

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// What two keys of a scenario must agree on.
+#pragma once
+
+#include <vector>
+
+#include "sim/core/diagnostics.hpp"
+#include "sim/scenario/config_tree.hpp"
+#include "sim/scenario/field_reader.hpp"
+
+namespace moesim {
+
+/// Every contradiction between keys that are right by themselves. Each names both keys and the
+/// place of the second.
+[[nodiscard]] std::vector<Diagnostic> cross_checks(const ConfigTree& tree,
+                                                   const FieldReading& reading);
+
+}  // namespace moesim

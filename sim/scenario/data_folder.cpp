@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/scenario/data_folder.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <system_error>
+
+#include "sim/core/diagnostics.hpp"
+
+namespace moesim {
+namespace fs = std::filesystem;
+namespace {
+
+/// Names of the entries that `wanted` keeps, sorted.
+template <typename Wanted>
+std::vector<std::string> entry_names(const fs::path& folder, Wanted wanted) {
+  std::vector<std::string> names;
+  std::error_code failed;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, failed)) {
+    if (wanted(entry)) {
+      names.push_back(entry.path().filename().string());
+    }
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+}  // namespace
+
+fs::path data_folder() {
+  std::error_code failed;
+  const char* stated = std::getenv("MOESIM_DATA");
+  if (stated != nullptr && *stated != '\0') {
+    if (!fs::is_directory(stated, failed)) {
+      throw EnvironmentError(fmt::format("MOESIM_DATA: {} is not a folder", stated));
+    }
+    return stated;
+  }
+  const fs::path program = fs::read_symlink("/proc/self/exe", failed);
+  const fs::path installed = program.parent_path().parent_path() / "share/moesim/scenarios";
+  return !failed && fs::is_directory(installed, failed) ? installed
+                                                        : fs::path(MOESIM_SCENARIO_FOLDER);
+}
+
+bool is_path(std::string_view text) {
+  return text.find('/') != std::string_view::npos || text.ends_with(".toml");
+}
+
+fs::path beside(const fs::path& stating_file, std::string_view text) {
+  return (stating_file.parent_path() / text).lexically_normal();
+}
+
+std::vector<std::string> preset_names(const fs::path& folder) {
+  std::vector<std::string> names = entry_names(folder, [](const fs::directory_entry& entry) {
+    std::error_code failed;
+    return entry.is_regular_file(failed) && entry.path().extension() == ".toml";
+  });
+  for (std::string& name : names) {
+    name.erase(name.size() - std::string_view(".toml").size());
+  }
+  return names;
+}
+
+std::vector<std::string> folder_names(const fs::path& folder) {
+  return entry_names(folder, [](const fs::directory_entry& entry) {
+    std::error_code failed;
+    return entry.is_directory(failed);
+  });
+}
+
+}  // namespace moesim

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// SHA-256 of inputs, so that a report says exactly what it was made from.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace moesim {
+
+/// 64 lower-case hex digits. Of a file: its bytes. Of a folder: for each regular file directly in
+/// it, by name, the line "<sha256>  <name>\n", as sha256sum writes it.
+/// Throws EnvironmentError "cannot read PATH: reason".
+[[nodiscard]] std::string sha256_hex(const std::filesystem::path& path);
+
+}  // namespace moesim

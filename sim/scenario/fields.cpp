@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/scenario/fields.hpp"
+
+#include "sim/core/unit_text.hpp"
+
+namespace moesim {
+namespace {
+
+constexpr CountRange kAtLeastOne{.min = 1};
+constexpr CountRange kMayBeZero{.min = 0};
+constexpr CountRange kNodes{.min = 1, .max = 100'000};
+constexpr CountRange kGpusPerNode{.min = 1, .max = 1024};
+constexpr CountRange kExperts{.min = 1, .max = 65'534};  // ExpertIndex has 16 bits
+constexpr CountRange kLayers{.min = 1, .max = 100'000};
+constexpr CountRange kTileEdge{.min = 1, .max = 65'536};
+
+// Words stand in the order of the enumerators.
+constexpr std::string_view kDtypes[] = {"bf16", "fp8", "mxfp4", "fp32"};
+constexpr std::string_view kAttentionKinds[] = {"gqa", "mla"};
+constexpr std::string_view kFabricKinds[] = {"single_switch", "rail", "fat_tree"};
+constexpr std::string_view kTraceDraws[] = {"sequences", "tokens"};
+constexpr std::string_view kOverflowPolicies[] = {"none", "drop"};
+constexpr std::string_view kCapacityScopes[] = {"rank", "group"};
+constexpr std::string_view kPlacementKinds[] = {"contiguous", "round_robin", "file"};
+constexpr std::string_view kDispatchers[] = {"pairwise", "hierarchical", "low_latency"};
+constexpr std::string_view kForwardings[] = {"pipelined", "store_and_forward"};
+constexpr std::string_view kEngines[] = {"fluid", "simgrid"};
+constexpr std::string_view kPathPolicies[] = {"ecmp", "rail_aligned"};
+constexpr std::string_view kEvidence[] = {"measured", "interpolated", "extrapolated", "assumed"};
+
+constexpr PresetTable kPresetTables[] = {
+    {"model", "models"}, {"cluster", "clusters"}, {"calibration", "calibration"}};
+
+constexpr Key required(std::string_view name) {
+  return {name, Need::kRequired};
+}
+constexpr Key optional(std::string_view name) {
+  return {name, Need::kOptional};
+}
+
+/// The visitor with the struct members' own types: enums, ints and quantities.
+class Fields {
+ public:
+  explicit Fields(FieldVisitor& visitor) : to_(visitor) {}
+
+  void begin(Key key) { to_.begin_table(key); }
+  void end() { to_.end_table(); }
+  void text(Key key, std::string& value) { to_.text(key, value); }
+  void list(Key key, std::vector<std::string>& items) { to_.list(key, items); }
+  void flag(Key key, bool& value) { to_.flag(key, value); }
+  void number(Key key, double& value, NumberRange range) { to_.number(key, value, range); }
+
+  template <typename Integer>
+  void count(Key key, Integer& value, CountRange range) {
+    auto wide = static_cast<std::int64_t>(value);
+    to_.count(key, wide, range);
+    value = static_cast<Integer>(wide);
+  }
+  template <typename Enum>
+  void word(Key key, Enum& value, std::span<const std::string_view> words) {
+    auto index = static_cast<int>(value);
+    to_.word(key, index, words);
+    value = static_cast<Enum>(index);
+  }
+  /// More than zero.
+  template <typename Q>
+  void positive(Key key, Q& value) {
+    to_.quantity(key, value.value, unit_of(value, false));
+  }
+  template <typename Q>
+  void not_negative(Key key, Q& value) {
+    to_.quantity(key, value.value, unit_of(value, true));
+  }
+
+ private:
+  template <typename Q, std::optional<Q> (*Parse)(std::string_view)>
+  static UnitKind make_unit(std::string_view (*forms)(), bool zero_is_valid) {
+    const auto parse = [](std::string_view text) {
+      const std::optional<Q> value = Parse(text);
+      return value ? std::optional(value->value) : std::nullopt;
+    };
+    const auto write = [](double value) { return to_text(Q{value}); };
+    return {.parse = parse, .forms = forms, .write = write, .zero_is_valid = zero_is_valid};
+  }
+  static UnitKind unit_of(Bytes, bool zero) {
+    return make_unit<Bytes, parse_bytes>(bytes_forms, zero);
+  }
+  static UnitKind unit_of(Seconds, bool zero) {
+    return make_unit<Seconds, parse_seconds>(seconds_forms, zero);
+  }
+  static UnitKind unit_of(BytesPerSecond, bool zero) {
+    return make_unit<BytesPerSecond, parse_bytes_per_second>(bytes_per_second_forms, zero);
+  }
+  static UnitKind unit_of(FlopsPerSecond, bool zero) {
+    return make_unit<FlopsPerSecond, parse_flops_per_second>(flops_per_second_forms, zero);
+  }
+
+  FieldVisitor& to_;
+};
+
+void attention_fields(Fields& f, AttentionShape& a) {
+  f.begin(required("attention"));
+  f.word(required("kind"), a.kind, kAttentionKinds);
+  f.count(required("heads"), a.heads, kAtLeastOne);
+  f.count(optional("kv_heads"), a.kv_heads, kMayBeZero);
+  f.count(required("head_dim"), a.head_dim, kAtLeastOne);
+  f.count(optional("q_lora_rank"), a.q_lora_rank, kMayBeZero);
+  f.count(optional("kv_lora_rank"), a.kv_lora_rank, kMayBeZero);
+  f.count(optional("rope_dim"), a.rope_dim, kMayBeZero);
+  f.count(optional("nope_dim"), a.nope_dim, kMayBeZero);
+  f.flag(optional("biases"), a.biases);
+  f.flag(optional("qk_norm"), a.qk_norm);
+  f.flag(optional("sinks"), a.sinks);
+  f.end();
+}
+
+void model_fields(Fields& f, ModelShape& m) {
+  f.begin(required("model"));
+  f.text(required("name"), m.name);
+  f.count(required("hidden_size"), m.hidden_size, kAtLeastOne);
+  f.count(required("layers"), m.layers, kLayers);
+  f.count(required("moe_layers"), m.moe_layers, kLayers);
+  f.count(optional("first_moe_layer"), m.first_moe_layer, kMayBeZero);
+  f.count(required("num_experts"), m.num_experts, kExperts);
+  f.count(required("top_k"), m.top_k, kExperts);
+  f.count(optional("shared_experts"), m.shared_experts, kMayBeZero);
+  f.count(required("expert_width"), m.expert_width, kAtLeastOne);
+  f.count(optional("shared_expert_width"), m.shared_expert_width, kMayBeZero);
+  f.count(optional("dense_width"), m.dense_width, kMayBeZero);
+  f.count(required("vocabulary"), m.vocabulary, kAtLeastOne);
+  f.flag(optional("tied_embeddings"), m.tied_embeddings);
+  f.flag(optional("expert_biases"), m.expert_biases);
+  f.flag(optional("router_bias"), m.router_bias);
+  f.word(optional("weight_dtype"), m.weight_dtype, kDtypes);
+  f.word(optional("dispatch_dtype"), m.dispatch_dtype, kDtypes);
+  f.word(optional("combine_dtype"), m.combine_dtype, kDtypes);
+  f.number(optional("published_total_parameters"),
+           m.published_total_parameters,
+           NumberRange::kNotNegative);
+  f.number(optional("published_active_parameters"),
+           m.published_active_parameters,
+           NumberRange::kNotNegative);
+  attention_fields(f, m.attention);
+  f.end();
+}
+
+void gpu_fields(Fields& f, GpuSpec& g) {
+  f.begin(required("gpu"));
+  f.text(required("name"), g.name);
+  f.positive(required("memory"), g.memory);
+  f.positive(required("memory_bandwidth"), g.memory_bandwidth);
+  f.positive(required("bf16_rate"), g.bf16_rate);
+  f.positive(required("fp8_rate"), g.fp8_rate);
+  f.count(required("sms"), g.sms, kTileEdge);
+  f.end();
+}
+
+void cluster_fields(Fields& f, ClusterSpec& c) {
+  f.begin(required("cluster"));
+  f.text(required("name"), c.name);
+  f.count(required("nodes"), c.nodes, kNodes);
+  f.count(required("gpus_per_node"), c.gpus_per_node, kGpusPerNode);
+  gpu_fields(f, c.gpu);
+
+  f.begin(required("scale_up"));
+  f.count(optional("nodes_per_domain"), c.scale_up.nodes_per_domain, kNodes);
+  f.positive(required("bandwidth"), c.scale_up.bandwidth);
+  f.not_negative(required("latency"), c.scale_up.latency);
+  f.end();
+
+  f.begin(optional("nic"));  // what a cluster with NICs needs is a check across keys
+  f.count(optional("per_node"), c.nic.per_node, {.min = 0, .max = 1024});
+  f.not_negative(optional("bandwidth"), c.nic.bandwidth);
+  f.not_negative(optional("pcie_bandwidth"), c.nic.pcie_bandwidth);
+  f.not_negative(optional("latency"), c.nic.latency);
+  f.end();
+
+  f.begin(optional("fabric"));
+  f.word(optional("kind"), c.fabric.kind, kFabricKinds);
+  f.count(optional("nodes_per_leaf"), c.fabric.nodes_per_leaf, kNodes);
+  f.number(optional("oversubscription"), c.fabric.oversubscription, NumberRange::kPositive);
+  f.not_negative(optional("link_bandwidth"), c.fabric.link_bandwidth);
+  f.not_negative(optional("hop_latency"), c.fabric.hop_latency);
+  f.end();
+  f.end();
+}
+
+void load_fields(Fields& f, Scenario& s) {
+  f.begin(required("parallel"));
+  f.count(required("ep"), s.parallel.ep, kAtLeastOne);
+  f.end();
+
+  f.begin(required("batch"));
+  f.count(required("tokens_per_rank"), s.batch.tokens_per_rank, kAtLeastOne);
+  f.count(optional("steps"), s.batch.steps, kAtLeastOne);
+  f.end();
+
+  f.begin(required("routing"));
+  f.text(required("trace"), s.routing.trace);
+  f.word(optional("draw"), s.routing.draw, kTraceDraws);
+  f.list(optional("domains"), s.routing.domains);
+  f.end();
+}
+
+void policy_fields(Fields& f, Scenario& s) {
+  f.begin(optional("capacity"));
+  f.word(optional("policy"), s.capacity.policy, kOverflowPolicies);
+  f.number(optional("factor"), s.capacity.factor, NumberRange::kPositive);
+  f.word(optional("scope"), s.capacity.scope, kCapacityScopes);
+  f.end();
+
+  f.begin(optional("placement"));
+  f.word(optional("kind"), s.placement.kind, kPlacementKinds);
+  f.text(optional("file"), s.placement.file);
+  f.end();
+
+  f.begin(optional("dispatch"));
+  f.word(optional("dispatcher"), s.dispatch.kind, kDispatchers);
+  f.word(optional("forwarding"), s.dispatch.forwarding, kForwardings);
+  f.flag(optional("scale_up"), s.dispatch.scale_up);
+  f.end();
+
+  f.begin(optional("network"));
+  f.word(optional("engine"), s.network.engine, kEngines);
+  f.word(optional("paths"), s.network.paths, kPathPolicies);
+  f.end();
+
+  f.begin(optional("step"));
+  f.count(optional("layers"), s.step.layers, kMayBeZero);
+  f.end();
+}
+
+void calibration_fields(Fields& f, CostConstants& c) {
+  f.begin(required("calibration"));
+  f.text(required("source"), c.source);
+  f.word(required("evidence"), c.evidence, kEvidence);
+  f.not_negative(required("kernel_launch"), c.kernel_launch);
+  f.number(required("gemm_efficiency"), c.gemm_efficiency, NumberRange::kFraction);
+  f.count(required("tile_rows"), c.tile_rows, kTileEdge);
+  f.count(required("tile_columns"), c.tile_columns, kTileEdge);
+  f.number(required("memory_efficiency"), c.memory_efficiency, NumberRange::kFraction);
+  f.number(required("scale_up_efficiency"), c.scale_up_efficiency, NumberRange::kFraction);
+  f.number(required("scale_out_efficiency"), c.scale_out_efficiency, NumberRange::kFraction);
+  f.not_negative(required("communication_start"), c.communication_start);
+  f.not_negative(required("message_gap"), c.message_gap);
+  f.end();
+}
+
+class PathLister : public FieldVisitor {
+ public:
+  void begin_table(Key key) override {
+    known.tables.push_back(prefix_ + std::string(key.name));
+    prefix_ = known.tables.back() + ".";
+    for (const PresetTable& table : kPresetTables) {
+      if (known.tables.back() == table.table) {
+        known.keys.push_back(prefix_ + "preset");
+      }
+    }
+  }
+  void end_table() override {
+    prefix_.pop_back();
+    prefix_.erase(prefix_.rfind('.') + 1);  // npos + 1 is 0: back to the root
+  }
+  void text(Key key, std::string&) override { add(key); }
+  void count(Key key, std::int64_t&, CountRange) override { add(key); }
+  void number(Key key, double&, NumberRange) override { add(key); }
+  void flag(Key key, bool&) override { add(key); }
+  void word(Key key, int&, std::span<const std::string_view>) override { add(key); }
+  void list(Key key, std::vector<std::string>&) override { add(key); }
+  void quantity(Key key, double&, const UnitKind&) override { add(key); }
+
+  KnownPaths known;
+
+ private:
+  void add(Key key) { known.keys.push_back(prefix_ + std::string(key.name)); }
+  std::string prefix_;
+};
+
+}  // namespace
+
+void visit_fields(FieldVisitor& visitor, Scenario& scenario) {
+  Fields fields(visitor);
+  fields.count(
+      optional("seed"), scenario.seed, {.min = 0, .max = std::numeric_limits<std::int64_t>::max()});
+  model_fields(fields, scenario.model);
+  cluster_fields(fields, scenario.cluster);
+  load_fields(fields, scenario);
+  policy_fields(fields, scenario);
+  calibration_fields(fields, scenario.calibration);
+}
+
+std::span<const PresetTable> preset_tables() {
+  return kPresetTables;
+}
+
+KnownPaths known_paths() {
+  PathLister lister;
+  Scenario scenario;
+  visit_fields(lister, scenario);
+  return std::move(lister.known);
+}
+
+}  // namespace moesim

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+// text -> overrides -> presets -> fields -> checks across keys -> Scenario, or every mistake.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <system_error>
+#include <tuple>
+#include <utility>
+
+#include "sim/core/atomic_file.hpp"
+#include "sim/core/text.hpp"
+#include "sim/scenario/cross_checks.hpp"
+#include "sim/scenario/data_folder.hpp"
+#include "sim/scenario/field_reader.hpp"
+#include "sim/scenario/fields.hpp"
+#include "sim/scenario/scenario.hpp"
+#include "sim/scenario/toml_reader.hpp"
+
+namespace moesim {
+namespace fs = std::filesystem;
+namespace {
+
+/// One load under way.
+struct Load {
+  fs::path file;
+  ConfigTree tree;
+  std::vector<fs::path> inputs;
+  std::vector<Diagnostic> diagnostics;
+
+  void report(Diagnostic diagnostic, std::string hint) {
+    diagnostic.hint = std::move(hint);
+    diagnostics.push_back(std::move(diagnostic));
+  }
+  /// The file whose folder a relative path of this entry starts from; "" = working directory.
+  [[nodiscard]] static fs::path stating_file(const ConfigEntry& entry) {
+    return entry.place.line > 0 ? fs::path(entry.place.file) : fs::path();
+  }
+};
+
+std::string known_names(std::string_view name, const std::vector<std::string>& names) {
+  if (names.empty()) {
+    return "none is known";
+  }
+  const std::string near = nearest_word(name, names);
+  const std::vector<std::string_view> views(names.begin(), names.end());
+  return (near.empty() ? "" : fmt::format("did you mean \"{}\"? ", near)) +
+         "known: " + word_list(views);
+}
+
+/// The preset's keys under its table, where the scenario does not state them itself.
+void merge_preset(Load& load,
+                  const PresetTable& table,
+                  const std::string& name,
+                  const ConfigEntry& entry) {
+  const bool by_path = is_path(name);
+  const fs::path folder = by_path ? fs::path() : data_folder() / table.folder;
+  const fs::path file =
+      by_path ? beside(Load::stating_file(entry), name) : folder / (name + ".toml");
+  std::error_code failed;
+  if (!fs::is_regular_file(file, failed)) {
+    load.report(mistake_at_value(entry, quoted_text(name) + " is unknown"),
+                by_path ? fmt::format("{} is no file", file.string())
+                        : known_names(name, preset_names(folder)));
+    return;
+  }
+  load.inputs.push_back(file);
+  const std::string prefix = std::string(table.table) + ".";
+  const ConfigTree preset = parse_toml(read_file(file), file.string(), prefix);
+  if (const ConfigEntry* inner = preset.find(entry.path)) {
+    load.diagnostics.push_back(mistake_at_key(*inner, "a preset cannot name a preset"));
+  }
+  load.tree.add_missing(preset);
+}
+
+void merge_presets(Load& load) {
+  for (const PresetTable& table : preset_tables()) {
+    const ConfigEntry* found = load.tree.find(std::string(table.table) + ".preset");
+    if (found == nullptr) {
+      continue;
+    }
+    const ConfigEntry entry = *found;  // merging moves the entries
+    if (const auto* name = std::get_if<std::string>(&entry.value)) {
+      merge_preset(load, table, *name, entry);
+    } else {
+      load.report(mistake_at_value(entry, kind_text(entry.value)), "expected a string");
+    }
+  }
+}
+
+/// A name of the shipped traces, else a path seen from the file that states it.
+void resolve_trace(Load& load, std::string& trace) {
+  const ConfigEntry* entry = load.tree.find("routing.trace");
+  if (entry == nullptr || trace.empty()) {
+    return;
+  }
+  std::error_code failed;
+  const fs::path shipped = data_folder() / "traces";
+  const fs::path by_path = beside(Load::stating_file(*entry), trace);
+  const bool is_name = !is_path(trace) && fs::is_directory(shipped / trace, failed);
+  const fs::path resolved = is_name ? shipped / trace : by_path;
+  if (!fs::exists(resolved, failed)) {
+    load.report(mistake_at_value(*entry, fmt::format("{} does not exist", resolved.string())),
+                is_path(trace) ? "expected the folder of a route pack"
+                               : known_names(trace, folder_names(shipped)));
+  }
+  trace = resolved.string();
+}
+
+void resolve_placement(Load& load, std::string& file) {
+  const ConfigEntry* entry = load.tree.find("placement.file");
+  if (entry == nullptr || file.empty()) {
+    return;
+  }
+  file = beside(Load::stating_file(*entry), file).string();
+  std::error_code failed;
+  if (!fs::is_regular_file(file, failed)) {
+    load.report(mistake_at_value(*entry, file + " is no file"), "expected a placement file");
+  }
+}
+
+/// By file in order of reading, then by place; overrides last.
+void sort_by_place(std::vector<Diagnostic>& diagnostics, const std::vector<fs::path>& inputs) {
+  const auto key = [&](const Diagnostic& d) {
+    const auto file = std::find(inputs.begin(), inputs.end(), fs::path(d.place.file));
+    return std::tuple(file - inputs.begin(), d.place.line, d.place.column);
+  };
+  std::stable_sort(diagnostics.begin(),
+                   diagnostics.end(),
+                   [&](const Diagnostic& a, const Diagnostic& b) { return key(a) < key(b); });
+}
+
+Load read_texts(const fs::path& file, const std::vector<Override>& overrides) {
+  Load load{.file = file, .tree = {}, .inputs = {file}, .diagnostics = {}};
+  load.tree = parse_toml(read_file(file), file.string());
+  if (load.tree.find("calibration") == nullptr) {
+    const SourcePlace place{file.string(), 0, 0};
+    load.tree.put(
+        {.path = "calibration", .value = TableHeader{}, .place = place, .source_line = {}});
+    load.tree.put({.path = "calibration.preset",
+                   .value = std::string("assumed"),
+                   .place = place,
+                   .source_line = {}});
+  }
+  for (const Override& text : overrides) {
+    try {
+      apply_override(load.tree, text);
+    } catch (const UserError& error) {
+      load.diagnostics.insert(
+          load.diagnostics.end(), error.diagnostics().begin(), error.diagnostics().end());
+    }
+  }
+  return load;
+}
+
+}  // namespace
+
+Scenario load_scenario(const fs::path& file, const std::vector<Override>& overrides) {
+  Load load = read_texts(file, overrides);
+  merge_presets(load);
+  FieldReading reading = read_fields(load.tree, file.string());
+  const std::vector<Diagnostic> crossed = cross_checks(load.tree, reading);
+  for (const std::vector<Diagnostic>* more : {&reading.diagnostics, &crossed}) {
+    load.diagnostics.insert(load.diagnostics.end(), more->begin(), more->end());
+  }
+  resolve_trace(load, reading.scenario.routing.trace);
+  resolve_placement(load, reading.scenario.placement.file);
+  if (!load.diagnostics.empty()) {
+    sort_by_place(load.diagnostics, load.inputs);
+    throw UserError(std::move(load.diagnostics));
+  }
+  reading.scenario.inputs = std::move(load.inputs);
+  return std::move(reading.scenario);
+}
+
+}  // namespace moesim

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scenario -> TOML: every key, no presets. Keys that would contradict another are left out; they
+// hold their defaults.
+#include <fmt/format.h>
+
+#include "sim/core/check.hpp"
+#include "sim/scenario/data_folder.hpp"
+#include "sim/scenario/fields.hpp"
+#include "sim/scenario/scenario.hpp"
+
+namespace moesim {
+namespace {
+
+/// A TOML basic string.
+std::string toml_string(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (byte < 0x20 || byte == 0x7f) {
+      out += fmt::format("\\u{:04X}", byte);
+    } else {
+      out += c;
+    }
+  }
+  return out + "\"";
+}
+
+/// The shortest text that reads back to the same double, as a TOML float.
+std::string toml_float(double value) {
+  std::string text = fmt::format("{}", value);
+  return text.find_first_of(".en") == std::string::npos ? text + ".0" : text;
+}
+
+class FieldWriter : public FieldVisitor {
+ public:
+  explicit FieldWriter(const Scenario& scenario) : scenario_(scenario) {}
+
+  void begin_table(Key key) override {
+    prefix_ += (prefix_.empty() ? "" : ".") + std::string(key.name);
+    out += fmt::format("\n[{}]\n", prefix_);
+  }
+  void end_table() override {
+    const std::size_t dot = prefix_.rfind('.');
+    prefix_.erase(dot == std::string::npos ? 0 : dot);
+  }
+  void text(Key key, std::string& value) override { line(key, toml_string(value)); }
+  void count(Key key, std::int64_t& value, CountRange) override {
+    line(key, fmt::format("{}", value));
+  }
+  void number(Key key, double& value, NumberRange) override { line(key, toml_float(value)); }
+  void flag(Key key, bool& value) override { line(key, value ? "true" : "false"); }
+  void word(Key key, int& index, std::span<const std::string_view> words) override {
+    line(key, toml_string(words[static_cast<std::size_t>(index)]));
+  }
+  void list(Key key, std::vector<std::string>& items) override {
+    std::string text;
+    for (const std::string& item : items) {
+      text += (text.empty() ? "" : ", ") + toml_string(item);
+    }
+    line(key, "[" + text + "]");
+  }
+  void quantity(Key key, double& value, const UnitKind& unit) override {
+    line(key, toml_string(unit.write(value)));
+  }
+
+  std::string out;
+
+ private:
+  [[nodiscard]] bool has_no_effect(std::string_view path) const {
+    return (path == "capacity.factor" && scenario_.capacity.policy == OverflowPolicy::kNone) ||
+           (path == "placement.file" && scenario_.placement.kind != PlacementKind::kFile) ||
+           (path == "dispatch.forwarding" &&
+            scenario_.dispatch.kind != DispatcherKind::kHierarchical);
+  }
+  void line(Key key, const std::string& value) {
+    if (!has_no_effect(fmt::format("{}.{}", prefix_, key.name))) {
+      out += fmt::format("{} = {}\n", key.name, value);
+    }
+  }
+
+  const Scenario& scenario_;
+  std::string prefix_;
+};
+
+}  // namespace
+
+std::string resolved_toml(const Scenario& scenario) {
+  MOESIM_CHECK(scenario.seed <= INT64_MAX, "a seed that TOML cannot hold");
+  Scenario copy = scenario;
+  // A shipped trace goes by its name, so that the text is the same on every machine.
+  const std::filesystem::path trace(scenario.routing.trace);
+  if (!trace.empty() && trace.parent_path() == data_folder() / "traces") {
+    copy.routing.trace = trace.filename().string();
+  }
+  FieldWriter writer(scenario);
+  visit_fields(writer, copy);
+  return std::move(writer.out);
+}
+
+}  // namespace moesim
