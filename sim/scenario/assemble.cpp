@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/scenario/assemble.hpp"
+
+#include <fmt/format.h>
+
+#include "sim/core/diagnostics.hpp"
+#include "topology/builders.hpp"
+
+namespace moesim {
+namespace {
+
+Diagnostic mismatch(std::string key, std::string message) {
+  return {.place = {}, .key = std::move(key), .message = std::move(message), .source_line = {}, .hint = {}};
+}
+
+void check_fit(const Scenario& scenario, const RoutingSourceInfo& trace, int layers) {
+  std::vector<Diagnostic> mistakes;
+  const std::string name = scenario.routing.trace;
+  if (trace.num_experts != scenario.model.num_experts) {
+    mistakes.push_back(mismatch("routing.trace",
+                                fmt::format("\"{}\" has {} experts a layer; model.num_experts is {}",
+                                            name, trace.num_experts, scenario.model.num_experts)));
+  }
+  if (trace.top_k != scenario.model.top_k) {
+    mistakes.push_back(mismatch(
+        "routing.trace",
+        fmt::format("\"{}\" has top_k {}; model.top_k is {}", name, trace.top_k, scenario.model.top_k)));
+  }
+  if (trace.layers < layers) {
+    mistakes.push_back(mismatch(
+        "routing.trace",
+        fmt::format("\"{}\" has {} MoE layers; {} are to be simulated; set step.layers = {} or less",
+                    name, trace.layers, layers, trace.layers)));
+  }
+  if (!mistakes.empty()) {
+    throw UserError(mistakes);
+  }
+}
+
+std::vector<std::string> notes_on(const Scenario& scenario, const Assembly& assembly) {
+  std::vector<std::string> notes;
+  const RoutingSourceInfo& trace = assembly.routing->info();
+  if (!trace.model.empty() && trace.model != scenario.model.name) {
+    notes.push_back(fmt::format("routing was recorded from {}; layer sizes are those of {}", trace.model,
+                                scenario.model.name));
+  }
+  const auto gpus = static_cast<int>(assembly.step.cluster.gpus.size());
+  if (scenario.parallel.ep < gpus) {
+    notes.push_back(fmt::format("{} of {} GPUs are used", scenario.parallel.ep, gpus));
+  }
+  if (scenario.calibration.evidence == Evidence::kAssumed) {
+    notes.emplace_back("cost constants are assumed, not measured: compare scenarios, do not quote times");
+  }
+  return notes;
+}
+
+}  // namespace
+
+Assembly assemble(const Scenario& scenario) {
+  const int layers = scenario.step.layers > 0 ? scenario.step.layers : scenario.model.moe_layers;
+  Assembly assembly;
+  if (!is_available(scenario.network.engine)) {
+    throw EnvironmentError("network.engine: \"simgrid\" is not in this build; see moesim --version");
+  }
+  assembly.routing = open_routing_source(
+      scenario.routing, scenario.parallel.ep, scenario.batch.tokens_per_rank, scenario.seed);
+  check_fit(scenario, assembly.routing->info(), layers);
+  StepModel& step = assembly.step;
+  step.model = scenario.model;
+  step.cluster = build_cluster(scenario.cluster);
+  step.capacity = scenario.capacity;
+  step.dispatch = scenario.dispatch;
+  step.constants = scenario.calibration;
+  step.engine = scenario.network.engine;
+  step.path_policy = scenario.network.paths;
+  step.placements =
+      make_placements(scenario.placement, layers, scenario.model.num_experts, scenario.parallel.ep);
+  step.routing = assembly.routing.get();
+  step.ranks = scenario.parallel.ep;
+  step.layers = layers;
+  step.seed = scenario.seed;
+  assembly.notes = notes_on(scenario, assembly);
+  return assembly;
+}
+
+}  // namespace moesim

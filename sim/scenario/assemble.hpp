@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a checked scenario to the model that steps run on.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sim/moe/routing.hpp"
+#include "sim/scenario/scenario.hpp"
+#include "sim/step/step.hpp"
+
+namespace moesim {
+
+struct Assembly {
+  std::unique_ptr<RoutingSource> routing;
+  StepModel step;                  ///< refers to *routing
+  std::vector<std::string> notes;  ///< sentences a reader of the result must know
+};
+
+/// Builds the cluster, opens the trace and the placement and checks that they fit the model.
+/// Throws UserError (trace and model differ in experts, top_k or layers; unreachable GPUs).
+[[nodiscard]] Assembly assemble(const Scenario& scenario);
+
+}  // namespace moesim
