@@ -90,24 +90,33 @@ struct CommPlan {
 struct LayerTraffic {
   CommPlan dispatch;
   CommPlan combine;
-  std::vector<std::int64_t> slot_tokens;  ///< accepted assignments per slot, by SlotId
-  std::vector<std::int64_t>
-      rank_received;  ///< distinct (token, rank) copies that a rank computes on, own included
+  std::vector<std::int64_t> slot_tokens;    ///< accepted assignments per slot, by SlotId
+  std::vector<std::int64_t> rank_received;  ///< token copies that a rank computes on, its own included
+  std::vector<std::int64_t> returned_rows;  ///< rows that a rank sums in the combine, its own included
 };
 
-/// Where the ranks sit: scale-up domain and index inside it, by RankId.
+/// Where a rank sits: scale-up domain and index inside it.
 struct RankPlace {
   int domain = 0;
   int index_in_domain = 0;
 };
 
+/// What plan_traffic needs beside the routing.
+struct DispatchSetup {
+  std::vector<RankPlace> places;  ///< by RankId
+  DispatchSpec spec;
+  CopyBytes copy;
+};
+
 /// Pure function; equal inputs give equal bytes. Combine is the reverse of dispatch with its own
-/// payload; hierarchical relays reduce, so one copy per (token, domain) crosses the rail.
+/// payload: each expert rank sums its own experts' rows of a token first (pairwise, hierarchical),
+/// hierarchical relays sum again, so one row per (token, domain) crosses the rail; low_latency sums
+/// nothing on the way.
+/// Source: DeepEP (deepseek-ai/DeepEP), csrc/kernels/{intranode,internode,internode_ll}.cu.
+/// Valid for: any placement with one slot per expert. Checked by: dispatch_test (INV-1, INV-5).
 [[nodiscard]] LayerTraffic plan_traffic(const Routing& routing,
                                         const Accepted& accepted,
                                         const Placement& placement,
-                                        const std::vector<RankPlace>& places,
-                                        const DispatchSpec& spec,
-                                        CopyBytes copy);
+                                        const DispatchSetup& setup);
 
 }  // namespace moesim

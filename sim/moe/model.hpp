@@ -12,6 +12,17 @@ enum class Dtype { kBf16, kFp8, kMxfp4, kFp32 };
 /// Bytes per element, block scales not counted (mxfp4: 0.5).
 [[nodiscard]] double bytes_per_element(Dtype dtype);
 
+/// Bytes a weight takes in memory, block scales counted: fp8 one fp32 per 128 x 128 block
+/// (DeepSeek-V3), mxfp4 one byte per 32 elements (OCP Microscaling Formats 1.0).
+[[nodiscard]] double stored_bytes_per_weight(Dtype dtype);
+
+/// Scales beside one row of `elements` activations: fp8 one fp32 per 128, mxfp4 one byte per 32, a
+/// part of a block counted whole; else none.
+[[nodiscard]] std::int64_t activation_scale_bytes(std::int64_t elements, Dtype dtype);
+
+/// One row of activations with its scales.
+[[nodiscard]] std::int64_t activation_row_bytes(std::int64_t elements, Dtype dtype);
+
 enum class AttentionKind { kGqa, kMla };
 
 /// Attention widths; used for parameter counts. Zero where the kind has no such part.
@@ -54,9 +65,17 @@ struct ModelShape {
   double published_active_parameters = 0;
 };
 
+/// One table of the input (or output) embedding.
+[[nodiscard]] std::int64_t embedding_parameters(const ModelShape& model);
+
 /// Parameters counted from the shape: embeddings, attention, norms, gate, experts, head.
+/// Valid for: SwiGLU FFNs without dense-layer biases; qk_norm with one weight vector of head_dim
+/// each (OLMoE's span all heads: 3,840 more a layer); no MTP layers. Checked by: model_test.
 [[nodiscard]] std::int64_t total_parameters(const ModelShape& model);
-/// The same with top_k instead of num_experts routed experts a layer.
+
+/// The same with top_k instead of num_experts routed experts a layer. Both embedding tables count;
+/// publishers that leave the input table out (a look-up, not a product) subtract
+/// embedding_parameters.
 [[nodiscard]] std::int64_t active_parameters(const ModelShape& model);
 
 }  // namespace moesim

@@ -35,8 +35,13 @@ struct PlacementSpec {
 /// Expert e on rank e % num_ranks. num_ranks divides num_experts.
 [[nodiscard]] Placement round_robin_placement(int num_experts, int num_ranks);
 
-/// One placement per MoE layer. Throws UserError for a file that does not fit the model or the
-/// ranks.
+/// The same number of slots on every rank, slots in rank order. Each expert from 0 to the number of
+/// slots - 1 appears once.
+[[nodiscard]] Placement placement_from_slots(std::vector<ExpertId> expert_of_slot, int num_ranks);
+
+/// One placement per MoE layer. kContiguous and kRoundRobin need num_ranks to divide num_experts.
+/// kFile throws EnvironmentError when the file cannot be read, UserError when it does not fit the
+/// model or the ranks.
 [[nodiscard]] std::vector<Placement> make_placements(const PlacementSpec& spec,
                                                      int num_layers,
                                                      int num_experts,

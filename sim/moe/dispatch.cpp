@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/moe/dispatch.hpp"
+
+#include <utility>
+
+#include "sim/core/check.hpp"
+#include "sim/moe/dispatch_parts.hpp"
+
+namespace moesim {
+namespace {
+
+constexpr std::int64_t kIndexBytes = 8;         // 4 B expert id + 4 B gate weight, DeepEP
+constexpr std::int64_t kLowLatencyHeader = 16;  // DeepEP low-latency kernels: source token index
+
+void check_sizes(const Routing& routing,
+                 const Accepted& accepted,
+                 const Placement& placement,
+                 const DispatchSetup& setup) {
+  const auto ranks = static_cast<std::size_t>(placement.num_ranks);
+  MOESIM_CHECK(routing.num_ranks() == placement.num_ranks, "routing and placement: ranks differ");
+  MOESIM_CHECK(setup.places.size() == ranks, "one place per rank");
+  MOESIM_CHECK(placement.slot_of_expert.size() == static_cast<std::size_t>(routing.num_experts),
+               "routing and placement: experts differ");
+  MOESIM_CHECK(routing.experts.size() == static_cast<std::size_t>(routing.num_tokens()) *
+                                             static_cast<std::size_t>(routing.top_k),
+               "a routing has top_k experts a token");
+  MOESIM_CHECK(accepted.keep.empty() || accepted.keep.size() == routing.experts.size(),
+               "one verdict per assignment");
+}
+
+/// Bytes origin -> final rank, and with `reverse` the way back.
+TrafficMatrix logical_matrix(const CountMatrix& copies, std::int64_t bytes_each, bool reverse) {
+  TrafficMatrix matrix(static_cast<int>(copies.columns));
+  for (std::size_t s = 0; s < copies.columns; ++s) {
+    for (std::size_t d = 0; d < copies.columns; ++d) {
+      if (s != d) {
+        const RankId source = id_at<RankId>(reverse ? d : s);
+        const RankId destination = id_at<RankId>(reverse ? s : d);
+        matrix.at(source, destination) = copies.at(s, d) * bytes_each;
+      }
+    }
+  }
+  return matrix;
+}
+
+std::vector<std::int64_t> column_sums(const CountMatrix& matrix) {
+  std::vector<std::int64_t> sums(matrix.columns);
+  for (std::size_t i = 0; i < matrix.counts.size(); ++i) {
+    sums[i % matrix.columns] += matrix.counts[i];
+  }
+  return sums;
+}
+
+/// Rows each source sums in the combine: what comes back, and what its own experts made.
+std::vector<std::int64_t> returned_rows(const RankCounts& counts,
+                                        const Domains& domains,
+                                        DispatcherKind kind) {
+  const CountMatrix& direct =
+      kind == DispatcherKind::kLowLatency ? counts.assignments : counts.copies;
+  const bool relays = kind == DispatcherKind::kHierarchical;
+  std::vector<std::int64_t> rows(direct.columns);
+  for (std::size_t source = 0; source < direct.columns; ++source) {
+    for (std::size_t rank = 0; rank < direct.columns; ++rank) {
+      const bool inside = domains.of_rank[rank] == domains.of_rank[source];
+      rows[source] += relays && !inside ? 0 : direct.at(source, rank);
+    }
+    for (std::size_t domain = 0; relays && domain < domains.size(); ++domain) {
+      rows[source] += domain == domains.of_rank[source] ? 0 : counts.relayed.at(source, domain);
+    }
+  }
+  return rows;
+}
+
+}  // namespace
+
+CopyBytes copy_bytes(const ModelShape& model, DispatcherKind kind) {
+  CopyBytes copy;
+  copy.scales = activation_scale_bytes(model.hidden_size, model.dispatch_dtype);
+  copy.payload = activation_row_bytes(model.hidden_size, model.dispatch_dtype) - copy.scales;
+  copy.indices =
+      kind == DispatcherKind::kLowLatency ? kLowLatencyHeader : kIndexBytes * model.top_k;
+  copy.combine = activation_row_bytes(model.hidden_size, model.combine_dtype);
+  return copy;
+}
+
+LayerTraffic plan_traffic(const Routing& routing,
+                          const Accepted& accepted,
+                          const Placement& placement,
+                          const DispatchSetup& setup) {
+  check_sizes(routing, accepted, placement, setup);
+  const Domains domains = make_domains(setup.places);
+  RankCounts counts = count_ranks(routing, accepted, placement, domains);
+  LayerTraffic traffic;
+  switch (setup.spec.kind) {
+    case DispatcherKind::kPairwise:
+      plan_pairwise(counts, setup.copy, traffic);
+      break;
+    case DispatcherKind::kHierarchical:
+      plan_hierarchical(counts, domains, setup.copy, traffic);
+      break;
+    case DispatcherKind::kLowLatency:
+      plan_low_latency(counts, setup.copy, traffic);
+      break;
+  }
+  traffic.dispatch.logical = logical_matrix(counts.copies, setup.copy.dispatch(), false);
+  traffic.combine.logical = logical_matrix(counts.copies, setup.copy.combine, true);
+  traffic.rank_received = column_sums(counts.copies);
+  traffic.returned_rows = returned_rows(counts, domains, setup.spec.kind);
+  traffic.slot_tokens = std::move(counts.slot_tokens);
+  return traffic;
+}
+
+}  // namespace moesim

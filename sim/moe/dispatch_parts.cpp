@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/moe/dispatch_parts.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "sim/core/check.hpp"
+
+namespace moesim {
+namespace {
+
+/// Tallies the tokens of one layer. Ranks and domains that a token has met are marked with the
+/// token's own number, so nothing is cleared between tokens and no branch depends on the data.
+class Tally {
+ public:
+  Tally(const Placement& placement, const Domains& domains, RankCounts& counts)
+      : placement_(placement),
+        domains_(domains),
+        counts_(counts),
+        rank_seen_(static_cast<std::size_t>(placement.num_ranks), -1),
+        domain_seen_(domains.size(), -1) {}
+
+  void add(std::size_t source, std::int32_t token, ExpertIndex expert) {
+    const std::size_t slot = placement_.slot_of_expert[expert].index();
+    const std::size_t rank = placement_.rank_of_slot[slot].index();
+    const std::size_t domain = domains_.of_rank[rank];
+    ++counts_.slot_tokens[slot];
+    ++counts_.assignments.at(source, rank);
+    counts_.copies.at(source, rank) += rank_seen_[rank] != token ? 1 : 0;
+    counts_.relayed.at(source, domain) += domain_seen_[domain] != token ? 1 : 0;
+    rank_seen_[rank] = token;
+    domain_seen_[domain] = token;
+  }
+
+ private:
+  const Placement& placement_;
+  const Domains& domains_;
+  RankCounts& counts_;
+  std::vector<std::int32_t> rank_seen_;
+  std::vector<std::int32_t> domain_seen_;
+};
+
+/// Domain ids of `places`, ascending, each once.
+std::vector<int> domain_ids(const std::vector<RankPlace>& places) {
+  std::vector<int> ids;
+  ids.reserve(places.size());
+  for (const RankPlace& place : places) {
+    ids.push_back(place.domain);
+  }
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
+}
+
+}  // namespace
+
+std::size_t Domains::relay(std::size_t source, std::size_t domain) const {
+  const std::vector<std::size_t>& ranks = members[domain];
+  const int index = index_of_rank[source];
+  for (const std::size_t rank : ranks) {
+    if (index_of_rank[rank] == index) {
+      return rank;
+    }
+  }
+  return ranks[static_cast<std::size_t>(index) % ranks.size()];
+}
+
+Domains make_domains(const std::vector<RankPlace>& places) {
+  const std::vector<int> ids = domain_ids(places);
+  Domains domains;
+  domains.members.resize(ids.size());
+  for (std::size_t rank = 0; rank < places.size(); ++rank) {
+    MOESIM_CHECK(places[rank].index_in_domain >= 0, "an index in a domain is not negative");
+    const auto found = std::lower_bound(ids.begin(), ids.end(), places[rank].domain);
+    const auto domain = static_cast<std::size_t>(found - ids.begin());
+    domains.of_rank.push_back(domain);
+    domains.index_of_rank.push_back(places[rank].index_in_domain);
+    domains.members[domain].push_back(rank);
+  }
+  for (std::vector<std::size_t>& members : domains.members) {
+    std::sort(members.begin(), members.end(), [&](std::size_t a, std::size_t b) {
+      return std::pair(places[a].index_in_domain, a) < std::pair(places[b].index_in_domain, b);
+    });
+  }
+  return domains;
+}
+
+RankCounts count_ranks(const Routing& routing,
+                       const Accepted& accepted,
+                       const Placement& placement,
+                       const Domains& domains) {
+  const auto ranks = static_cast<std::size_t>(placement.num_ranks);
+  RankCounts counts{.copies = CountMatrix(ranks, ranks),
+                    .assignments = CountMatrix(ranks, ranks),
+                    .relayed = CountMatrix(ranks, domains.size()),
+                    .slot_tokens = std::vector<std::int64_t>(placement.rank_of_slot.size())};
+  Tally tally(placement, domains, counts);
+  std::size_t assignment = 0;
+  for (std::size_t source = 0; source < ranks; ++source) {
+    for (std::int32_t t = routing.token_begin[source]; t < routing.token_begin[source + 1]; ++t) {
+      for (int k = 0; k < routing.top_k; ++k, ++assignment) {
+        if (accepted.is_kept(assignment)) {
+          tally.add(source, t, routing.experts[assignment]);
+        }
+      }
+    }
+  }
+  return counts;
+}
+
+void add_transfer(CommPlan& plan, Transfer transfer, std::int64_t bytes_each) {
+  if (transfer.messages > 0) {
+    transfer.bytes = transfer.messages * bytes_each;
+    plan.transfers.push_back(transfer);
+  }
+}
+
+std::vector<Transfer> direct_transfers(const CountMatrix& counts, std::int64_t bytes_each) {
+  CommPlan plan;
+  for (std::size_t source = 0; source < counts.columns; ++source) {
+    for (std::size_t destination = 0; destination < counts.columns; ++destination) {
+      if (source != destination) {
+        add_transfer(plan,
+                     {.source = id_at<RankId>(source),
+                      .destination = id_at<RankId>(destination),
+                      .messages = counts.at(source, destination)},
+                     bytes_each);
+      }
+    }
+  }
+  return std::move(plan.transfers);
+}
+
+std::vector<Transfer> reverse_transfers(const CountMatrix& counts, std::int64_t bytes_each) {
+  CountMatrix reversed(counts.columns, counts.columns);
+  for (std::size_t source = 0; source < counts.columns; ++source) {
+    for (std::size_t destination = 0; destination < counts.columns; ++destination) {
+      reversed.at(destination, source) = counts.at(source, destination);
+    }
+  }
+  return direct_transfers(reversed, bytes_each);
+}
+
+}  // namespace moesim

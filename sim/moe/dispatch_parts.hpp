@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the dispatchers share: the routing counted per pair of ranks, and the three ways to turn
+// those counts into transfers. Not for use outside sim/moe.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "sim/moe/dispatch.hpp"
+
+namespace moesim {
+
+/// A dense matrix of counts, row-major.
+struct CountMatrix {
+  std::size_t columns = 0;
+  std::vector<std::int64_t> counts;
+
+  CountMatrix(std::size_t num_rows, std::size_t num_columns)
+      : columns(num_columns), counts(num_rows * num_columns) {}
+  [[nodiscard]] std::int64_t& at(std::size_t row, std::size_t column) {
+    return counts[row * columns + column];
+  }
+  [[nodiscard]] std::int64_t at(std::size_t row, std::size_t column) const {
+    return counts[row * columns + column];
+  }
+};
+
+/// The scale-up domains of the ranks, numbered densely in order of their ids.
+struct Domains {
+  std::vector<std::size_t> of_rank;               ///< by rank
+  std::vector<int> index_of_rank;                 ///< index_in_domain, by rank
+  std::vector<std::vector<std::size_t>> members;  ///< per domain, ranks in order of their index
+
+  [[nodiscard]] std::size_t size() const { return members.size(); }
+  /// The rank of `domain` that relays for `source`.
+  [[nodiscard]] std::size_t relay(std::size_t source, std::size_t domain) const;
+};
+
+[[nodiscard]] Domains make_domains(const std::vector<RankPlace>& places);
+
+/// Accepted assignments of a layer, counted.
+struct RankCounts {
+  CountMatrix copies;       ///< [source rank][rank] distinct (token, rank) pairs, own included
+  CountMatrix assignments;  ///< [source rank][rank] own included
+  CountMatrix relayed;      ///< [source rank][domain] distinct (token, domain) pairs, own included
+  std::vector<std::int64_t> slot_tokens;
+};
+
+[[nodiscard]] RankCounts count_ranks(const Routing& routing,
+                                     const Accepted& accepted,
+                                     const Placement& placement,
+                                     const Domains& domains);
+
+/// Appends `messages` of `bytes_each` unless there are none.
+void add_transfer(CommPlan& plan, Transfer transfer, std::int64_t bytes_each);
+
+/// counts[source][destination] messages straight there; those to the source's own rank stay.
+[[nodiscard]] std::vector<Transfer> direct_transfers(const CountMatrix& counts,
+                                                     std::int64_t bytes_each);
+/// counts[source][destination] messages back, destination -> source.
+[[nodiscard]] std::vector<Transfer> reverse_transfers(const CountMatrix& counts,
+                                                      std::int64_t bytes_each);
+
+/// The two phases of each dispatcher, transfers only, in order.
+void plan_pairwise(const RankCounts& counts, CopyBytes copy, LayerTraffic& traffic);
+void plan_low_latency(const RankCounts& counts, CopyBytes copy, LayerTraffic& traffic);
+void plan_hierarchical(const RankCounts& counts,
+                       const Domains& domains,
+                       CopyBytes copy,
+                       LayerTraffic& traffic);
+
+}  // namespace moesim

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/moe/placement.hpp"
+
+#include "sim/core/check.hpp"
+#include "sim/moe/placement_file.hpp"
+
+namespace moesim {
+namespace {
+
+void check_division(int num_experts, int num_ranks) {
+  MOESIM_CHECK(num_ranks > 0 && num_experts > 0 && num_experts % num_ranks == 0,
+               "the ranks divide the experts");
+}
+
+}  // namespace
+
+Placement contiguous_placement(int num_experts, int num_ranks) {
+  check_division(num_experts, num_ranks);
+  std::vector<ExpertId> expert_of_slot;
+  for (std::int32_t e = 0; e < num_experts; ++e) {
+    expert_of_slot.push_back(ExpertId{e});
+  }
+  return placement_from_slots(std::move(expert_of_slot), num_ranks);
+}
+
+Placement round_robin_placement(int num_experts, int num_ranks) {
+  check_division(num_experts, num_ranks);
+  std::vector<ExpertId> expert_of_slot;
+  for (std::int32_t rank = 0; rank < num_ranks; ++rank) {
+    for (std::int32_t e = rank; e < num_experts; e += num_ranks) {
+      expert_of_slot.push_back(ExpertId{e});
+    }
+  }
+  return placement_from_slots(std::move(expert_of_slot), num_ranks);
+}
+
+Placement placement_from_slots(std::vector<ExpertId> expert_of_slot, int num_ranks) {
+  const std::size_t slots = expert_of_slot.size();
+  MOESIM_CHECK(num_ranks > 0 && slots % static_cast<std::size_t>(num_ranks) == 0,
+               "every rank has the same number of slots");
+  const std::size_t slots_per_rank = slots / static_cast<std::size_t>(num_ranks);
+  Placement placement;
+  placement.num_ranks = num_ranks;
+  placement.rank_of_slot.reserve(slots);
+  placement.slot_of_expert.assign(slots, SlotId{-1});
+  for (std::size_t s = 0; s < slots; ++s) {
+    SlotId& slot = placement.slot_of_expert.at(expert_of_slot[s].index());
+    MOESIM_CHECK(slot.value == -1, "every expert has exactly one slot");
+    slot = id_at<SlotId>(s);
+    placement.rank_of_slot.push_back(id_at<RankId>(s / slots_per_rank));
+  }
+  placement.expert_of_slot = std::move(expert_of_slot);
+  return placement;
+}
+
+std::vector<Placement> make_placements(const PlacementSpec& spec,
+                                       int num_layers,
+                                       int num_experts,
+                                       int num_ranks) {
+  MOESIM_CHECK(num_layers >= 0, "a model has no negative number of layers");
+  const auto layers = static_cast<std::size_t>(num_layers);
+  switch (spec.kind) {
+    case PlacementKind::kContiguous:
+      return std::vector<Placement>(layers, contiguous_placement(num_experts, num_ranks));
+    case PlacementKind::kRoundRobin:
+      return std::vector<Placement>(layers, round_robin_placement(num_experts, num_ranks));
+    case PlacementKind::kFile:
+      return read_placements(spec.file,
+                             {.layers = num_layers, .experts = num_experts, .ranks = num_ranks});
+  }
+  MOESIM_CHECK(false, "unknown placement kind");
+}
+
+}  // namespace moesim
