@@ -10,27 +10,39 @@ namespace moesim {
 namespace {
 
 Diagnostic mismatch(std::string key, std::string message) {
-  return {.place = {}, .key = std::move(key), .message = std::move(message), .source_line = {}, .hint = {}};
+  return {.place = {},
+          .key = std::move(key),
+          .message = std::move(message),
+          .source_line = {},
+          .hint = {}};
 }
 
 void check_fit(const Scenario& scenario, const RoutingSourceInfo& trace, int layers) {
   std::vector<Diagnostic> mistakes;
   const std::string name = scenario.routing.trace;
   if (trace.num_experts != scenario.model.num_experts) {
-    mistakes.push_back(mismatch("routing.trace",
-                                fmt::format("\"{}\" has {} experts a layer; model.num_experts is {}",
-                                            name, trace.num_experts, scenario.model.num_experts)));
+    mistakes.push_back(
+        mismatch("routing.trace",
+                 fmt::format("\"{}\" has {} experts a layer; model.num_experts is {}",
+                             name,
+                             trace.num_experts,
+                             scenario.model.num_experts)));
   }
   if (trace.top_k != scenario.model.top_k) {
     mistakes.push_back(mismatch(
         "routing.trace",
-        fmt::format("\"{}\" has top_k {}; model.top_k is {}", name, trace.top_k, scenario.model.top_k)));
+        fmt::format(
+            "\"{}\" has top_k {}; model.top_k is {}", name, trace.top_k, scenario.model.top_k)));
   }
   if (trace.layers < layers) {
     mistakes.push_back(mismatch(
         "routing.trace",
-        fmt::format("\"{}\" has {} MoE layers; {} are to be simulated; set step.layers = {} or less",
-                    name, trace.layers, layers, trace.layers)));
+        fmt::format(
+            "\"{}\" has {} MoE layers; {} are to be simulated; set step.layers = {} or less",
+            name,
+            trace.layers,
+            layers,
+            trace.layers)));
   }
   if (!mistakes.empty()) {
     throw UserError(mistakes);
@@ -41,7 +53,8 @@ std::vector<std::string> notes_on(const Scenario& scenario, const Assembly& asse
   std::vector<std::string> notes;
   const RoutingSourceInfo& trace = assembly.routing->info();
   if (!trace.model.empty() && trace.model != scenario.model.name) {
-    notes.push_back(fmt::format("routing was recorded from {}; layer sizes are those of {}", trace.model,
+    notes.push_back(fmt::format("routing was recorded from {}; layer sizes are those of {}",
+                                trace.model,
                                 scenario.model.name));
   }
   const auto gpus = static_cast<int>(assembly.step.cluster.gpus.size());
@@ -49,7 +62,8 @@ std::vector<std::string> notes_on(const Scenario& scenario, const Assembly& asse
     notes.push_back(fmt::format("{} of {} GPUs are used", scenario.parallel.ep, gpus));
   }
   if (scenario.calibration.evidence == Evidence::kAssumed) {
-    notes.emplace_back("cost constants are assumed, not measured: compare scenarios, do not quote times");
+    notes.emplace_back(
+        "cost constants are assumed, not measured: compare scenarios, do not quote times");
   }
   return notes;
 }
@@ -60,7 +74,8 @@ Assembly assemble(const Scenario& scenario) {
   const int layers = scenario.step.layers > 0 ? scenario.step.layers : scenario.model.moe_layers;
   Assembly assembly;
   if (!is_available(scenario.network.engine)) {
-    throw EnvironmentError("network.engine: \"simgrid\" is not in this build; see moesim --version");
+    throw EnvironmentError(
+        "network.engine: \"simgrid\" is not in this build; see moesim --version");
   }
   assembly.routing = open_routing_source(
       scenario.routing, scenario.parallel.ep, scenario.batch.tokens_per_rank, scenario.seed);

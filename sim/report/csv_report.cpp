@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/report/csv_report.hpp"
+
+#include <fmt/format.h>
+
+#include <iterator>
+
+namespace moesim {
+namespace {
+
+double s(SimTime time) {
+  return time.to_seconds().value;
+}
+
+std::string layer_row(const StepResult& step, const LayerResult& layer) {
+  std::string row = fmt::format("{},{},{},{},{}",
+                                step.step,
+                                layer.layer,
+                                s(layer.first_start),
+                                s(layer.last_finish),
+                                s(layer.makespan()));
+  for (const RankSpread& phase : {layer.gate, layer.dispatch, layer.experts, layer.combine}) {
+    row += fmt::format(",{},{}", phase.mean.value, phase.max.value);
+  }
+  row += fmt::format(",{},{}", layer.dispatch_bound.value, layer.combine_bound.value);
+  for (const SimTime part : layer.parts) {
+    row += fmt::format(",{}", s(part));
+  }
+  row += fmt::format(",{},{},{},{},{},{}",
+                     layer.assignments,
+                     layer.dropped,
+                     layer.gate_weight,
+                     layer.dropped_weight ? fmt::format("{}", *layer.dropped_weight) : "",
+                     layer.rank_imbalance,
+                     layer.expert_imbalance);
+  return row + fmt::format(
+                   ",{},{},{}\n", layer.dispatch_bytes, layer.combine_bytes, layer.scale_out_bytes);
+}
+
+/// "step,layer,<what>,assignments" of one list per layer.
+template <typename List>
+std::string loads_csv(const RunReport& report, std::string_view what, List list) {
+  std::string csv = fmt::format("step,layer,{},assignments\n", what);
+  for (const StepResult& step : report.steps) {
+    for (const LayerResult& layer : step.layers) {
+      const std::vector<std::int64_t>& loads = list(layer);
+      for (std::size_t i = 0; i < loads.size(); ++i) {
+        fmt::format_to(
+            std::back_inserter(csv), "{},{},{},{}\n", step.step, layer.layer, i, loads[i]);
+      }
+    }
+  }
+  return csv;
+}
+
+}  // namespace
+
+std::string layers_csv(const RunReport& report) {
+  std::string csv = "step,layer,first_start_s,last_finish_s,makespan_s";
+  for (const char* phase : {"gate", "dispatch", "experts", "combine"}) {
+    csv += fmt::format(",{0}_mean_s,{0}_max_s", phase);
+  }
+  csv += ",dispatch_bound_s,combine_bound_s";
+  for (std::size_t p = 0; p < kNumParts; ++p) {
+    csv += fmt::format(",path_{}_s", part_name(static_cast<Part>(p)));
+  }
+  csv +=
+      ",assignments,dropped_assignments,gate_weight,dropped_gate_weight,rank_imbalance_ratio,"
+      "expert_imbalance_ratio,dispatch_bytes,combine_bytes,scale_out_bytes\n";
+  for (const StepResult& step : report.steps) {
+    for (const LayerResult& layer : step.layers) {
+      csv += layer_row(step, layer);
+    }
+  }
+  return csv;
+}
+
+std::string experts_csv(const RunReport& report) {
+  return loads_csv(
+      report, "expert", [](const LayerResult& layer) -> const auto& { return layer.expert_load; });
+}
+
+std::string ranks_csv(const RunReport& report) {
+  return loads_csv(
+      report, "rank", [](const LayerResult& layer) -> const auto& { return layer.rank_tokens; });
+}
+
+std::string links_csv(const RunReport& report) {
+  std::string csv = "step,link,name,bytes,effective_bytes_per_s,utilization_ratio\n";
+  for (const StepResult& step : report.steps) {
+    for (std::size_t i = 0; i < step.link_bytes.size(); ++i) {
+      if (step.link_bytes[i] > 0) {
+        const double share =
+            static_cast<double>(step.link_bytes[i]) / report.link_rates[i] / s(step.makespan);
+        fmt::format_to(std::back_inserter(csv),
+                       "{},{},{},{},{},{}\n",
+                       step.step,
+                       i,
+                       report.link_names[i],
+                       step.link_bytes[i],
+                       report.link_rates[i],
+                       share);
+      }
+    }
+  }
+  return csv;
+}
+
+}  // namespace moesim

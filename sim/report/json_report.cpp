@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/report/json_report.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace moesim {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+double s(SimTime time) {
+  return time.to_seconds().value;
+}
+
+Json optional_number(const std::optional<double>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json spread_json(const RankSpread& spread) {
+  return {{"mean_s", spread.mean.value}, {"max_s", spread.max.value}};
+}
+
+Json phases_json(const RankSpread& gate,
+                 const RankSpread& dispatch,
+                 const RankSpread& experts,
+                 const RankSpread& combine) {
+  return {{"gate", spread_json(gate)},
+          {"dispatch", spread_json(dispatch)},
+          {"experts", spread_json(experts)},
+          {"combine", spread_json(combine)}};
+}
+
+Json parts_json(const Parts& parts) {
+  Json json;
+  for (std::size_t p = 0; p < kNumParts; ++p) {
+    json[std::string(part_name(static_cast<Part>(p))) + "_s"] = s(parts[p]);
+  }
+  return json;
+}
+
+Json hot_json(const LayerResult& layer, const RunReport& report) {
+  Json json;
+  json["experts"] = Json::array();
+  for (const Hot<ExpertId>& hot : layer.hot_experts) {
+    json["experts"].push_back({{"expert", hot.id.value}, {"assignments", hot.value}});
+  }
+  json["ranks"] = Json::array();
+  for (const Hot<RankId>& hot : layer.hot_ranks) {
+    json["ranks"].push_back({{"rank", hot.id.value}, {"assignments", hot.value}});
+  }
+  json["pairs"] = Json::array();
+  for (const HotPair& hot : layer.hot_pairs) {
+    json["pairs"].push_back({{"source", hot.source.value},
+                             {"destination", hot.destination.value},
+                             {"dispatch_bytes", hot.bytes}});
+  }
+  json["links"] = Json::array();
+  for (const HotLink& hot : layer.hot_links) {
+    json["links"].push_back({{"link", hot.id.value},
+                             {"name", report.link_names[hot.id.index()]},
+                             {"bytes", hot.bytes},
+                             {"busy_s", hot.busy.value}});
+  }
+  return json;
+}
+
+Json layer_json(const LayerResult& layer, const RunReport& report) {
+  return {{"layer", layer.layer},
+          {"first_start_s", s(layer.first_start)},
+          {"last_finish_s", s(layer.last_finish)},
+          {"makespan_s", s(layer.makespan())},
+          {"phases", phases_json(layer.gate, layer.dispatch, layer.experts, layer.combine)},
+          {"dispatch_bound_s", layer.dispatch_bound.value},
+          {"combine_bound_s", layer.combine_bound.value},
+          {"critical_path", parts_json(layer.parts)},
+          {"assignments", layer.assignments},
+          {"dropped_assignments", layer.dropped},
+          {"gate_weight", layer.gate_weight},
+          {"dropped_gate_weight", optional_number(layer.dropped_weight)},
+          {"rank_imbalance_ratio", layer.rank_imbalance},
+          {"expert_imbalance_ratio", layer.expert_imbalance},
+          {"dispatch_bytes", layer.dispatch_bytes},
+          {"combine_bytes", layer.combine_bytes},
+          {"scale_out_bytes", layer.scale_out_bytes},
+          {"hot", hot_json(layer, report)}};
+}
+
+Json summary_json(const RunReport& report) {
+  const RunSummary run = summarise(report);
+  Json parts;
+  for (std::size_t p = 0; p < kNumParts; ++p) {
+    parts[std::string(part_name(static_cast<Part>(p))) + "_s"] = run.parts_s[p];
+  }
+  Json layers = Json::array();
+  for (const LayerSummary& layer : run.layers) {
+    layers.push_back(
+        {{"layer", layer.layer},
+         {"makespan_s", layer.makespan_s},
+         {"phases", phases_json(layer.gate, layer.dispatch, layer.experts, layer.combine)},
+         {"rank_imbalance_ratio", layer.rank_imbalance},
+         {"expert_imbalance_ratio", layer.expert_imbalance},
+         {"assignments", layer.assignments},
+         {"dropped_assignments", layer.dropped}});
+  }
+  return {{"steps", report.steps.size()},
+          {"step_s",
+           {{"mean", run.step_s.mean},
+            {"min", run.step_s.min},
+            {"p50", run.step_s.p50},
+            {"p90", run.step_s.p90},
+            {"p99", run.step_s.p99},
+            {"max", run.step_s.max}}},
+          {"critical_path", parts},
+          {"assignments", run.assignments},
+          {"dropped_assignments", run.dropped},
+          {"dropped_ratio", run.dropped_share()},
+          {"dropped_gate_weight_ratio", optional_number(run.dropped_weight_share())},
+          {"rank_imbalance_ratio", run.rank_imbalance},
+          {"flows", run.flows},
+          {"network_events", run.network_events},
+          {"layers", layers}};
+}
+
+Json routing_json(const RoutingSourceInfo& routing) {
+  return {{"model", routing.model},
+          {"origin", routing.origin},
+          {"draw", routing.draw},
+          {"experts", routing.num_experts},
+          {"top_k", routing.top_k},
+          {"layers", routing.layers},
+          {"has_gate_weights", routing.has_weights}};
+}
+
+}  // namespace
+
+std::string to_json(const RunReport& report) {
+  Json inputs = Json::array();
+  for (const InputDigest& input : report.inputs) {
+    inputs.push_back({{"path", input.path}, {"sha256", input.sha256}});
+  }
+  Json steps = Json::array();
+  for (const StepResult& step : report.steps) {
+    Json layers = Json::array();
+    for (const LayerResult& layer : step.layers) {
+      layers.push_back(layer_json(layer, report));
+    }
+    steps.push_back({{"step", step.step},
+                     {"makespan_s", s(step.makespan)},
+                     {"flows", step.flows},
+                     {"network_events", step.network_events},
+                     {"layers", layers}});
+  }
+  const Json json = {{"format", "moesim-report"},
+                     {"format_version", 1},
+                     {"moesim_version", report.version},
+                     {"scenario", report.scenario},
+                     {"seed", report.seed},
+                     {"inputs", inputs},
+                     {"evidence", {{"grade", report.evidence}, {"source", report.evidence_source}}},
+                     {"notes", report.notes},
+                     {"routing", routing_json(report.routing)},
+                     {"summary", summary_json(report)},
+                     {"steps", steps},
+                     {"resolved_scenario", report.resolved}};
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace moesim

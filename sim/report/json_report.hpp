@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// The report of a run as one JSON document; keys end in their unit. Schema: docs/report.md.
+#pragma once
+
+#include <string>
+
+#include "sim/report/run_report.hpp"
+
+namespace moesim {
+
+/// Indented JSON with a trailing newline. Carries the resolved scenario, seed, version and the
+/// SHA-256 of every input, so that the run can be repeated from it. No wall-clock facts: equal runs
+/// give equal bytes.
+[[nodiscard]] std::string to_json(const RunReport& report);
+
+}  // namespace moesim

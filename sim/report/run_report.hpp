@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything a report of one run shows, as values, and the numbers derived from its steps.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/moe/routing.hpp"
+#include "sim/step/result.hpp"
+
+namespace moesim {
+
+/// An input file and its digest.
+struct InputDigest {
+  std::string path;
+  std::string sha256;
+};
+
+struct RunReport {
+  std::string version;   ///< of moesim
+  std::string scenario;  ///< file as the user named it
+  std::string resolved;  ///< the scenario as TOML without presets
+  std::uint64_t seed = 0;
+  std::vector<InputDigest> inputs;
+  std::vector<std::string> notes;
+  std::string evidence;  ///< weakest grade of the constants used
+  std::string evidence_source;
+  RoutingSourceInfo routing;
+  std::vector<std::string> link_names;  ///< by LinkId
+  std::vector<double> link_rates;       ///< effective bytes/s, by LinkId
+  std::vector<StepResult> steps;
+};
+
+/// Over steps: mean, nearest-rank percentiles and extremes.
+struct Distribution {
+  double mean = 0.0;
+  double min = 0.0;
+  double p50 = 0.0;
+  double p90 = 0.0;
+  double p99 = 0.0;
+  double max = 0.0;
+};
+/// @param values not empty
+[[nodiscard]] Distribution distribution_of(std::vector<double> values);
+
+/// One layer over all steps: means of times, sums of counts, hot spots of the slowest step.
+struct LayerSummary {
+  int layer = 0;
+  double makespan_s = 0.0;
+  RankSpread gate;
+  RankSpread dispatch;
+  RankSpread experts;
+  RankSpread combine;
+  double rank_imbalance = 0.0;
+  double expert_imbalance = 0.0;
+  std::int64_t assignments = 0;
+  std::int64_t dropped = 0;
+  double gate_weight = 0.0;
+  std::optional<double> dropped_weight;
+  const LayerResult* slowest = nullptr;  ///< the step in which this layer took longest
+};
+
+struct RunSummary {
+  Distribution step_s;
+  std::vector<LayerSummary> layers;
+  std::vector<double> parts_s;  ///< by Part: mean over steps of the sum over layers
+  double parts_total_s = 0.0;
+  std::int64_t assignments = 0;
+  std::int64_t dropped = 0;
+  double gate_weight = 0.0;
+  std::optional<double> dropped_weight;
+  double rank_imbalance = 0.0;  ///< mean over layers and steps
+  std::int64_t flows = 0;
+  std::int64_t network_events = 0;
+
+  [[nodiscard]] double dropped_share() const;
+  [[nodiscard]] std::optional<double> dropped_weight_share() const;
+};
+
+/// The report must outlive the summary.
+[[nodiscard]] RunSummary summarise(const RunReport& report);
+
+}  // namespace moesim

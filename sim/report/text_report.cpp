@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/report/text_report.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sim/report/table.hpp"
+
+namespace moesim {
+namespace {
+
+std::string time_cell(Seconds time) {
+  return readable_time(time.value);
+}
+
+std::string head(const RunReport& report, const RunSummary& run) {
+  const StepResult& first = report.steps.front();
+  return fmt::format(
+      "{}: {} step(s) of {} MoE layers, {} network flows, seed {}\n"
+      "routing: {} ({})\n"
+      "evidence: {} ({})\n",
+      report.scenario,
+      report.steps.size(),
+      first.layers.size(),
+      run.flows,
+      report.seed,
+      report.routing.model.empty() ? report.routing.origin : report.routing.model,
+      report.routing.draw,
+      report.evidence,
+      report.evidence_source);
+}
+
+/// Sum over layers of a phase, mean over steps.
+std::vector<std::string> phase_row(const char* name,
+                                   const RunSummary& run,
+                                   RankSpread LayerSummary::*phase) {
+  RankSpread sum;
+  for (const LayerSummary& layer : run.layers) {
+    sum.mean += (layer.*phase).mean;
+    sum.max += (layer.*phase).max;
+  }
+  return {name, time_cell(sum.mean), time_cell(sum.max)};
+}
+
+std::string phases(const RunSummary& run) {
+  return table({"phase (all layers)", "mean rank", "slowest rank"},
+               {phase_row("gate", run, &LayerSummary::gate),
+                phase_row("dispatch", run, &LayerSummary::dispatch),
+                phase_row("experts", run, &LayerSummary::experts),
+                phase_row("combine", run, &LayerSummary::combine)});
+}
+
+std::string critical_path(const RunSummary& run) {
+  std::vector<std::vector<std::string>> rows;
+  for (std::size_t p = 0; p < kNumParts; ++p) {
+    if (run.parts_s[p] > 0.0) {
+      rows.push_back({std::string(part_name(static_cast<Part>(p))),
+                      readable_time(run.parts_s[p]),
+                      readable_share(run.parts_s[p] / run.parts_total_s)});
+    }
+  }
+  return table({"critical path", "time", "share"}, rows);
+}
+
+std::string capacity(const RunSummary& run) {
+  const std::optional<double> weight = run.dropped_weight_share();
+  return fmt::format(
+      "dropped: {} of {} assignments ({}), gate weight {}\n"
+      "imbalance (max/mean over ranks, mean of layers): {:.2f}\n",
+      run.dropped,
+      run.assignments,
+      readable_share(run.dropped_share()),
+      weight ? readable_share(*weight) : "unknown (trace has none)",
+      run.rank_imbalance);
+}
+
+const LayerSummary& slowest_layer(const RunSummary& run) {
+  return *std::max_element(run.layers.begin(), run.layers.end(), [](const auto& a, const auto& b) {
+    return a.makespan_s < b.makespan_s;
+  });
+}
+
+std::string hottest(const RunReport& report, const RunSummary& run) {
+  const LayerSummary& summary = slowest_layer(run);
+  const LayerResult& layer = *summary.slowest;
+  std::string text = fmt::format(
+      "slowest layer: {} ({} mean)\n", summary.layer, readable_time(summary.makespan_s));
+  if (!layer.hot_experts.empty()) {
+    text += fmt::format("  hot expert {}: {:.0f} assignments ({:.2f} x mean)\n",
+                        layer.hot_experts[0].id.value,
+                        layer.hot_experts[0].value,
+                        layer.expert_imbalance);
+  }
+  if (!layer.hot_ranks.empty()) {
+    text += fmt::format("  hot rank {}: {:.0f} assignments ({:.2f} x mean)\n",
+                        layer.hot_ranks[0].id.value,
+                        layer.hot_ranks[0].value,
+                        layer.rank_imbalance);
+  }
+  if (!layer.hot_links.empty()) {
+    const HotLink& link = layer.hot_links[0];
+    text += fmt::format("  hot link {}: {}, busy {}\n",
+                        report.link_names[link.id.index()],
+                        readable_bytes(static_cast<double>(link.bytes)),
+                        time_cell(link.busy));
+  }
+  return text;
+}
+
+std::string step_line(const RunSummary& run) {
+  return fmt::format("MoE layers of a step: mean {}, min {}, P50 {}, P99 {}, max {}\n",
+                     readable_time(run.step_s.mean),
+                     readable_time(run.step_s.min),
+                     readable_time(run.step_s.p50),
+                     readable_time(run.step_s.p99),
+                     readable_time(run.step_s.max));
+}
+
+std::string notes(const RunReport& report) {
+  std::string text;
+  for (const std::string& note : report.notes) {
+    text += "note: " + note + "\n";
+  }
+  return text;
+}
+
+std::vector<std::string> layer_row(const LayerSummary& summary) {
+  const LayerResult& layer = *summary.slowest;
+  std::vector<std::string> row = {fmt::format("{}", summary.layer),
+                                  time_cell(layer.makespan().to_seconds())};
+  for (const SimTime part : layer.parts) {
+    row.push_back(fmt::format("{:.1f}", part.to_seconds().value * 1e6));
+  }
+  return row;
+}
+
+std::string hot_lists(const RunReport& report, const LayerResult& layer) {
+  std::string text = fmt::format("\nlayer {}\n  experts:", layer.layer);
+  for (const Hot<ExpertId>& hot : layer.hot_experts) {
+    text += fmt::format(" {} ({:.0f})", hot.id.value, hot.value);
+  }
+  text += "\n  ranks:  ";
+  for (const Hot<RankId>& hot : layer.hot_ranks) {
+    text += fmt::format(" {} ({:.0f})", hot.id.value, hot.value);
+  }
+  text += "\n  pairs:  ";
+  for (const HotPair& hot : layer.hot_pairs) {
+    text += fmt::format(" {}->{} ({})",
+                        hot.source.value,
+                        hot.destination.value,
+                        readable_bytes(static_cast<double>(hot.bytes)));
+  }
+  text += "\n  links:\n";
+  for (const HotLink& hot : layer.hot_links) {
+    text += fmt::format("    {}: {}, busy {}\n",
+                        report.link_names[hot.id.index()],
+                        readable_bytes(static_cast<double>(hot.bytes)),
+                        time_cell(hot.busy));
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string summary_text(const RunReport& report) {
+  const RunSummary run = summarise(report);
+  return head(report, run) + "\n" + step_line(run) + "\n" + phases(run) + "\n" +
+         critical_path(run) + "\n" + capacity(run) + hottest(report, run) + notes(report);
+}
+
+std::string explain_text(const RunReport& report, int layer) {
+  const RunSummary run = summarise(report);
+  std::vector<std::vector<std::string>> rows;
+  std::string lists;
+  for (const LayerSummary& summary : run.layers) {
+    if (layer < 0 || summary.layer == layer) {
+      rows.push_back(layer_row(summary));
+      lists += hot_lists(report, *summary.slowest);
+    }
+  }
+  return head(report, run) +
+         "\ncritical path of each layer in its slowest step, us; the parts sum to its makespan\n" +
+         table({"layer",
+                "makespan",
+                "gate",
+                "launch",
+                "sender",
+                "link",
+                "recv",
+                "experts",
+                "hot",
+                "combine",
+                "wait"},
+               rows) +
+         "launch: kernel starts and path latency; sender/link/recv: what binds the dispatch; "
+         "experts: mean of\n"
+         "the ranks; hot: expert time beyond that mean; wait: for ranks that entered the layer "
+         "late\n" +
+         lists + "\n" + notes(report);
+}
+
+}  // namespace moesim

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Results for a person at a terminal: tables of at most 80 columns.
+#pragma once
+
+#include <string>
+
+#include "sim/report/run_report.hpp"
+
+namespace moesim {
+
+/// Summary of a run: head, phases, critical path, capacity, hot spots, notes.
+[[nodiscard]] std::string summary_text(const RunReport& report);
+
+/// Where each microsecond of the layers goes: critical path per layer, then hot experts, ranks,
+/// pairs and links of each (of `layer` alone when it is not negative).
+[[nodiscard]] std::string explain_text(const RunReport& report, int layer);
+
+}  // namespace moesim
