@@ -248,7 +248,7 @@ class SimGridSharing final : public Sharing {
 
   void start(FlowId id, const Flow& flow) override {
     is_capped_.push_back(std::isfinite(flow.rate_cap.value));
-    num_capped_ += is_capped_.back() ? 1 : 0;
+    num_capped_ += is_capped_.back() ? 1U : 0U;
     if (num_capped_ > kMostCappedFlows) {
       throw EnvironmentError(
           fmt::format("network engine \"simgrid\": more than {} flows with a rate cap at once",
@@ -293,7 +293,7 @@ std::span<const FlowId> SimGridSharing::advance(SimTime limit) {
   drained_.resize(static_cast<std::size_t>(reply.num_flows));
   for (FlowId& flow : drained_) {
     get(flow.value);
-    num_capped_ -= is_capped_[flow.index()] ? 1 : 0;
+    num_capped_ -= is_capped_[flow.index()] ? 1U : 0U;
   }
   std::sort(drained_.begin(), drained_.end());
   if (!drained_.empty()) {
