@@ -25,6 +25,10 @@ namespace {
 namespace sg = simgrid::s4u;
 namespace sgk = simgrid::kernel;
 
+/// SimGrid 3.32 ignores the rate of a direct communication, and makes no link once it runs: a cap
+/// is a private link of that capacity, from a pool made beforehand.
+constexpr std::size_t kMostCappedFlows = 1024;
+
 constexpr double kNoLimit = std::numeric_limits<double>::infinity();
 
 /// SimGrid takes whole bytes: sizes and rates are counted in this part of a byte (a power of two,
@@ -88,13 +92,16 @@ class SimGridChild {
   sg::Host* source_ = nullptr;
   sg::Host* target_ = nullptr;
   std::vector<sg::Link*> links_;
+  std::vector<sg::Link*> free_caps_;
   sgk::resource::Model* network_model_ = nullptr;
   sg::SemaphorePtr drain_ = sg::Semaphore::create(0);
   bool is_waiting_ = false;
   struct LiveFlow {
     std::int32_t id = 0;
     sg::CommPtr comm;
+    sg::Link* cap = nullptr;  ///< null without a cap
   };
+  sg::Link* make_link(const std::string& name, double rate);
   std::unordered_map<Activity, LiveFlow> live_;
   std::vector<LiveFlow> drained_;
 };
@@ -124,10 +131,10 @@ SimGridChild::SimGridChild(ByteStream& stream, std::span<const BytesPerSecond> c
   for (std::size_t l = 0; l < capacity.size(); ++l) {
     // A link without capacity stays unused: LatencyNetwork refuses flows that cross it.
     const double rate = capacity[l].value > 0.0 ? capacity[l].value : 1.0;
-    sg::Link* link = zone->create_link(std::to_string(l), rate * kPartsOfByte);
-    link->set_latency(0.0);
-    link->seal();
-    links_.push_back(link);
+    links_.push_back(make_link(std::to_string(l), rate));
+  }
+  for (std::size_t i = 0; i < kMostCappedFlows; ++i) {
+    free_caps_.push_back(make_link("cap" + std::to_string(i), 1.0));
   }
   zone->seal();
   for (sgk::resource::Model* model : engine_.get_all_models()) {
@@ -138,6 +145,13 @@ SimGridChild::SimGridChild(ByteStream& stream, std::span<const BytesPerSecond> c
   sg::Link::on_communication_state_change_cb(
       [this](sgk::resource::NetworkAction&, sgk::resource::Action::State) { note_drain(); });
   sg::Actor::create("driver", source_, [this] { obey(); });
+}
+
+sg::Link* SimGridChild::make_link(const std::string& name, double rate) {
+  sg::Link* link = zone_->get_iface()->create_link(name, rate * kPartsOfByte);
+  link->set_latency(0.0);
+  link->seal();
+  return link;
 }
 
 void SimGridChild::obey() {
@@ -168,15 +182,20 @@ void SimGridChild::start() {
     }
     path.push_back(links_[static_cast<std::size_t>(link)]->get_impl());
   }
+  sg::Link* cap = nullptr;
+  if (std::isfinite(message.rate_cap)) {
+    cap = free_caps_.back();
+    free_caps_.pop_back();
+    cap->set_bandwidth(message.rate_cap * kPartsOfByte);
+    path.push_back(cap->get_impl());
+  }
   zone_->choose(std::move(path));
-  const sg::CommPtr comm = sg::Comm::sendto_init(source_, target_);
+  const sg::CommPtr comm = sg::Comm::sendto_init();
   comm->set_payload_size(
       static_cast<std::uint64_t>(std::max(1.0, std::round(message.bytes * kPartsOfByte))));
-  if (std::isfinite(message.rate_cap)) {
-    comm->set_rate(message.rate_cap * kPartsOfByte);
-  }
-  comm->start();
-  live_.emplace(comm->get_impl(), LiveFlow{.id = message.flow, .comm = comm});
+  comm->set_source(source_);
+  comm->set_destination(target_);  // now it has all it needs, and starts
+  live_.emplace(comm->get_impl(), LiveFlow{.id = message.flow, .comm = comm, .cap = cap});
 }
 
 /// A communication has changed its state: the last of the finished ones is it.
@@ -214,6 +233,9 @@ void SimGridChild::advance(double limit) {
                            .num_flows = static_cast<std::int32_t>(drained_.size())});
   for (const LiveFlow& flow : drained_) {
     stream_.put(flow.id);
+    if (flow.cap != nullptr) {
+      free_caps_.push_back(flow.cap);
+    }
   }
   stream_.flush();
   drained_.clear();
@@ -225,6 +247,13 @@ class SimGridSharing final : public Sharing {
       : child_([capacity](ByteStream& stream) { SimGridChild(stream, capacity).run(); }) {}
 
   void start(FlowId id, const Flow& flow) override {
+    is_capped_.push_back(std::isfinite(flow.rate_cap.value));
+    num_capped_ += is_capped_.back() ? 1U : 0U;
+    if (num_capped_ > kMostCappedFlows) {
+      throw EnvironmentError(
+          fmt::format("network engine \"simgrid\": more than {} flows with a rate cap at once",
+                      kMostCappedFlows));
+    }
     ByteStream& out = child_.stream();
     out.put(Command::kStart);
     out.put(StartMessage{.bytes = flow.bytes.value,
@@ -251,6 +280,8 @@ class SimGridSharing final : public Sharing {
   ChildProcess child_;
   SimTime now_;
   std::vector<FlowId> drained_;
+  std::vector<bool> is_capped_;  ///< per flow
+  std::size_t num_capped_ = 0;   ///< live
 };
 
 std::span<const FlowId> SimGridSharing::advance(SimTime limit) {
@@ -262,6 +293,7 @@ std::span<const FlowId> SimGridSharing::advance(SimTime limit) {
   drained_.resize(static_cast<std::size_t>(reply.num_flows));
   for (FlowId& flow : drained_) {
     get(flow.value);
+    num_capped_ -= is_capped_[flow.index()] ? 1U : 0U;
   }
   std::sort(drained_.begin(), drained_.end());
   if (!drained_.empty()) {
