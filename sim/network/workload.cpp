@@ -129,9 +129,9 @@ CopyMatrix aggregate(const CopyMatrix& copies, const WorkloadSpec& spec) {
   return merged;
 }
 
-std::vector<Transfer> to_transfers(const CopyMatrix& copies, const WorkloadSpec& spec) {
+std::vector<PairBytes> to_transfers(const CopyMatrix& copies, const WorkloadSpec& spec) {
   const auto gpus = static_cast<std::size_t>(spec.gpus);
-  std::vector<Transfer> transfers;
+  std::vector<PairBytes> transfers;
   for (std::size_t source = 0; source < gpus; ++source) {
     for (std::size_t target = 0; target < gpus; ++target) {
       const std::int64_t count = copies[source * gpus + target];
@@ -146,7 +146,7 @@ std::vector<Transfer> to_transfers(const CopyMatrix& copies, const WorkloadSpec&
 }
 
 /// Adds i/n of a copy to each of n transfers, i in random order: no two sizes stay equal.
-void make_distinct(std::vector<Transfer>& transfers, const WorkloadSpec& spec) {
+void make_distinct(std::vector<PairBytes>& transfers, const WorkloadSpec& spec) {
   std::vector<std::size_t> order(transfers.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   RngStream rng(spec.seed, "workload distinct sizes");
@@ -157,25 +157,25 @@ void make_distinct(std::vector<Transfer>& transfers, const WorkloadSpec& spec) {
   }
 }
 
-void make_uniform(std::vector<Transfer>& transfers) {
+void make_uniform(std::vector<PairBytes>& transfers) {
   Bytes sum;
-  for (const Transfer& transfer : transfers) {
+  for (const PairBytes& transfer : transfers) {
     sum += transfer.bytes;
   }
-  for (Transfer& transfer : transfers) {
+  for (PairBytes& transfer : transfers) {
     transfer.bytes = sum / static_cast<double>(transfers.size());
   }
 }
 
 }  // namespace
 
-std::vector<Transfer> make_workload(const WorkloadSpec& spec) {
+std::vector<PairBytes> make_workload(const WorkloadSpec& spec) {
   check(spec);
   CopyMatrix copies = draw_copies(spec);
   if (spec.aggregated) {
     copies = aggregate(copies, spec);
   }
-  std::vector<Transfer> transfers = to_transfers(copies, spec);
+  std::vector<PairBytes> transfers = to_transfers(copies, spec);
   if (spec.sizes == WorkloadSizes::kDistinct) {
     make_distinct(transfers, spec);
   } else if (spec.sizes == WorkloadSizes::kUniform) {
@@ -184,12 +184,12 @@ std::vector<Transfer> make_workload(const WorkloadSpec& spec) {
   return transfers;
 }
 
-std::vector<BatchFlow> to_batch(std::span<const Transfer> transfers,
+std::vector<BatchFlow> to_batch(std::span<const PairBytes> transfers,
                                 const PathLookup& path,
                                 Seconds latency) {
   std::vector<BatchFlow> flows;
   flows.reserve(transfers.size());
-  for (const Transfer& transfer : transfers) {
+  for (const PairBytes& transfer : transfers) {
     flows.push_back({.links = path(transfer.source, transfer.target),
                      .bytes = transfer.bytes,
                      .latency = latency,

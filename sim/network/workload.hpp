@@ -33,7 +33,7 @@ struct WorkloadSpec {
 };
 
 /// Bytes from one GPU to another.
-struct Transfer {
+struct PairBytes {
   GpuId source;
   GpuId target;
   Bytes bytes;  ///< > 0
@@ -53,13 +53,13 @@ struct Transfer {
 /// Source: Zipf's law; per-token de-duplication and rail forwarding as in DeepEP's dispatch.
 /// Valid for: tokens that choose independently; no hot spells, no capacity.
 /// Checked by: workload_test.
-[[nodiscard]] std::vector<Transfer> make_workload(const WorkloadSpec& spec);
+[[nodiscard]] std::vector<PairBytes> make_workload(const WorkloadSpec& spec);
 
 /// The links from one GPU to another.
 using PathLookup = std::function<std::vector<LinkId>(GpuId source, GpuId target)>;
 
 /// The transfers as flows that start at 0 with this latency.
-[[nodiscard]] std::vector<BatchFlow> to_batch(std::span<const Transfer> transfers,
+[[nodiscard]] std::vector<BatchFlow> to_batch(std::span<const PairBytes> transfers,
                                               const PathLookup& path,
                                               Seconds latency);
 

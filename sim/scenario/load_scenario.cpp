@@ -152,16 +152,18 @@ Load read_texts(const fs::path& file, const std::vector<Override>& overrides) {
   return load;
 }
 
+void append(std::vector<Diagnostic>& all, const std::vector<Diagnostic>& more) {
+  all.insert(all.end(), more.begin(), more.end());
+}
+
 }  // namespace
 
 Scenario load_scenario(const fs::path& file, const std::vector<Override>& overrides) {
   Load load = read_texts(file, overrides);
   merge_presets(load);
   FieldReading reading = read_fields(load.tree, file.string());
-  const std::vector<Diagnostic> crossed = cross_checks(load.tree, reading);
-  for (const std::vector<Diagnostic>* more : {&reading.diagnostics, &crossed}) {
-    load.diagnostics.insert(load.diagnostics.end(), more->begin(), more->end());
-  }
+  append(load.diagnostics, reading.diagnostics);
+  append(load.diagnostics, cross_checks(load.tree, reading));
   resolve_trace(load, reading.scenario.routing.trace);
   resolve_placement(load, reading.scenario.placement.file);
   if (!load.diagnostics.empty()) {

@@ -17,9 +17,9 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
-double total_bytes(const std::vector<Transfer>& transfers) {
+double total_bytes(const std::vector<PairBytes>& transfers) {
   return std::accumulate(
-      transfers.begin(), transfers.end(), 0.0, [](double sum, const Transfer& transfer) {
+      transfers.begin(), transfers.end(), 0.0, [](double sum, const PairBytes& transfer) {
         return sum + transfer.bytes.value;
       });
 }
@@ -34,7 +34,7 @@ TEST(Workload, BalancedExpertsGiveEachPairTheExpectedCopies) {
   for (int i = 0; i < 8; ++i) {
     none *= static_cast<double>(60 - i) / static_cast<double>(64 - i);
   }
-  for (const Transfer& transfer : transfers) {
+  for (const PairBytes& transfer : transfers) {
     EXPECT_NEAR(transfer.bytes.value / 7168, 4096 * (1 - none), 158);
     EXPECT_EQ(std::fmod(transfer.bytes.value, 7168), 0.0);
   }
@@ -44,7 +44,7 @@ TEST(Workload, SkewMakesHotGpus) {
   const auto hottest = [](double skew) {
     std::vector<double> received(64, 0.0);
     const auto transfers = make_workload({.gpus = 64, .tokens_per_gpu = 512, .skew = skew});
-    for (const Transfer& transfer : transfers) {
+    for (const PairBytes& transfer : transfers) {
       received[transfer.target.index()] += transfer.bytes.value;
     }
     return *std::max_element(received.begin(), received.end()) * 64 / total_bytes(transfers);
@@ -81,9 +81,9 @@ TEST(Workload, AggregatedMessagesCarryTheSameBytesBetweenNodes) {
   const WorkloadSpec flat{.gpus = 64, .tokens_per_gpu = 128};
   WorkloadSpec aggregated = flat;
   aggregated.aggregated = true;
-  const auto received = [](const std::vector<Transfer>& transfers) {
+  const auto received = [](const std::vector<PairBytes>& transfers) {
     std::vector<double> bytes(64, 0.0);
-    for (const Transfer& transfer : transfers) {
+    for (const PairBytes& transfer : transfers) {
       const bool leaves_node = transfer.source.value / 8 != transfer.target.value / 8;
       bytes[transfer.target.index()] += leaves_node ? transfer.bytes.value : 0.0;
     }
@@ -92,7 +92,7 @@ TEST(Workload, AggregatedMessagesCarryTheSameBytesBetweenNodes) {
   const auto merged = make_workload(aggregated);
   EXPECT_EQ(merged.size(), 8U * 56U + 64U * 7U);
   EXPECT_EQ(received(merged), received(make_workload(flat)));
-  for (const Transfer& transfer : merged) {
+  for (const PairBytes& transfer : merged) {
     const bool leaves_node = transfer.source.value / 8 != transfer.target.value / 8;
     EXPECT_TRUE(!leaves_node || transfer.source.value % 8 == transfer.target.value % 8);
   }
@@ -104,7 +104,7 @@ TEST(Workload, TheSameSpecGivesTheSameTransfersINV6) {
   other.seed = 8;
   const auto sizes = [](const WorkloadSpec& s) {
     std::vector<double> all;
-    for (const Transfer& transfer : make_workload(s)) {
+    for (const PairBytes& transfer : make_workload(s)) {
       all.push_back(transfer.bytes.value);
     }
     return all;
@@ -115,7 +115,7 @@ TEST(Workload, TheSameSpecGivesTheSameTransfersINV6) {
 
 TEST(Workload, BecomesABatchOverAFabric) {
   const auto fabric = testing::rail(16);
-  const std::vector<Transfer> transfers{{.source = {0}, .target = {9}, .bytes = {7168}}};
+  const std::vector<PairBytes> transfers{{.source = {0}, .target = {9}, .bytes = {7168}}};
   const auto flows = to_batch(transfers, fabric.path, microseconds(2));
   ASSERT_EQ(flows.size(), 1U);
   // scale-up out of 0 and into 1 (rail 1), then NIC 1 up and NIC 9 down

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// `moesim check`: load, validate, print the resolved scenario.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "sim/cli/commands.hpp"
+#include "sim/cli/console.hpp"
+#include "sim/cli/options.hpp"
+#include "sim/core/atomic_file.hpp"
+#include "sim/scenario/assemble.hpp"
+#include "sim/scenario/digest.hpp"
+
+namespace moesim::cli {
+namespace {
+
+std::string as_json(const Scenario& scenario, const Assembly& assembly, const std::string& resolved) {
+  nlohmann::ordered_json inputs = nlohmann::ordered_json::array();
+  for (const std::filesystem::path& path : scenario.inputs) {
+    inputs.push_back({{"path", path.string()}, {"sha256", sha256_hex(path)}});
+  }
+  const nlohmann::ordered_json json = {{"format", "moesim-check"},
+                                       {"inputs", inputs},
+                                       {"notes", assembly.notes},
+                                       {"resolved_scenario", resolved}};
+  return json.dump(2) + "\n";
+}
+
+}  // namespace
+
+void add_check_command(CLI::App& app) {
+  auto options = std::make_shared<ScenarioOptions>();
+  CLI::App* command = app.add_subcommand(
+      "check", "Load a scenario, its presets and its trace, check that they fit, print it resolved");
+  add_scenario_options(*command, *options);
+  command->footer("Example: moesim check scenarios/tinymoe_h200.toml > resolved.toml");
+  command->callback([options] {
+    const Scenario scenario = load(*options);
+    const Assembly assembly = assemble(scenario);
+    const std::string resolved = resolved_toml(scenario);
+    if (!options->out.empty()) {
+      write_file_atomically(options->out / "scenario.toml", resolved);
+    }
+    print(options->json ? as_json(scenario, assembly, resolved) : resolved);
+    for (const std::string& note : assembly.notes) {
+      print_error("note: " + note + "\n");
+    }
+  });
+}
+
+}  // namespace moesim::cli

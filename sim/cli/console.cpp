@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/cli/console.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+
+#include "sim/core/diagnostics.hpp"
+
+namespace moesim::cli {
+namespace {
+
+// A signal handler can reach nothing else; it only ever goes from false to true.
+std::atomic<bool> g_interrupted{false};  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+
+extern "C" void on_signal(int signal) {
+  if (g_interrupted.exchange(true)) {
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
+  }
+}
+
+}  // namespace
+
+void print(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    throw EnvironmentError("cannot write to standard output");
+  }
+}
+
+void print_error(std::string_view text) { fmt::print(stderr, "{}", text); }
+
+const std::atomic<bool>& interrupted() { return g_interrupted; }
+
+void watch_for_interrupt() {
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+}
+
+Progress::Progress(std::string what, bool enabled)
+    : what_(std::move(what)),
+      enabled_(enabled && ::isatty(STDERR_FILENO) == 1),
+      start_(std::chrono::steady_clock::now()) {}
+
+Progress::~Progress() {
+  if (shown_) {
+    std::fputs("\r\033[K", stderr);
+  }
+}
+
+void Progress::update(int done, int total) {
+  const double elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  if (!enabled_ || elapsed < 2.0 || done == 0) {
+    return;
+  }
+  shown_ = true;
+  const double left = elapsed / done * (total - done);
+  fmt::print(stderr, "\r\033[K{}: {} of {} ({:.0f} %), {:.0f} s left", what_, done, total, 100.0 * done / total, left);
+  std::fflush(stderr);
+}
+
+}  // namespace moesim::cli

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// The terminal: output, progress, Ctrl-C.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <string>
+#include <string_view>
+
+namespace moesim::cli {
+
+/// Standard output; throws EnvironmentError when it cannot be written (a full disk).
+void print(std::string_view text);
+/// Standard error.
+void print_error(std::string_view text);
+
+/// Set by Ctrl-C (SIGINT) or SIGTERM; a second one ends the process at once.
+[[nodiscard]] const std::atomic<bool>& interrupted();
+void watch_for_interrupt();
+
+/// One line on standard error, shown only on a terminal and after two seconds, wiped at the end.
+class Progress {
+ public:
+  Progress(std::string what, bool enabled);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+  void update(int done, int total);
+
+ private:
+  std::string what_;
+  bool enabled_;
+  bool shown_ = false;
+  std::chrono::steady_clock::time_point start_;
+};
+
+}  // namespace moesim::cli

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program: the only code that prints, catches everything, or sets an exit code.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <new>
+
+#include "sim/cli/commands.hpp"
+#include "sim/cli/console.hpp"
+#include "sim/core/diagnostics.hpp"
+#include "sim/network/network.hpp"
+#include "sim/step/replay.hpp"
+
+namespace moesim::cli {
+
+std::string version_text() {
+  return fmt::format("moesim {}\nsimgrid engine: {}\nCUDA reference: no\nMPI: no", MOESIM_VERSION,
+                     is_available(NetworkEngine::kSimGrid) ? "yes" : "no");
+}
+
+namespace {
+
+enum ExitCode { kDone = 0, kEnvironment = 1, kUserMistake = 2, kOurBug = 70, kInterrupted = 130 };
+
+int fail(ExitCode code, std::string_view text) {
+  print_error(fmt::format("{}\n", text));
+  return code;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("moesim: simulate Mixture-of-Experts layers on a GPU cluster from real routing traces", "moesim");
+  app.set_version_flag("--version", version_text());
+  app.require_subcommand(1);
+  app.footer("Exit codes: 0 done, 1 environment, 2 user's mistake, 70 our bug, 130 interrupted.");
+  add_run_command(app);
+  add_explain_command(app);
+  add_check_command(app);
+  add_trace_command(app);
+  add_topology_command(app);
+  add_network_bench_command(app);
+  try {
+    app.parse(argc, argv);
+    return kDone;
+  } catch (const CLI::Success& help) {
+    return app.exit(help);
+  } catch (const CLI::ParseError& error) {
+    return fail(kUserMistake, fmt::format("error: {}\nRun with --help for more information.", error.what()));
+  } catch (const UserError& error) {
+    return fail(kUserMistake, error.what());
+  } catch (const Cancelled&) {
+    return fail(kInterrupted, "interrupted; nothing was written");
+  } catch (const std::logic_error& error) {
+    return fail(kOurBug, fmt::format("bug in moesim: {}", error.what()));
+  } catch (const std::bad_alloc&) {
+    return fail(kEnvironment, "error: out of memory");
+  } catch (const std::exception& error) {
+    return fail(kEnvironment, fmt::format("error: {}", error.what()));
+  }
+}
+
+}  // namespace
+}  // namespace moesim::cli
+
+int main(int argc, char** argv) {
+  moesim::cli::watch_for_interrupt();
+  return moesim::cli::run(argc, argv);
+}

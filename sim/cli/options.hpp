@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Options that commands share.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/scenario/scenario.hpp"
+
+namespace CLI {
+class App;
+}
+
+namespace moesim::cli {
+
+struct ScenarioOptions {
+  std::filesystem::path file;
+  std::vector<std::string> overrides;
+  std::optional<std::uint64_t> seed;
+  int threads = 0;
+  bool json = false;
+  bool quiet = false;
+  std::filesystem::path out;
+};
+
+/// Adds SCENARIO, --set, --seed, --threads, --json, --quiet and --out.
+void add_scenario_options(CLI::App& command, ScenarioOptions& options);
+
+/// The scenario that the options describe; --seed wins over the file and --set.
+[[nodiscard]] Scenario load(const ScenarioOptions& options);
+
+}  // namespace moesim::cli

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/cli/result_folder.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "sim/core/atomic_file.hpp"
+#include "sim/core/diagnostics.hpp"
+#include "sim/report/csv_report.hpp"
+#include "sim/report/json_report.hpp"
+
+namespace moesim::cli {
+namespace fs = std::filesystem;
+namespace {
+
+void write_all(const fs::path& folder, const RunReport& report) {
+  write_file_atomically(folder / "report.json", to_json(report));
+  write_file_atomically(folder / "layers.csv", layers_csv(report));
+  write_file_atomically(folder / "experts.csv", experts_csv(report));
+  write_file_atomically(folder / "ranks.csv", ranks_csv(report));
+  write_file_atomically(folder / "links.csv", links_csv(report));
+  write_file_atomically(folder / "scenario.toml", report.resolved);
+}
+
+/// Puts `from` where `to` is; the old folder is gone only when the new one stands.
+void swap_in(const fs::path& from, const fs::path& to) {
+  const fs::path old = from.string() + ".old";
+  std::error_code error;
+  if (fs::exists(to)) {
+    fs::rename(to, old, error);
+  }
+  if (!error) {
+    fs::rename(from, to, error);
+  }
+  if (error) {
+    throw EnvironmentError(fmt::format("cannot rename to {}: {}", to.string(), error.message()));
+  }
+  fs::remove_all(old, error);
+}
+
+}  // namespace
+
+void check_result_folder(const fs::path& folder) {
+  const bool is_ours = fs::is_directory(folder) && (fs::exists(folder / "report.json") || fs::is_empty(folder));
+  if (fs::exists(folder) && !is_ours) {
+    throw UserError(fmt::format("--out {}: exists and is not a result folder; name another folder", folder.string()));
+  }
+}
+
+void write_results(const fs::path& folder, const RunReport& report) {
+  check_result_folder(folder);
+  fs::path target = fs::absolute(folder).lexically_normal();
+  if (!target.has_filename()) {
+    target = target.parent_path();
+  }
+  const fs::path temporary =
+      target.parent_path() / fmt::format(".{}.part{}", target.filename().string(), ::getpid());
+  try {
+    write_all(temporary, report);
+    swap_in(temporary, target);
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove_all(temporary, ignored);
+    throw;
+  }
+}
+
+}  // namespace moesim::cli

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// `moesim run` and `moesim explain`: simulate, then show the result in two ways.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "sim/cli/commands.hpp"
+#include "sim/cli/console.hpp"
+#include "sim/cli/options.hpp"
+#include "sim/cli/result_folder.hpp"
+#include "sim/core/diagnostics.hpp"
+#include "sim/report/json_report.hpp"
+#include "sim/report/text_report.hpp"
+#include "sim/scenario/assemble.hpp"
+#include "sim/scenario/digest.hpp"
+#include "sim/step/replay.hpp"
+
+namespace moesim::cli {
+namespace {
+
+std::vector<InputDigest> digests(const Scenario& scenario) {
+  std::vector<InputDigest> inputs;
+  for (const std::filesystem::path& path : scenario.inputs) {
+    inputs.push_back({path.string(), sha256_hex(path)});
+  }
+  return inputs;
+}
+
+RunReport simulate(const ScenarioOptions& options) {
+  if (!options.out.empty()) {
+    check_result_folder(options.out);
+  }
+  const Scenario scenario = load(options);
+  const Assembly assembly = assemble(scenario);
+  RunReport report;
+  report.version = MOESIM_VERSION;
+  report.scenario = options.file.string();
+  report.resolved = resolved_toml(scenario);
+  report.seed = scenario.seed;
+  report.inputs = digests(scenario);
+  report.notes = assembly.notes;
+  report.evidence = std::string(to_text(scenario.calibration.evidence));
+  report.evidence_source = scenario.calibration.source;
+  report.routing = assembly.routing->info();
+  const std::vector<BytesPerSecond> rates = effective_capacities(assembly.step.cluster, scenario.calibration);
+  for (std::size_t i = 0; i < rates.size(); ++i) {
+    report.link_names.push_back(assembly.step.cluster.link_name(id_at<LinkId>(i)));
+    report.link_rates.push_back(rates[i].value);
+  }
+  Progress progress("steps", !options.quiet);
+  report.steps = replay(assembly.step, scenario.batch.steps,
+                        {.threads = options.threads,
+                         .cancelled = &interrupted(),
+                         .on_progress = [&](int done, int total) { progress.update(done, total); }});
+  return report;
+}
+
+void finish(const ScenarioOptions& options, const RunReport& report, const std::string& text) {
+  if (!options.out.empty()) {
+    write_results(options.out, report);
+  }
+  print(options.json ? to_json(report) : text);
+  if (!options.out.empty() && !options.quiet) {
+    print_error(fmt::format("results: {}\n", (options.out / "report.json").string()));
+  }
+}
+
+}  // namespace
+
+void add_run_command(CLI::App& app) {
+  auto options = std::make_shared<ScenarioOptions>();
+  CLI::App* command = app.add_subcommand(
+      "run", "Simulate a scenario: phase times, critical path, imbalance, drops, hot spots");
+  add_scenario_options(*command, *options);
+  command->footer("Example: moesim run scenarios/tinymoe_h200.toml --set capacity.policy=drop "
+                  "--set capacity.factor=1.25 --out out/demo");
+  command->callback([options] {
+    const RunReport report = simulate(*options);
+    finish(*options, report, summary_text(report));
+  });
+}
+
+void add_explain_command(CLI::App& app) {
+  auto options = std::make_shared<ScenarioOptions>();
+  auto layer = std::make_shared<int>(-1);
+  CLI::App* command = app.add_subcommand(
+      "explain", "Where each microsecond of a layer goes; hot experts, ranks, pairs and links");
+  add_scenario_options(*command, *options);
+  command->add_option("--layer", *layer, "only this MoE layer, counted from 0")
+      ->type_name("N")
+      ->check(CLI::NonNegativeNumber);
+  command->footer("Example: moesim explain scenarios/tinymoe_h200.toml --layer 3");
+  command->callback([options, layer] {
+    const RunReport report = simulate(*options);
+    const auto layers = static_cast<int>(report.steps.front().layers.size());
+    if (*layer >= layers) {
+      throw UserError(fmt::format("--layer {}: the scenario has MoE layers 0 to {}", *layer, layers - 1));
+    }
+    finish(*options, report, explain_text(report, *layer));
+  });
+}
+
+}  // namespace moesim::cli
