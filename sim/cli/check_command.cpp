@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // `moesim check`: load, validate, print the resolved scenario.
-#include <fmt/format.h>
-
 #include <CLI/CLI.hpp>
-#include <memory>
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
+
+#include <memory>
 
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
@@ -16,7 +16,9 @@
 namespace moesim::cli {
 namespace {
 
-std::string as_json(const Scenario& scenario, const Assembly& assembly, const std::string& resolved) {
+std::string as_json(const Scenario& scenario,
+                    const Assembly& assembly,
+                    const std::string& resolved) {
   nlohmann::ordered_json inputs = nlohmann::ordered_json::array();
   for (const std::filesystem::path& path : scenario.inputs) {
     inputs.push_back({{"path", path.string()}, {"sha256", sha256_hex(path)}});
@@ -33,7 +35,8 @@ std::string as_json(const Scenario& scenario, const Assembly& assembly, const st
 void add_check_command(CLI::App& app) {
   auto options = std::make_shared<ScenarioOptions>();
   CLI::App* command = app.add_subcommand(
-      "check", "Load a scenario, its presets and its trace, check that they fit, print it resolved");
+      "check",
+      "Load a scenario, its presets and its trace, check that they fit, print it resolved");
   add_scenario_options(*command, *options);
   command->footer("Example: moesim check scenarios/tinymoe_h200.toml > resolved.toml");
   command->callback([options] {

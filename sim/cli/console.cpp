@@ -13,7 +13,8 @@ namespace moesim::cli {
 namespace {
 
 // A signal handler can reach nothing else; it only ever goes from false to true.
-std::atomic<bool> g_interrupted{false};  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+std::atomic<bool> g_interrupted{
+    false};  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
 
 extern "C" void on_signal(int signal) {
   if (g_interrupted.exchange(true)) {
@@ -30,9 +31,13 @@ void print(std::string_view text) {
   }
 }
 
-void print_error(std::string_view text) { fmt::print(stderr, "{}", text); }
+void print_error(std::string_view text) {
+  fmt::print(stderr, "{}", text);
+}
 
-const std::atomic<bool>& interrupted() { return g_interrupted; }
+const std::atomic<bool>& interrupted() {
+  return g_interrupted;
+}
 
 void watch_for_interrupt() {
   std::signal(SIGINT, on_signal);
@@ -51,13 +56,20 @@ Progress::~Progress() {
 }
 
 void Progress::update(int done, int total) {
-  const double elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  const double elapsed =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   if (!enabled_ || elapsed < 2.0 || done == 0) {
     return;
   }
   shown_ = true;
   const double left = elapsed / done * (total - done);
-  fmt::print(stderr, "\r\033[K{}: {} of {} ({:.0f} %), {:.0f} s left", what_, done, total, 100.0 * done / total, left);
+  fmt::print(stderr,
+             "\r\033[K{}: {} of {} ({:.0f} %), {:.0f} s left",
+             what_,
+             done,
+             total,
+             100.0 * done / total,
+             left);
   std::fflush(stderr);
 }
 

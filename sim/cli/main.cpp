@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program: the only code that prints, catches everything, or sets an exit code.
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <new>
 
 #include "sim/cli/commands.hpp"
@@ -14,7 +14,8 @@
 namespace moesim::cli {
 
 std::string version_text() {
-  return fmt::format("moesim {}\nsimgrid engine: {}\nCUDA reference: no\nMPI: no", MOESIM_VERSION,
+  return fmt::format("moesim {}\nsimgrid engine: {}\nCUDA reference: no\nMPI: no",
+                     MOESIM_VERSION,
                      is_available(NetworkEngine::kSimGrid) ? "yes" : "no");
 }
 
@@ -28,7 +29,9 @@ int fail(ExitCode code, std::string_view text) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("moesim: simulate Mixture-of-Experts layers on a GPU cluster from real routing traces", "moesim");
+  CLI::App app(
+      "moesim: simulate Mixture-of-Experts layers on a GPU cluster from real routing traces",
+      "moesim");
   app.set_version_flag("--version", version_text());
   app.require_subcommand(1);
   app.footer("Exit codes: 0 done, 1 environment, 2 user's mistake, 70 our bug, 130 interrupted.");
@@ -44,7 +47,8 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& help) {
     return app.exit(help);
   } catch (const CLI::ParseError& error) {
-    return fail(kUserMistake, fmt::format("error: {}\nRun with --help for more information.", error.what()));
+    return fail(kUserMistake,
+                fmt::format("error: {}\nRun with --help for more information.", error.what()));
   } catch (const UserError& error) {
     return fail(kUserMistake, error.what());
   } catch (const Cancelled&) {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/cli/options.hpp"
 
-#include <fmt/format.h>
-
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
 namespace moesim::cli {
 
@@ -11,14 +10,21 @@ void add_scenario_options(CLI::App& command, ScenarioOptions& options) {
   command.add_option("scenario", options.file, "scenario file (TOML; keys: docs/scenario.md)")
       ->required()
       ->type_name("SCENARIO");
-  command.add_option("--set", options.overrides, "override a key, e.g. --set capacity.factor=1.25; may be repeated")
+  command
+      .add_option("--set",
+                  options.overrides,
+                  "override a key, e.g. --set capacity.factor=1.25; may be repeated")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
-  command.add_option("--seed", options.seed, "random seed, instead of the scenario's")->type_name("N");
-  command.add_option("--threads", options.threads, "threads, 0: all cores; results do not depend on it")
+  command.add_option("--seed", options.seed, "random seed, instead of the scenario's")
+      ->type_name("N");
+  command
+      .add_option(
+          "--threads", options.threads, "threads, 0: all cores; results do not depend on it")
       ->type_name("N")
       ->check(CLI::Range(0, 4096));
-  command.add_flag("--json", options.json, "one JSON document on standard output, all else on standard error");
+  command.add_flag(
+      "--json", options.json, "one JSON document on standard output, all else on standard error");
   command.add_flag("-q,--quiet", options.quiet, "no progress");
   command.add_option("--out", options.out, "write report.json and CSV tables into this folder")
       ->type_name("DIR");

@@ -41,9 +41,11 @@ void swap_in(const fs::path& from, const fs::path& to) {
 }  // namespace
 
 void check_result_folder(const fs::path& folder) {
-  const bool is_ours = fs::is_directory(folder) && (fs::exists(folder / "report.json") || fs::is_empty(folder));
+  const bool is_ours =
+      fs::is_directory(folder) && (fs::exists(folder / "report.json") || fs::is_empty(folder));
   if (fs::exists(folder) && !is_ours) {
-    throw UserError(fmt::format("--out {}: exists and is not a result folder; name another folder", folder.string()));
+    throw UserError(fmt::format("--out {}: exists and is not a result folder; name another folder",
+                                folder.string()));
   }
 }
 

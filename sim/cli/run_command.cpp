@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // `moesim run` and `moesim explain`: simulate, then show the result in two ways.
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "sim/cli/commands.hpp"
@@ -43,16 +43,19 @@ RunReport simulate(const ScenarioOptions& options) {
   report.evidence = std::string(to_text(scenario.calibration.evidence));
   report.evidence_source = scenario.calibration.source;
   report.routing = assembly.routing->info();
-  const std::vector<BytesPerSecond> rates = effective_capacities(assembly.step.cluster, scenario.calibration);
+  const std::vector<BytesPerSecond> rates =
+      effective_capacities(assembly.step.cluster, scenario.calibration);
   for (std::size_t i = 0; i < rates.size(); ++i) {
     report.link_names.push_back(assembly.step.cluster.link_name(id_at<LinkId>(i)));
     report.link_rates.push_back(rates[i].value);
   }
   Progress progress("steps", !options.quiet);
-  report.steps = replay(assembly.step, scenario.batch.steps,
-                        {.threads = options.threads,
-                         .cancelled = &interrupted(),
-                         .on_progress = [&](int done, int total) { progress.update(done, total); }});
+  report.steps =
+      replay(assembly.step,
+             scenario.batch.steps,
+             {.threads = options.threads,
+              .cancelled = &interrupted(),
+              .on_progress = [&](int done, int total) { progress.update(done, total); }});
   return report;
 }
 
@@ -73,8 +76,9 @@ void add_run_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "run", "Simulate a scenario: phase times, critical path, imbalance, drops, hot spots");
   add_scenario_options(*command, *options);
-  command->footer("Example: moesim run scenarios/tinymoe_h200.toml --set capacity.policy=drop "
-                  "--set capacity.factor=1.25 --out out/demo");
+  command->footer(
+      "Example: moesim run scenarios/tinymoe_h200.toml --set capacity.policy=drop "
+      "--set capacity.factor=1.25 --out out/demo");
   command->callback([options] {
     const RunReport report = simulate(*options);
     finish(*options, report, summary_text(report));
@@ -95,7 +99,8 @@ void add_explain_command(CLI::App& app) {
     const RunReport report = simulate(*options);
     const auto layers = static_cast<int>(report.steps.front().layers.size());
     if (*layer >= layers) {
-      throw UserError(fmt::format("--layer {}: the scenario has MoE layers 0 to {}", *layer, layers - 1));
+      throw UserError(
+          fmt::format("--layer {}: the scenario has MoE layers 0 to {}", *layer, layers - 1));
     }
     finish(*options, report, explain_text(report, *layer));
   });

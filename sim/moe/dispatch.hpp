@@ -90,9 +90,11 @@ struct CommPlan {
 struct LayerTraffic {
   CommPlan dispatch;
   CommPlan combine;
-  std::vector<std::int64_t> slot_tokens;    ///< accepted assignments per slot, by SlotId
-  std::vector<std::int64_t> rank_received;  ///< token copies that a rank computes on, its own included
-  std::vector<std::int64_t> returned_rows;  ///< rows that a rank sums in the combine, its own included
+  std::vector<std::int64_t> slot_tokens;  ///< accepted assignments per slot, by SlotId
+  std::vector<std::int64_t>
+      rank_received;  ///< token copies that a rank computes on, its own included
+  std::vector<std::int64_t>
+      returned_rows;  ///< rows that a rank sums in the combine, its own included
 };
 
 /// Where a rank sits: scale-up domain and index inside it.

@@ -2,7 +2,6 @@
 #include "sim/moe/dispatch_parts.hpp"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include "sim/core/check.hpp"

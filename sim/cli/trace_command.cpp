@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// `moesim trace info` and `moesim trace import`.
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <map>
+#include <memory>
+
+#include "sim/cli/commands.hpp"
+#include "sim/cli/console.hpp"
+#include "sim/cli/trace_text.hpp"
+#include "sim/core/atomic_file.hpp"
+#include "sim/moe/traces/import.hpp"
+#include "sim/scenario/digest.hpp"
+
+namespace moesim::cli {
+namespace fs = std::filesystem;
+namespace {
+
+TraceInfo describe(const traces::RoutePack& pack) {
+  TraceInfo info;
+  info.sha256 = sha256_hex(pack.folder);
+  info.skew = traces::measure_skew(pack);
+  info.findings = traces::check_pack(pack);
+  if (pack.per_token()) {
+    info.overlap = traces::overlap_by_lag(*pack.topk, pack.sequences, pack.header.experts);
+  }
+  return info;
+}
+
+void add_info(CLI::App& trace) {
+  auto pack_folder = std::make_shared<fs::path>();
+  auto out = std::make_shared<fs::path>();
+  auto json = std::make_shared<bool>(false);
+  CLI::App* command = trace.add_subcommand("info", "A route pack's facts, checks and skew");
+  command->add_option("pack", *pack_folder, "route pack (folder; format: docs/traces.md)")
+      ->required()
+      ->type_name("PACK");
+  command->add_flag("--json", *json, "one JSON document on standard output");
+  command->add_option("--out", *out, "write info.json and expert_load.csv into this folder")
+      ->type_name("DIR");
+  command->footer("Example: moesim trace info scenarios/traces/tinymoe-balanced");
+  command->callback([=] {
+    const traces::RoutePack pack = traces::read_pack(*pack_folder);
+    const TraceInfo info = describe(pack);
+    if (!out->empty()) {
+      write_file_atomically(*out / "info.json", trace_json(pack, info));
+      write_file_atomically(*out / "expert_load.csv", trace_load_csv(pack));
+    }
+    print(*json ? trace_json(pack, info) : trace_text(pack, info));
+  });
+}
+
+struct ImportCommand {
+  fs::path input;
+  fs::path pack;
+  bool json = false;
+  traces::ImportOptions options;
+};
+
+void add_facts(CLI::App& command, ImportCommand& import) {
+  traces::ImportOptions& options = import.options;
+  command.add_option(
+      "--model", options.model, "name of the model; of a counts table: only its rows are read");
+  command.add_option("--experts", options.experts, "experts of a layer (needed for .npy ids)");
+  command.add_option("--top-k", options.top_k, "experts of a token (needed for counts)");
+  command.add_option(
+      "--first-moe-layer", options.first_moe_layer, "index in the model of the first layer");
+  command.add_option("--slot-order", options.slot_order, "weight_descending, unsorted or unknown")
+      ->check(CLI::IsMember({"weight_descending", "unsorted", "unknown"}))
+      ->capture_default_str();
+  command.add_option("--phase", options.phase, "prefill, decode, full_sequence, training, ...")
+      ->capture_default_str();
+  command.add_option("--source", options.source, "where the dump came from");
+  command.add_option("--licence", options.licence, "its licence");
+}
+
+void add_reading(CLI::App& command, ImportCommand& import) {
+  static const std::map<std::string, traces::ArrayKind> kKinds = {
+      {"auto", traces::ArrayKind::kAuto},
+      {"ids", traces::ArrayKind::kIds},
+      {"counts", traces::ArrayKind::kCounts}};
+  static const std::map<std::string, traces::Microbatches> kMicrobatches = {
+      {"sum", traces::Microbatches::kSum}, {"steps", traces::Microbatches::kSteps}};
+  traces::ImportOptions& options = import.options;
+  command.add_option(
+      "--index", options.index, "CSV of the sequences of .npy ids (row_start, rows, domain, ...)");
+  command.add_option("--weights", options.weights, "gate weights of .npy ids, same shape");
+  command.add_option("--kind", options.kind, "of a .npy of three axes: auto, ids or counts")
+      ->transform(CLI::CheckedTransformer(kKinds));
+  command
+      .add_option("--microbatches", options.microbatches, "of counts: sum, or steps of their own")
+      ->transform(CLI::CheckedTransformer(kMicrobatches));
+  command.add_option("--domain",
+                     options.domain,
+                     "of a counts table: only its rows; else of sequences without one");
+  command.add_option("--keep-phase", options.keep_phase, "JSONL: only prefill or decode rows");
+  command.add_flag("--drop-duplicates",
+                   options.drop_duplicates,
+                   "leave out sequences marked duplicate_of another");
+  command.add_flag(
+      "--drop-repetition", options.drop_repetition, "leave out sequences marked has_repetition");
+  command.add_flag("--drop-warmup", options.drop_warmup, "leave out equal rows at the start");
+  command.add_flag("--drop-padding", options.drop_padding, "leave out padded layers and tokens");
+  command.add_flag(
+      "--keep-equal-layers", options.keep_equal_layers, "accept layers that copy an earlier one");
+  command.add_flag("--overwrite", options.overwrite, "replace an existing pack");
+}
+
+void run_import(const ImportCommand& import) {
+  const traces::ImportReport report =
+      traces::import_trace(import.input, import.pack, import.options);
+  for (const std::string& sentence : report.dropped) {
+    print_error("dropped: " + sentence + "\n");
+  }
+  for (const std::string& sentence : report.warnings) {
+    print_error("warning: " + sentence + "\n");
+  }
+  const traces::RoutePack pack = traces::read_pack(import.pack);
+  const TraceInfo info = describe(pack);
+  print_error(fmt::format("read as {}: {}\ninput sha256: {}\n",
+                          report.form,
+                          import.input.string(),
+                          sha256_hex(import.input)));
+  print(import.json ? trace_json(pack, info) : trace_text(pack, info));
+}
+
+void add_import(CLI::App& trace) {
+  auto import = std::make_shared<ImportCommand>();
+  CLI::App* command = trace.add_subcommand(
+      "import",
+      "Turn a routing dump into a route pack, checked: .npy[.gz] ids or counts, counts CSV, JSONL");
+  command->add_option("input", import->input, "the dump")->required()->type_name("FILE");
+  command->add_option("pack", import->pack, "the route pack to make (folder)")
+      ->required()
+      ->type_name("PACK");
+  command->add_flag("--json", import->json, "one JSON document on standard output");
+  add_facts(*command, *import);
+  add_reading(*command, *import);
+  command->footer(
+      "Example: moesim trace import topk.npy.gz packs/gpt-oss --index index.csv --model "
+      "gpt-oss-20b "
+      "--experts 32 --phase decode --drop-duplicates");
+  command->callback([import] { run_import(*import); });
+}
+
+}  // namespace
+
+void add_trace_command(CLI::App& app) {
+  CLI::App* trace = app.add_subcommand("trace", "Routing traces: info, import");
+  trace->require_subcommand(1);
+  add_info(*trace);
+  add_import(*trace);
+}
+
+}  // namespace moesim::cli

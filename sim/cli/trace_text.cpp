@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/cli/trace_text.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "sim/report/table.hpp"
+
+namespace moesim::cli {
+namespace {
+
+using traces::RoutePack;
+using traces::SkewReport;
+using traces::Spread;
+
+/// One skew quantity: name for people, key for JSON, value.
+struct Quantity {
+  std::string name;
+  std::string key;
+  Spread spread;
+};
+
+void add(std::vector<Quantity>& list,
+         std::string name,
+         std::string key,
+         const std::optional<Spread>& spread) {
+  if (spread) {
+    list.push_back({std::move(name), std::move(key), *spread});
+  }
+}
+
+std::vector<Quantity> quantities(const SkewReport& skew) {
+  std::vector<Quantity> list;
+  add(list, "load max/mean", "load_max_over_mean", skew.max_over_mean);
+  add(list, "coefficient of variation", "load_variation", skew.variation);
+  add(list, "std of ln(load)", "load_std_ln", skew.std_ln);
+  add(list, "share of the top 20 % of experts", "load_top_share", skew.top_share);
+  add(list, "experts under 0.1 x mean", "cold_experts", skew.cold);
+  if (skew.tokens) {
+    add(list,
+        "one sequence (>= 64 tokens) max/mean",
+        "one_sequence_max_over_mean",
+        skew.tokens->one_sequence);
+    add(list,
+        "overlap of consecutive tokens",
+        "consecutive_overlap",
+        skew.tokens->consecutive_overlap);
+    add(list,
+        "the same for independent tokens",
+        "independent_overlap",
+        skew.tokens->independent_overlap);
+    add(list, "distance between domains", "domain_distance", skew.tokens->domain_distance);
+    add(list,
+        "one domain max/mean, hottest layer",
+        "domain_max_over_mean",
+        skew.tokens->hottest_layer_of_domain);
+  }
+  if (skew.steps) {
+    add(list, "one step max/mean", "step_max_over_mean", skew.steps->max_over_mean);
+    add(list, "distance between steps", "step_distance", skew.steps->step_distance);
+    add(list, "distance of a source rank", "rank_distance", skew.steps->rank_distance);
+  }
+  return list;
+}
+
+std::string head(const RoutePack& pack, const TraceInfo& info) {
+  const traces::PackHeader& header = pack.header;
+  std::string text = fmt::format("{}: {}, {} MoE layers x {} experts, top-{}, {}\n",
+                                 pack.folder.string(),
+                                 header.model,
+                                 header.layers,
+                                 header.experts,
+                                 header.top_k,
+                                 header.phase);
+  if (pack.per_token()) {
+    text += fmt::format("{} tokens in {} sequences, gate weights: {}\n",
+                        pack.tokens(),
+                        pack.sequences.size(),
+                        pack.weights ? "yes" : "no");
+    text += "domains:";
+    for (const std::string& domain : pack.domains()) {
+      text += " " + domain;
+    }
+    text += "\n";
+  } else {
+    text += fmt::format(
+        "counts of {} steps from {} source rank(s)\n", pack.steps(), pack.source_ranks());
+  }
+  return text + fmt::format("licence: {}\nsha256: {}\n",
+                            header.licence.empty() ? "not stated" : header.licence,
+                            info.sha256);
+}
+
+}  // namespace
+
+std::string trace_text(const RoutePack& pack, const TraceInfo& info) {
+  std::vector<std::vector<std::string>> rows;
+  for (const Quantity& q : quantities(info.skew)) {
+    rows.push_back({q.name,
+                    fmt::format("{:.2f}", q.spread.median),
+                    fmt::format("{:.2f}", q.spread.min),
+                    fmt::format("{:.2f}", q.spread.max)});
+  }
+  std::string text =
+      head(pack, info) + "\n" + table({"skew, over layers", "median", "min", "max"}, rows);
+  if (!info.overlap.empty()) {
+    text += "\noverlap by lag:";
+    for (const double overlap : info.overlap) {
+      text += fmt::format(" {:.2f}", overlap);
+    }
+    text += "\n";
+  }
+  text += info.findings.empty() ? "checks: nothing odd found\n" : "";
+  for (const traces::Finding& finding : info.findings) {
+    text += fmt::format(
+        "{}: {}\n", traces::is_error(finding.topic) ? "unfit" : "warning", finding.message);
+  }
+  return text;
+}
+
+std::string trace_json(const RoutePack& pack, const TraceInfo& info) {
+  nlohmann::ordered_json json = {{"format", "moesim-trace-info"},
+                                 {"pack", pack.folder.string()},
+                                 {"model", pack.header.model},
+                                 {"experts", pack.header.experts},
+                                 {"top_k", pack.header.top_k},
+                                 {"layers", pack.header.layers},
+                                 {"phase", pack.header.phase},
+                                 {"tokens", pack.tokens()},
+                                 {"steps", pack.steps()},
+                                 {"sequences", pack.sequences.size()},
+                                 {"domains", pack.domains()},
+                                 {"has_gate_weights", pack.weights.has_value()},
+                                 {"licence", pack.header.licence},
+                                 {"sha256", info.sha256},
+                                 {"overlap_by_lag", info.overlap}};
+  for (const Quantity& q : quantities(info.skew)) {
+    json["skew"][q.key] = {
+        {"median", q.spread.median}, {"min", q.spread.min}, {"max", q.spread.max}};
+  }
+  json["findings"] = nlohmann::ordered_json::array();
+  for (const traces::Finding& finding : info.findings) {
+    json["findings"].push_back(
+        {{"unfit", traces::is_error(finding.topic)}, {"message", finding.message}});
+  }
+  return json.dump(2) + "\n";
+}
+
+std::string trace_load_csv(const RoutePack& pack) {
+  const auto experts = static_cast<std::size_t>(pack.header.experts);
+  std::string csv = "layer,expert,assignments\n";
+  for (std::size_t layer = 0; layer < static_cast<std::size_t>(pack.header.layers); ++layer) {
+    std::vector<std::int64_t> load(experts);
+    if (pack.per_token()) {
+      for (const ExpertIndex expert : traces::layer_ids(*pack.topk, layer)) {
+        ++load[expert];
+      }
+    }
+    for (std::size_t step = 0; step < static_cast<std::size_t>(pack.steps()); ++step) {
+      const std::vector<std::int64_t> counts = traces::step_counts(pack, step, layer);
+      for (std::size_t e = 0; e < experts; ++e) {
+        load[e] += counts[e];
+      }
+    }
+    for (std::size_t e = 0; e < experts; ++e) {
+      csv += fmt::format("{},{},{}\n", layer, e, load[e]);
+    }
+  }
+  return csv;
+}
+
+}  // namespace moesim::cli

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+// Dispatchers against a recount of the routing, token by token, with sets.
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "sim/core/rng.hpp"
+#include "sim/moe/dispatch.hpp"
+
+namespace moesim {
+namespace {
+
+constexpr CopyBytes kCopy{.payload = 90, .scales = 6, .indices = 4, .combine = 70};
+
+struct Case {
+  Routing routing;
+  Accepted accepted;
+  Placement placement;
+  DispatchSetup setup;
+};
+
+std::vector<ExpertIndex> random_deck(int experts, RngStream& rng) {
+  std::vector<ExpertIndex> deck(static_cast<std::size_t>(experts));
+  std::iota(deck.begin(), deck.end(), ExpertIndex{0});
+  shuffle(std::span(deck), rng);
+  return deck;
+}
+
+Case random_case(DispatcherKind kind) {
+  const int ranks = *rc::gen::inRange(1, 10);
+  const int experts = ranks * *rc::gen::inRange(1, 4);
+  const int per_domain = *rc::gen::inRange(1, 5);
+  RngStream rng(*rc::gen::arbitrary<std::uint64_t>(), "case");
+  Case c;
+  c.routing = {.num_experts = experts,
+               .top_k = *rc::gen::inRange(1, std::min(experts, 6) + 1),
+               .token_begin = {0},
+               .experts = {},
+               .weights = {}};
+  for (int r = 0; r < ranks; ++r) {
+    const auto tokens = static_cast<std::int32_t>(rng.below(7));
+    for (std::int32_t t = 0; t < tokens; ++t) {
+      const std::vector<ExpertIndex> deck = random_deck(experts, rng);
+      c.routing.experts.insert(
+          c.routing.experts.end(), deck.begin(), deck.begin() + c.routing.top_k);
+    }
+    c.routing.token_begin.push_back(c.routing.token_begin.back() + tokens);
+    c.setup.places.push_back({r / per_domain, r % per_domain});
+  }
+  for (std::size_t i = 0; i < c.routing.experts.size(); ++i) {
+    c.accepted.keep.push_back(rng.below(5) == 0 ? 0 : 1);
+  }
+  c.placement = rng.below(2) == 0 ? contiguous_placement(experts, ranks)
+                                  : round_robin_placement(experts, ranks);
+  c.setup.spec.kind = kind;
+  c.setup.copy = kCopy;
+  return c;
+}
+
+LayerTraffic plan(const Case& c) {
+  return plan_traffic(c.routing, c.accepted, c.placement, c.setup);
+}
+
+/// (stage, source, destination) -> messages.
+using Counts = std::map<std::tuple<int, int, int>, std::int64_t>;
+
+/// Ranks of each token's accepted experts with the token's own rank, repeats kept.
+std::vector<std::pair<int, std::vector<int>>> visits(const Case& c) {
+  std::vector<std::pair<int, std::vector<int>>> result;
+  for (int source = 0; source < c.routing.num_ranks(); ++source) {
+    const auto s = static_cast<std::size_t>(source);
+    for (std::int32_t t = c.routing.token_begin[s]; t < c.routing.token_begin[s + 1]; ++t) {
+      std::vector<int> ranks;
+      for (int k = 0; k < c.routing.top_k; ++k) {
+        const auto a = static_cast<std::size_t>(t * c.routing.top_k + k);
+        if (c.accepted.is_kept(a)) {
+          const SlotId slot = c.placement.slot_of_expert[c.routing.experts[a]];
+          ranks.push_back(c.placement.rank_of_slot[slot.index()].value);
+        }
+      }
+      result.emplace_back(source, ranks);
+    }
+  }
+  return result;
+}
+
+int domain_of(const Case& c, int rank) {
+  return c.setup.places[static_cast<std::size_t>(rank)].domain;
+}
+
+/// Domains are filled in rank order, so a relay is the first rank of the domain plus the index.
+int relay_of(const Case& c, int source, int domain) {
+  std::vector<int> members;
+  for (int r = 0; r < c.routing.num_ranks(); ++r) {
+    if (domain_of(c, r) == domain) {
+      members.push_back(r);
+    }
+  }
+  const auto index =
+      static_cast<std::size_t>(c.setup.places[static_cast<std::size_t>(source)].index_in_domain);
+  return members[index % members.size()];
+}
+
+Counts naive_hierarchical(const Case& c) {
+  Counts counts;
+  for (const auto& [source, ranks] : visits(c)) {
+    std::set<int> domains;
+    for (const int rank : std::set<int>(ranks.begin(), ranks.end())) {
+      const int domain = domain_of(c, rank);
+      if (domain == domain_of(c, source)) {
+        counts[{0, source, rank}] += rank == source ? 0 : 1;
+        continue;
+      }
+      const int relay = relay_of(c, source, domain);
+      counts[{0, source, relay}] += domains.insert(domain).second ? 1 : 0;
+      counts[{1, relay, rank}] += rank == relay ? 0 : 1;
+    }
+  }
+  return counts;
+}
+
+Counts naive_direct(const Case& c, bool distinct) {
+  Counts counts;
+  for (const auto& [source, ranks] : visits(c)) {
+    const std::set<int> once(ranks.begin(), ranks.end());
+    const std::vector<int> targets = distinct ? std::vector<int>(once.begin(), once.end()) : ranks;
+    for (const int rank : targets) {
+      counts[{0, source, rank}] += rank == source ? 0 : 1;
+    }
+  }
+  return counts;
+}
+
+Counts naive(const Case& c) {
+  return c.setup.spec.kind == DispatcherKind::kHierarchical
+             ? naive_hierarchical(c)
+             : naive_direct(c, c.setup.spec.kind == DispatcherKind::kPairwise);
+}
+
+Counts without_zeros(Counts counts) {
+  std::erase_if(counts, [](const auto& entry) { return entry.second == 0; });
+  return counts;
+}
+
+/// What goes back: destination to source, the last stage first where a relay takes part.
+Counts reversed(const Case& c, const Counts& counts) {
+  Counts back;
+  for (const auto& [key, messages] : counts) {
+    const auto [stage, source, destination] = key;
+    const bool by_rail = c.setup.spec.kind == DispatcherKind::kHierarchical &&
+                         domain_of(c, source) != domain_of(c, destination);
+    back[{stage == 0 && by_rail ? 1 : 0, destination, source}] += messages;
+  }
+  return back;
+}
+
+Counts counted(const CommPlan& plan, std::int64_t bytes_each) {
+  Counts counts;
+  for (const Transfer& t : plan.transfers) {
+    RC_ASSERT(t.bytes == t.messages * bytes_each);
+    RC_ASSERT(t.source != t.destination);
+    counts[{t.stage, t.source.value, t.destination.value}] += t.messages;
+  }
+  return counts;
+}
+
+void check_against_recount(DispatcherKind kind) {
+  const Case c = random_case(kind);
+  const LayerTraffic traffic = plan(c);
+  const Counts expected = without_zeros(naive(c));
+  RC_TAG(expected.empty() ? "nothing moves" : "something moves");
+  RC_ASSERT(counted(traffic.dispatch, kCopy.dispatch()) == expected);
+  RC_ASSERT(counted(traffic.combine, kCopy.combine) == reversed(c, expected));
+  std::int64_t copies = 0;
+  for (const auto& [key, messages] : without_zeros(naive_direct(c, true))) {
+    copies += messages;
+  }
+  std::int64_t dispatch_bytes = 0;
+  for (const std::int64_t b : traffic.dispatch.logical.bytes) {
+    dispatch_bytes += b;
+  }
+  RC_ASSERT(dispatch_bytes == copies * kCopy.dispatch());
+  const auto kept = std::count(c.accepted.keep.begin(), c.accepted.keep.end(), 1);
+  RC_ASSERT(std::accumulate(
+                traffic.slot_tokens.begin(), traffic.slot_tokens.end(), std::int64_t{0}) == kept);
+}
+
+RC_GTEST_PROP(Pairwise, Inv1BytesSentAreThoseImpliedByAcceptedAssignments, ()) {
+  check_against_recount(DispatcherKind::kPairwise);
+}
+RC_GTEST_PROP(Hierarchical, Inv1BytesSentAreThoseImpliedByAcceptedAssignments, ()) {
+  check_against_recount(DispatcherKind::kHierarchical);
+}
+RC_GTEST_PROP(LowLatency, Inv1BytesSentAreThoseImpliedByAcceptedAssignments, ()) {
+  check_against_recount(DispatcherKind::kLowLatency);
+}
+
+/// The same layer with rank r called new_rank[r].
+Case relabelled(const Case& c, const std::vector<std::int32_t>& new_rank) {
+  Case result = c;
+  const auto ranks = static_cast<std::size_t>(c.routing.num_ranks());
+  const auto top_k = static_cast<std::size_t>(c.routing.top_k);
+  result.routing.experts.clear();
+  result.routing.token_begin = {0};
+  result.accepted.keep.clear();
+  for (std::size_t to = 0; to < ranks; ++to) {
+    const auto from = static_cast<std::size_t>(
+        std::find(new_rank.begin(), new_rank.end(), static_cast<std::int32_t>(to)) -
+        new_rank.begin());
+    const std::int32_t begin = c.routing.token_begin[from];
+    const std::int32_t end = c.routing.token_begin[from + 1];
+    for (std::size_t a = static_cast<std::size_t>(begin) * top_k;
+         a < static_cast<std::size_t>(end) * top_k;
+         ++a) {
+      result.routing.experts.push_back(c.routing.experts[a]);
+      result.accepted.keep.push_back(c.accepted.keep[a]);
+    }
+    result.routing.token_begin.push_back(result.routing.token_begin.back() + end - begin);
+    result.setup.places[to] = c.setup.places[from];
+  }
+  for (RankId& rank : result.placement.rank_of_slot) {
+    rank = RankId{new_rank[rank.index()]};
+  }
+  return result;
+}
+
+Counts renamed(const Counts& counts, const std::vector<std::int32_t>& new_rank) {
+  Counts result;
+  for (const auto& [key, messages] : counts) {
+    const auto [stage, source, destination] = key;
+    result[{stage,
+            new_rank[static_cast<std::size_t>(source)],
+            new_rank[static_cast<std::size_t>(destination)]}] = messages;
+  }
+  return result;
+}
+
+RC_GTEST_PROP(Dispatchers, Inv5RelabellingRanksPermutesTransfers, ()) {
+  const auto kind = *rc::gen::element(
+      DispatcherKind::kPairwise, DispatcherKind::kHierarchical, DispatcherKind::kLowLatency);
+  const Case c = random_case(kind);
+  std::vector<std::int32_t> new_rank(static_cast<std::size_t>(c.routing.num_ranks()));
+  std::iota(new_rank.begin(), new_rank.end(), 0);
+  RngStream rng(*rc::gen::arbitrary<std::uint64_t>(), "labels");
+  shuffle(std::span(new_rank), rng);
+  const LayerTraffic before = plan(c);
+  const LayerTraffic after = plan(relabelled(c, new_rank));
+  RC_ASSERT(counted(after.dispatch, kCopy.dispatch()) ==
+            renamed(counted(before.dispatch, kCopy.dispatch()), new_rank));
+  RC_ASSERT(counted(after.combine, kCopy.combine) ==
+            renamed(counted(before.combine, kCopy.combine), new_rank));
+}
+
+RC_GTEST_PROP(Dispatchers, GiveTransfersInOrderWithRelayGroupsFedBeforeTheyForward, ()) {
+  const Case c = random_case(DispatcherKind::kHierarchical);
+  const CommPlan dispatch = plan(c).dispatch;
+  std::map<int, std::pair<int, std::int64_t>> fed;  // group -> relay, copies
+  std::tuple<int, int, int, int> last{-1, -1, -1, -1};
+  for (const Transfer& t : dispatch.transfers) {
+    const std::tuple<int, int, int, int> key{t.stage, t.source.value, t.destination.value, t.group};
+    RC_ASSERT(last < key);
+    last = key;
+    RC_ASSERT(t.group < dispatch.num_groups);
+    if (t.stage == 0 && t.group >= 0) {
+      fed[t.group] = {t.destination.value, t.messages};
+    }
+    if (t.stage == 1) {
+      RC_ASSERT(fed.at(t.group).first == t.source.value);
+      RC_ASSERT(t.messages <= fed.at(t.group).second);
+    }
+  }
+  RC_ASSERT(static_cast<int>(fed.size()) == dispatch.num_groups);
+}
+
+}  // namespace
+}  // namespace moesim

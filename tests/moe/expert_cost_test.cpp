@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// Costs by hand. The toy GPU has 4 SMs of 1 Tflop/s each at full efficiency, so one 128 x 128 tile
+// with inner = 1000 is 2 * 16384 * 1000 flops = 32.768 us.
+#include "sim/moe/expert_cost.hpp"
+
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+#include <vector>
+
+#include "sim/core/diagnostics.hpp"
+
+namespace moesim {
+namespace {
+
+constexpr double kMicro = 1e-6;
+/// Rounding of a few double operations, and the bytes that unlimited memory still takes (< 1 ps).
+constexpr double kTolerance = 2e-12;
+
+ComputeModel toy(double bytes_per_second = 1e18, double launch_us = 0.0) {
+  ComputeModel c;
+  c.gpu = {.name = "toy",
+           .memory = {},
+           .memory_bandwidth = {bytes_per_second},
+           .bf16_rate = teraflops_per_second(8),
+           .fp8_rate = teraflops_per_second(16),
+           .sms = 4};
+  c.constants.gemm_efficiency = 0.5;
+  c.constants.tile_rows = 128;
+  c.constants.tile_columns = 128;
+  c.constants.memory_efficiency = 0.5;
+  c.constants.kernel_launch = microseconds(launch_us);
+  return c;
+}
+
+double gemm(const ComputeModel& c, const std::vector<std::int64_t>& rows, std::int64_t columns) {
+  return grouped_gemm_time(c, rows, columns, 1000, Dtype::kBf16).value;
+}
+
+// 1 * 4 tiles on 4 SMs. Smaller tiles would need 8 or more at 2/3 of the rate or less.
+TEST(GroupedGemm, TakesOneWaveForOneTileAnSm) {
+  EXPECT_NEAR(gemm(toy(), {128}, 512), 32.768 * kMicro, kTolerance);
+}
+
+// 5 tiles: 2 waves = 65.536 us. The next best, 64 x 128 at 2/3 of the rate, 10 tiles in 3 waves of
+// 24.576 us, is 73.7 us.
+TEST(GroupedGemm, PaysAWholeWaveForTheTileThatDoesNotFit) {
+  EXPECT_NEAR(gemm(toy(), {128}, 640), 65.536 * kMicro, kTolerance);
+}
+
+// One row fills 1/128 of a tile. 64 x 128: half the flops, intensity 42.67 against 64, so 2/3 of
+// the rate: 4 tiles in one wave of 16.384 / (2/3) = 24.576 us.
+TEST(GroupedGemm, TakesAHalfTileForFewRowsAndNothingLess) {
+  EXPECT_NEAR(gemm(toy(), {1}, 512), 24.576 * kMicro, kTolerance);
+  EXPECT_NEAR(gemm(toy(), {64}, 512), 24.576 * kMicro, kTolerance);
+}
+
+// 64 x 32: a quarter of the columns each, intensity 21.33, 1/3 of the rate: 4 tiles, one wave of
+// 4.096 * 3 = 12.288 us, where one 128 x 128 tile on one SM takes 32.768 us.
+TEST(GroupedGemm, SplitsColumnsWhenSmsWouldIdle) {
+  EXPECT_NEAR(gemm(toy(), {1}, 128), 12.288 * kMicro, kTolerance);
+}
+
+// 512 rows in all, 128 columns. Even: 4 tiles, one wave. Skewed: 4 + 1 + 1 + 1 = 7 tiles, two.
+TEST(GroupedGemm, PaysForAHotExpertThroughItsTiles) {
+  EXPECT_NEAR(gemm(toy(), {128, 128, 128, 128}, 128), 32.768 * kMicro, kTolerance);
+  EXPECT_NEAR(gemm(toy(), {509, 1, 1, 1}, 128), 65.536 * kMicro, kTolerance);
+}
+
+// Decode on 1 TB/s at half: two experts with a row each read 2 * 100 * 200 * 2 = 80,000 B of
+// weights, rows 2 * 200 * 2 = 800 B, results 2 * 100 * 2 = 400 B; the third expert is not touched.
+// 81,200 B / 0.5 TB/s = 162.4 ns, plus 3 us; arithmetic on 4e6 times the rate takes nothing.
+TEST(GroupedGemm, IsBoundByWeightBytesInDecode) {
+  ComputeModel c = toy(1e12, 3.0);
+  c.gpu.bf16_rate = teraflops_per_second(8e6);
+  const std::vector<std::int64_t> rows{1, 0, 1};
+  EXPECT_NEAR(grouped_gemm_time(c, rows, 100, 200, Dtype::kBf16).value, 3.1624e-6, kTolerance);
+}
+
+TEST(GroupedGemm, RunsFp8AtItsRateAndMxfp4AtThatOfBf16) {
+  const std::vector<std::int64_t> rows{128};
+  const double bf16 = gemm(toy(), rows, 512);
+  EXPECT_NEAR(grouped_gemm_time(toy(), rows, 512, 1000, Dtype::kFp8).value, bf16 / 2, kTolerance);
+  EXPECT_NEAR(grouped_gemm_time(toy(), rows, 512, 1000, Dtype::kMxfp4).value, bf16, kTolerance);
+}
+
+TEST(GroupedGemm, RefusesADtypeTheGpuCannotRun) {
+  ComputeModel c = toy();
+  c.gpu.fp8_rate = {};
+  const std::vector<std::int64_t> rows{1};
+  EXPECT_THROW(static_cast<void>(grouped_gemm_time(c, rows, 1, 1, Dtype::kFp32)), std::logic_error);
+  try {
+    static_cast<void>(grouped_gemm_time(c, rows, 1, 1, Dtype::kFp8));
+    FAIL();
+  } catch (const UserError& error) {
+    EXPECT_STREQ(error.what(),
+                 "error: fp8 weights need a positive cluster.gpu.fp8_rate of GPU \"toy\"");
+  }
+}
+
+ModelShape toy_model() {
+  ModelShape m;
+  m.hidden_size = 1024;
+  m.num_experts = 512;
+  m.top_k = 2;
+  m.expert_width = 256;
+  m.shared_experts = 2;
+  m.shared_expert_width = 128;
+  return m;
+}
+
+// gate+up: 4 tiles of 2 * 16384 * 1024 flops, one wave, 33.554432 us. down: 8 tiles of
+// 2 * 16384 * 256, two waves, 16.777216 us. Four kernels of 1 us: gather, two GEMMs, SwiGLU.
+TEST(Experts, AddGatherGemmsAndActivation) {
+  const std::vector<std::int64_t> slots{128, 0};
+  EXPECT_NEAR(expert_time(toy(1e18, 1.0), toy_model(), slots).value,
+              (33.554432 + 16.777216 + 4.0) * kMicro,
+              kTolerance);
+}
+
+// Two shared experts of 128 are one FFN of 256; no gather.
+TEST(Experts, SharedOnesAreOneWideGroup) {
+  EXPECT_NEAR(shared_expert_time(toy(1e18, 1.0), toy_model(), 128).value,
+              (33.554432 + 16.777216 + 3.0) * kMicro,
+              kTolerance);
+}
+
+// Four times the tokens on the hot rank: 16 and 32 tiles, four and eight waves, all full.
+TEST(Experts, AHotRankPaysInProportionOnceTilesAreFull) {
+  const std::vector<std::int64_t> mean{128};
+  const std::vector<std::int64_t> hot{512};
+  EXPECT_NEAR(expert_time(toy(), toy_model(), hot).value,
+              4 * expert_time(toy(), toy_model(), mean).value,
+              1e-11);
+}
+
+// 4 tiles of 128 x 128 with inner = 1024, one wave, and two kernels of 1 us.
+TEST(Gate, IsAGemmAndAChoice) {
+  EXPECT_NEAR(
+      gate_time(toy(1e18, 1.0), toy_model(), 128).value, (33.554432 + 2.0) * kMicro, kTolerance);
+}
+
+// 10 rows in, 4 out, 2048 B each: 28,672 B / 0.5 TB/s = 57.344 ns, plus 1 us.
+TEST(CombineReduce, MovesEveryCopyOnce) {
+  EXPECT_NEAR(
+      combine_reduce_time(toy(1e12, 1.0), toy_model(), 10, 4).value, 1.057344 * kMicro, kTolerance);
+}
+
+TEST(Costs, AreZeroWithoutTokens) {
+  const std::vector<std::int64_t> none{0, 0};
+  const ComputeModel c = toy(1e12, 3.0);
+  EXPECT_EQ(gemm(c, none, 512), 0.0);
+  EXPECT_EQ(expert_time(c, toy_model(), none).value, 0.0);
+  EXPECT_EQ(shared_expert_time(c, toy_model(), 0).value, 0.0);
+  EXPECT_EQ(gate_time(c, toy_model(), 0).value, 0.0);
+  EXPECT_EQ(combine_reduce_time(c, toy_model(), 0, 0).value, 0.0);
+}
+
+// INV-4: all rates twice, the launch half.
+TEST(Costs, Inv4HalveWhenEveryRateDoubles) {
+  const ComputeModel slow = toy(1e12, 4.0);
+  ComputeModel fast = toy(2e12, 2.0);
+  fast.gpu.bf16_rate = slow.gpu.bf16_rate * 2;
+  const std::vector<std::int64_t> slots{300, 1, 0, 77};
+  EXPECT_NEAR(expert_time(fast, toy_model(), slots).value,
+              expert_time(slow, toy_model(), slots).value / 2,
+              1e-15);
+}
+
+TEST(Evidence, HasAWordForEachGrade) {
+  EXPECT_EQ(to_text(Evidence::kMeasured), "measured");
+  EXPECT_EQ(to_text(Evidence::kInterpolated), "interpolated");
+  EXPECT_EQ(to_text(Evidence::kExtrapolated), "extrapolated");
+  EXPECT_EQ(to_text(Evidence::kAssumed), "assumed");
+}
+
+}  // namespace
+}  // namespace moesim

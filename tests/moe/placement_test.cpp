@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/moe/placement.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <stdexcept>
+
+#include "sim/core/atomic_file.hpp"
+#include "sim/core/diagnostics.hpp"
+
+namespace moesim {
+namespace {
+
+TEST(Placement, ContiguousPutsNeighboursTogether) {
+  const Placement p = contiguous_placement(6, 3);
+  EXPECT_EQ(p.rank_of_slot[p.slot_of_expert[3].index()], RankId{1});
+  EXPECT_EQ(p.rank_of_slot[p.slot_of_expert[5].index()], RankId{2});
+}
+
+TEST(Placement, RoundRobinDealsExpertsInTurn) {
+  const Placement p = round_robin_placement(6, 3);
+  EXPECT_EQ(p.rank_of_slot[p.slot_of_expert[3].index()], RankId{0});
+  EXPECT_EQ(p.rank_of_slot[p.slot_of_expert[5].index()], RankId{2});
+  EXPECT_EQ(p.expert_of_slot[1], ExpertId{3});
+}
+
+TEST(Placement, RefusesRanksThatDoNotDivideTheExperts) {
+  EXPECT_THROW(static_cast<void>(contiguous_placement(6, 4)), std::logic_error);
+}
+
+class PlacementFile : public testing::Test {
+ protected:
+  void TearDown() override { std::filesystem::remove(path_); }
+
+  std::vector<Placement> read(const std::string& text) {
+    write_file_atomically(path_, text);
+    return make_placements({.kind = PlacementKind::kFile, .file = path_.string()}, 1, 4, 2);
+  }
+  /// The message without "FILE: error: ".
+  std::string refusal(const std::string& text) {
+    try {
+      static_cast<void>(read(text));
+    } catch (const UserError& error) {
+      const std::string all = error.what();
+      const std::string start = path_.string() + ": error: ";
+      EXPECT_EQ(all.substr(0, start.size()), start);
+      return all.substr(start.size());
+    }
+    return "accepted";
+  }
+
+  std::filesystem::path path_ =
+      std::filesystem::temp_directory_path() /
+      (std::string("moesim_placement_") +
+       testing::UnitTest::GetInstance()->current_test_info()->name() + ".json");
+};
+
+TEST_F(PlacementFile, ReadsSlotsInRankOrder) {
+  const std::vector<Placement> p = read(R"({"physical_to_logical_map": [[2, 0, 3, 1]]})");
+  ASSERT_EQ(p.size(), 1U);
+  EXPECT_EQ(p[0].rank_of_slot[p[0].slot_of_expert[2].index()], RankId{0});
+  EXPECT_EQ(p[0].rank_of_slot[p[0].slot_of_expert[1].index()], RankId{1});
+}
+
+TEST_F(PlacementFile, RefusesWhatDoesNotFitWordForWord) {
+  const std::string key = "physical_to_logical_map: ";
+  EXPECT_EQ(refusal("{"), "not JSON; expected an object with \"physical_to_logical_map\"");
+  EXPECT_EQ(refusal("[]"), key + "missing; expected [layers][slots] of expert ids");
+  EXPECT_EQ(refusal(R"({"physical_to_logical_map": 3})"),
+            key + "found number; expected [layers][slots] of expert ids");
+  EXPECT_EQ(refusal(R"({"physical_to_logical_map": []})"),
+            key + "0 layers; expected 1, the MoE layers of the model");
+  EXPECT_EQ(refusal(R"({"physical_to_logical_map": ["x"]})"),
+            key + "layer 0 is string; expected an array of expert ids");
+  EXPECT_EQ(refusal(R"({"physical_to_logical_map": [[0, 1, 2]]})"),
+            key + "3 slots in layer 0 do not divide into 2 ranks");
+  EXPECT_EQ(refusal(R"({"physical_to_logical_map": [[0, 1, 2, 4]]})"),
+            key + "slot 3 of layer 0 is 4; expected an expert id from 0 to 3");
+  EXPECT_EQ(refusal(R"({"physical_to_logical_map": [[0, 1, -1, 3]]})"),
+            key + "slot 2 of layer 0 is -1; expected an expert id from 0 to 3");
+  EXPECT_EQ(refusal(R"({"physical_to_logical_map": [[0, 1, null, 3]]})"),
+            key + "slot 2 of layer 0 is null; expected an expert id from 0 to 3");
+  EXPECT_EQ(refusal(R"({"physical_to_logical_map": [[0, 1]]})"),
+            key + "expert 2 has no slot in layer 0");
+  EXPECT_EQ(refusal(R"({"physical_to_logical_map": [[0, 1, 2, 3, 3, 3]]})"),
+            key + "expert 3 has 3 slots in layer 0; replicas are not supported");
+}
+
+TEST_F(PlacementFile, NamesAFileThatIsNotThere) {
+  const PlacementSpec spec{.kind = PlacementKind::kFile, .file = "/nowhere/placement.json"};
+  try {
+    static_cast<void>(make_placements(spec, 1, 4, 2));
+    FAIL();
+  } catch (const EnvironmentError& error) {
+    EXPECT_STREQ(error.what(), "cannot read /nowhere/placement.json: No such file or directory");
+  }
+}
+
+}  // namespace
+}  // namespace moesim
