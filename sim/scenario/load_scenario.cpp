@@ -31,6 +31,9 @@ struct Load {
     diagnostic.hint = std::move(hint);
     diagnostics.push_back(std::move(diagnostic));
   }
+  void report_all(const std::vector<Diagnostic>& more) {
+    diagnostics.insert(diagnostics.end(), more.begin(), more.end());
+  }
   /// The file whose folder a relative path of this entry starts from; "" = working directory.
   [[nodiscard]] static fs::path stating_file(const ConfigEntry& entry) {
     return entry.place.line > 0 ? fs::path(entry.place.file) : fs::path();
@@ -145,8 +148,7 @@ Load read_texts(const fs::path& file, const std::vector<Override>& overrides) {
     try {
       apply_override(load.tree, text);
     } catch (const UserError& error) {
-      load.diagnostics.insert(
-          load.diagnostics.end(), error.diagnostics().begin(), error.diagnostics().end());
+      load.report_all(error.diagnostics());
     }
   }
   return load;
@@ -158,10 +160,8 @@ Scenario load_scenario(const fs::path& file, const std::vector<Override>& overri
   Load load = read_texts(file, overrides);
   merge_presets(load);
   FieldReading reading = read_fields(load.tree, file.string());
-  const std::vector<Diagnostic> crossed = cross_checks(load.tree, reading);
-  for (const std::vector<Diagnostic>* more : {&reading.diagnostics, &crossed}) {
-    load.diagnostics.insert(load.diagnostics.end(), more->begin(), more->end());
-  }
+  load.report_all(reading.diagnostics);
+  load.report_all(cross_checks(load.tree, reading));
   resolve_trace(load, reading.scenario.routing.trace);
   resolve_placement(load, reading.scenario.placement.file);
   if (!load.diagnostics.empty()) {
