@@ -211,11 +211,14 @@ class FieldReader : public FieldVisitor {
   /// Shown at the header of the table that lacks it, else for the whole file.
   void report_missing(const std::string& path, std::string expected) {
     const ConfigEntry* table = tree_.find(parent_path(path));
-    Diagnostic missing{
-        .place = {file_, 0, 0}, .key = path, .message = "missing", .source_line = {}, .hint = {}};
+    Diagnostic missing;
+    missing.key = path;
+    missing.message = "missing";
     if (table != nullptr) {
       missing.place = table->place;
       missing.source_line = table->source_line;
+    } else {
+      missing.place.file = file_;
     }
     report(std::move(missing), expected);
   }

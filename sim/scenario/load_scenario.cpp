@@ -31,6 +31,9 @@ struct Load {
     diagnostic.hint = std::move(hint);
     diagnostics.push_back(std::move(diagnostic));
   }
+  void report_all(const std::vector<Diagnostic>& more) {
+    diagnostics.insert(diagnostics.end(), more.begin(), more.end());
+  }
   /// The file whose folder a relative path of this entry starts from; "" = working directory.
   [[nodiscard]] static fs::path stating_file(const ConfigEntry& entry) {
     return entry.place.line > 0 ? fs::path(entry.place.file) : fs::path();
@@ -145,15 +148,10 @@ Load read_texts(const fs::path& file, const std::vector<Override>& overrides) {
     try {
       apply_override(load.tree, text);
     } catch (const UserError& error) {
-      load.diagnostics.insert(
-          load.diagnostics.end(), error.diagnostics().begin(), error.diagnostics().end());
+      load.report_all(error.diagnostics());
     }
   }
   return load;
-}
-
-void append(std::vector<Diagnostic>& all, const std::vector<Diagnostic>& more) {
-  all.insert(all.end(), more.begin(), more.end());
 }
 
 }  // namespace
@@ -162,8 +160,8 @@ Scenario load_scenario(const fs::path& file, const std::vector<Override>& overri
   Load load = read_texts(file, overrides);
   merge_presets(load);
   FieldReading reading = read_fields(load.tree, file.string());
-  append(load.diagnostics, reading.diagnostics);
-  append(load.diagnostics, cross_checks(load.tree, reading));
+  load.report_all(reading.diagnostics);
+  load.report_all(cross_checks(load.tree, reading));
   resolve_trace(load, reading.scenario.routing.trace);
   resolve_placement(load, reading.scenario.placement.file);
   if (!load.diagnostics.empty()) {

@@ -39,7 +39,8 @@ class FieldWriter : public FieldVisitor {
   explicit FieldWriter(const Scenario& scenario) : scenario_(scenario) {}
 
   void begin_table(Key key) override {
-    prefix_ += (prefix_.empty() ? "" : ".") + std::string(key.name);
+    prefix_ += prefix_.empty() ? "" : ".";
+    prefix_ += key.name;
     out += fmt::format("\n[{}]\n", prefix_);
   }
   void end_table() override {
@@ -58,7 +59,8 @@ class FieldWriter : public FieldVisitor {
   void list(Key key, std::vector<std::string>& items) override {
     std::string text;
     for (const std::string& item : items) {
-      text += (text.empty() ? "" : ", ") + toml_string(item);
+      text += text.empty() ? "" : ", ";
+      text += toml_string(item);
     }
     line(key, "[" + text + "]");
   }
