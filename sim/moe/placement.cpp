@@ -17,6 +17,7 @@ void check_division(int num_experts, int num_ranks) {
 Placement contiguous_placement(int num_experts, int num_ranks) {
   check_division(num_experts, num_ranks);
   std::vector<ExpertId> expert_of_slot;
+  expert_of_slot.reserve(static_cast<std::size_t>(num_experts));
   for (std::int32_t e = 0; e < num_experts; ++e) {
     expert_of_slot.push_back(ExpertId{e});
   }

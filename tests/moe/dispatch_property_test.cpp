@@ -78,7 +78,8 @@ std::vector<std::pair<int, std::vector<int>>> visits(const Case& c) {
     for (std::int32_t t = c.routing.token_begin[s]; t < c.routing.token_begin[s + 1]; ++t) {
       std::vector<int> ranks;
       for (int k = 0; k < c.routing.top_k; ++k) {
-        const auto a = static_cast<std::size_t>(t * c.routing.top_k + k);
+        const auto a = static_cast<std::size_t>(t) * static_cast<std::size_t>(c.routing.top_k) +
+                       static_cast<std::size_t>(k);
         if (c.accepted.is_kept(a)) {
           const SlotId slot = c.placement.slot_of_expert[c.routing.experts[a]];
           ranks.push_back(c.placement.rank_of_slot[slot.index()].value);
