@@ -26,10 +26,21 @@ struct Load {
   ConfigTree tree;
   std::vector<fs::path> inputs;
   std::vector<Diagnostic> diagnostics;
+  std::vector<std::string> without_preset;  ///< tables whose preset could not be found
 
   void report(Diagnostic diagnostic, std::string hint) {
     diagnostic.hint = std::move(hint);
     diagnostics.push_back(std::move(diagnostic));
+  }
+  /// All but what a preset that could not be found may well have held.
+  void report_fields(const std::vector<Diagnostic>& more) {
+    for (const Diagnostic& d : more) {
+      const auto holds = [&](const std::string& table) { return d.key.starts_with(table + "."); };
+      if (d.message != "missing" ||
+          std::none_of(without_preset.begin(), without_preset.end(), holds)) {
+        diagnostics.push_back(d);
+      }
+    }
   }
   void report_all(const std::vector<Diagnostic>& more) {
     diagnostics.insert(diagnostics.end(), more.begin(), more.end());
@@ -61,6 +72,7 @@ void merge_preset(Load& load,
       by_path ? beside(Load::stating_file(entry), name) : folder / (name + ".toml");
   std::error_code failed;
   if (!fs::is_regular_file(file, failed)) {
+    load.without_preset.emplace_back(table.table);
     load.report(mistake_at_value(entry, quoted_text(name) + " is unknown"),
                 by_path ? fmt::format("{} is no file", file.string())
                         : known_names(name, preset_names(folder)));
@@ -85,6 +97,7 @@ void merge_presets(Load& load) {
     if (const auto* name = std::get_if<std::string>(&entry.value)) {
       merge_preset(load, table, *name, entry);
     } else {
+      load.without_preset.emplace_back(table.table);
       load.report(mistake_at_value(entry, kind_text(entry.value)), "expected a string");
     }
   }
@@ -133,7 +146,7 @@ void sort_by_place(std::vector<Diagnostic>& diagnostics, const std::vector<fs::p
 }
 
 Load read_texts(const fs::path& file, const std::vector<Override>& overrides) {
-  Load load{.file = file, .tree = {}, .inputs = {file}, .diagnostics = {}};
+  Load load{.file = file, .tree = {}, .inputs = {file}, .diagnostics = {}, .without_preset = {}};
   load.tree = parse_toml(read_file(file), file.string());
   if (load.tree.find("calibration") == nullptr) {
     const SourcePlace place{file.string(), 0, 0};
@@ -160,7 +173,7 @@ Scenario load_scenario(const fs::path& file, const std::vector<Override>& overri
   Load load = read_texts(file, overrides);
   merge_presets(load);
   FieldReading reading = read_fields(load.tree, file.string());
-  load.report_all(reading.diagnostics);
+  load.report_fields(reading.diagnostics);
   load.report_all(cross_checks(load.tree, reading));
   resolve_trace(load, reading.scenario.routing.trace);
   resolve_placement(load, reading.scenario.placement.file);

@@ -105,13 +105,16 @@ TEST(Text, TheNearestWordIsNearOrNone) {
 }
 
 TEST(Diagnostics, TheCaretStandsUnderTheColumnAndControlCharactersAreNotPrinted) {
-  const Diagnostic d{.place = {"f.toml", 18, 6},
-                     .key = "a.b",
-                     .message = "is wrong",
-                     .source_line =
-                         "b\t= \x1b"
-                         "5",
-                     .hint = "expected 6"};
+  Diagnostic d;
+  d.place.file = "f.toml";
+  d.place.line = 18;
+  d.place.column = 6;
+  d.key = "a.b";
+  d.message = "is wrong";
+  d.source_line =
+      "b\t= \x1b"
+      "5";
+  d.hint = "expected 6";
   EXPECT_EQ(to_text(d),
             "f.toml:18:6: error: a.b: is wrong\n    18 | b\t= ?5\n       |  \t   ^ expected 6");
 }

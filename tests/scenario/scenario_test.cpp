@@ -174,7 +174,7 @@ TEST_F(ScenarioFile, EveryMistakeIsShownAtOnceInOrderOfTheText) {
 preset = "smal"
 [parallel]
 ep = "16"
-tokens = 3
+tokens_per_rank = 3
 [batch]
 [cluster]
 preset = "pair"
@@ -191,7 +191,22 @@ x = 1
        |          ^ did you mean "small"? known: small
 x.toml:4:6: error: parallel.ep: "16" is a string
      4 | ep = "16"
-       |      ^ expected an integer, 1 or more)");
+       |      ^ expected an integer, 1 or more
+x.toml:5:1: error: parallel.tokens_per_rank: unknown key; did you mean "batch.tokens_per_rank"?
+     5 | tokens_per_rank = 3
+       | ^
+x.toml:6:1: error: batch.tokens_per_rank: missing
+     6 | [batch]
+       | ^ expected an integer, 1 or more
+x.toml:10:13: error: cluster.scale_up.bandwidth: "450 Gb/s" is ambiguous
+    10 | bandwidth = "450 Gb/s"
+       |             ^ expected a bandwidth: <number> B/s, kB/s, MB/s, GB/s, TB/s, Mbit/s, Gbit/s or Tbit/s
+x.toml:13:8: error: routing.draw: "random" is no such word
+    13 | draw = "random"
+       |        ^ expected sequences or tokens
+x.toml:14:1: error: speed: unknown table
+    14 | [speed]
+       | ^)");
 }
 
 TEST_F(ScenarioFile, ContradictingKeysAreBothNamedWithThePlaceOfTheSecond) {
