@@ -15,6 +15,7 @@ namespace {
 
 void write_all(const fs::path& folder, const RunReport& report) {
   write_file_atomically(folder / "report.json", to_json(report));
+  write_file_atomically(folder / "summary.csv", summary_csv(report));
   write_file_atomically(folder / "layers.csv", layers_csv(report));
   write_file_atomically(folder / "experts.csv", experts_csv(report));
   write_file_atomically(folder / "ranks.csv", ranks_csv(report));

@@ -8,10 +8,10 @@
 
 namespace moesim::cli {
 
-/// Writes report.json, layers.csv, experts.csv, ranks.csv, links.csv and scenario.toml into a
-/// hidden folder beside `folder` and renames it into place: the folder is whole or not there.
-/// An existing folder is replaced if a run made it (it holds report.json) or it is empty; else
-/// UserError "--out DIR: exists and holds other files; ...".
+/// Writes report.json, summary.csv, layers.csv, experts.csv, ranks.csv, links.csv and scenario.toml
+/// into a hidden folder beside `folder` and renames it into place: the folder is whole or not
+/// there. An existing folder is replaced if a run made it (it holds report.json) or it is empty;
+/// else UserError "--out DIR: exists and holds other files; ...".
 void write_results(const std::filesystem::path& folder, const RunReport& report);
 
 /// Throws the same UserError before any work is done.

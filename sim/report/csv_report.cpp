@@ -53,7 +53,48 @@ std::string loads_csv(const RunReport& report, std::string_view what, List list)
   return csv;
 }
 
+/// Sum over layers of the slowest rank's time in a phase, mean over steps.
+double slowest_rank_s(const RunSummary& run, RankSpread LayerSummary::*phase) {
+  double sum = 0.0;
+  for (const LayerSummary& layer : run.layers) {
+    sum += (layer.*phase).max.value;
+  }
+  return sum;
+}
+
 }  // namespace
+
+std::string summary_csv(const RunReport& report) {
+  const RunSummary run = summarise(report);
+  const LayerSummary& layer = slowest_layer(run);
+  const LayerResult& slowest = *layer.slowest;
+  const std::optional<double> weight = run.dropped_weight_share();
+  std::string csv =
+      "step_mean_s,step_p50_s,step_p99_s,gate_s,dispatch_s,experts_s,combine_s,rank_imbalance_"
+      "ratio,"
+      "dropped_ratio,dropped_gate_weight_ratio,slowest_layer,hot_expert,hot_rank,hot_link\n";
+  csv += fmt::format("{},{},{},{},{},{},{},",
+                     run.step_s.mean,
+                     run.step_s.p50,
+                     run.step_s.p99,
+                     slowest_rank_s(run, &LayerSummary::gate),
+                     slowest_rank_s(run, &LayerSummary::dispatch),
+                     slowest_rank_s(run, &LayerSummary::experts),
+                     slowest_rank_s(run, &LayerSummary::combine));
+  csv += fmt::format("{},{},{},{},",
+                     run.rank_imbalance,
+                     run.dropped_share(),
+                     weight ? fmt::format("{}", *weight) : "",
+                     layer.layer);
+  const auto index_of = [](const auto& hot) {
+    return hot.empty() ? std::string() : fmt::format("{}", hot.front().id.value);
+  };
+  csv += fmt::format("{},{},", index_of(slowest.hot_experts), index_of(slowest.hot_ranks));
+  return csv +
+         (slowest.hot_links.empty() ? ""
+                                    : report.link_names[slowest.hot_links.front().id.index()]) +
+         "\n";
+}
 
 std::string layers_csv(const RunReport& report) {
   std::string csv = "step,layer,first_start_s,last_finish_s,makespan_s";

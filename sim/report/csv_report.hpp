@@ -8,6 +8,9 @@
 
 namespace moesim {
 
+/// One row for the run: times (phases: sum over layers of the slowest rank), imbalance, drops, and
+/// the hot spots of the slowest layer.
+[[nodiscard]] std::string summary_csv(const RunReport& report);
 /// One row per (step, layer): phase times, attribution, loads, drops, bytes.
 [[nodiscard]] std::string layers_csv(const RunReport& report);
 /// One row per (step, layer, expert): routed assignments.

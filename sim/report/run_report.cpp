@@ -87,6 +87,12 @@ std::optional<double> RunSummary::dropped_weight_share() const {
   return *dropped_weight / gate_weight;
 }
 
+const LayerSummary& slowest_layer(const RunSummary& run) {
+  return *std::max_element(run.layers.begin(), run.layers.end(), [](const auto& a, const auto& b) {
+    return a.makespan_s < b.makespan_s;
+  });
+}
+
 RunSummary summarise(const RunReport& report) {
   RunSummary run;
   run.dropped_weight = 0.0;

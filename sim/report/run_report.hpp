@@ -79,6 +79,9 @@ struct RunSummary {
   [[nodiscard]] std::optional<double> dropped_weight_share() const;
 };
 
+/// The layer with the largest mean makespan.
+[[nodiscard]] const LayerSummary& slowest_layer(const RunSummary& run);
+
 /// The report must outlive the summary.
 [[nodiscard]] RunSummary summarise(const RunReport& report);
 

@@ -3,8 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "sim/report/table.hpp"
 
 namespace moesim {
@@ -73,12 +71,6 @@ std::string capacity(const RunSummary& run) {
       readable_share(run.dropped_share()),
       weight ? readable_share(*weight) : "unknown (trace has none)",
       run.rank_imbalance);
-}
-
-const LayerSummary& slowest_layer(const RunSummary& run) {
-  return *std::max_element(run.layers.begin(), run.layers.end(), [](const auto& a, const auto& b) {
-    return a.makespan_s < b.makespan_s;
-  });
 }
 
 std::string hottest(const RunReport& report, const RunSummary& run) {
