@@ -13,8 +13,8 @@ namespace moesim::cli {
 namespace {
 
 // A signal handler can reach nothing else; it only ever goes from false to true.
-std::atomic<bool> g_interrupted{
-    false};  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
+std::atomic<bool> g_interrupted{false};
 
 extern "C" void on_signal(int signal) {
   if (g_interrupted.exchange(true)) {

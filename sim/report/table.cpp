@@ -36,6 +36,7 @@ std::string scaled(double value, const std::array<Scale, N>& scales) {
 std::string table(const std::vector<std::string>& header,
                   const std::vector<std::vector<std::string>>& rows) {
   std::vector<std::size_t> widths;
+  widths.reserve(header.size());
   for (const std::string& cell : header) {
     widths.push_back(cell.size());
   }
