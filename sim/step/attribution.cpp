@@ -19,19 +19,26 @@ constexpr std::array<std::string_view, kNumParts> kPartNames = {"gate",
                                                                 "combine",
                                                                 "straggler_wait"};
 
+/// Mean over ranks of the layer's expert time, rounded down to a tick.
+SimTime mean_expert_time(const TaskGraph& graph, const LayerTasks& layer) {
+  SimTime sum;
+  for (const TaskId id : layer.experts) {
+    sum += graph.tasks[id.index()].duration;
+  }
+  return {sum.picoseconds / static_cast<std::int64_t>(layer.experts.size())};
+}
+
 /// Adds the segments of one critical path to its parts.
 class Walker {
  public:
-  Walker(const TaskGraph& graph,
-         const TaskTimes& times,
-         const Cluster& cluster,
-         std::span<const double> load_s,
-         SimTime mean_experts)
-      : graph_(graph),
-        times_(times),
-        cluster_(cluster),
-        load_s_(load_s),
-        mean_experts_(mean_experts) {}
+  Walker(const TaskGraph& graph, const TaskTimes& times, const Cluster& cluster)
+      : graph_(graph), times_(times), cluster_(cluster) {}
+
+  /// Enters a layer: its links' dispatch load and the mean of its ranks' expert times.
+  void enter(const LayerTasks& layer, std::span<const double> load_s) {
+    load_s_ = load_s;
+    mean_experts_ = mean_expert_time(graph_, layer);
+  }
 
   void add(TaskId id) {
     const SimTime length = times_.end[id.index()] - times_.start[id.index()];
@@ -83,13 +90,9 @@ class Walker {
   SimTime mean_experts_;
 };
 
-/// Mean over ranks of the layer's expert time, rounded down to a tick.
-SimTime mean_expert_time(const TaskGraph& graph, const LayerTasks& layer) {
-  SimTime sum;
-  for (const TaskId id : layer.experts) {
-    sum += graph.tasks[id.index()].duration;
-  }
-  return {sum.picoseconds / static_cast<std::int64_t>(layer.experts.size())};
+void check_sum(const Parts& parts, SimTime makespan) {
+  MOESIM_CHECK(std::accumulate(parts.begin(), parts.end(), SimTime{}) == makespan,
+               "attribution does not sum to the makespan");
 }
 
 }  // namespace
@@ -133,7 +136,8 @@ Parts attribute_layer(const TaskGraph& graph,
                       const Cluster& cluster,
                       std::span<const double> load_s) {
   const LayerSpan span = layer_span(layer, times);
-  Walker walker(graph, times, cluster, load_s, mean_expert_time(graph, layer));
+  Walker walker(graph, times, cluster);
+  walker.enter(layer, load_s);
   TaskId current = layer.done[span.last_rank.index()];
   const std::int32_t layer_index = graph.tasks[current.index()].label.layer;
   while (true) {
@@ -146,8 +150,30 @@ Parts attribute_layer(const TaskGraph& graph,
   }
   const SimTime entered = times.start[current.index()];
   walker.parts[static_cast<std::size_t>(Part::kStraggler)] += entered - span.first_start;
-  const SimTime sum = std::accumulate(walker.parts.begin(), walker.parts.end(), SimTime{});
-  MOESIM_CHECK(sum == span.makespan(), "attribution does not sum to the makespan");
+  check_sum(walker.parts, span.makespan());
+  return walker.parts;
+}
+
+Parts attribute_step(const TaskGraph& graph,
+                     const TaskTimes& times,
+                     std::span<const LayerTasks> layers,
+                     const Cluster& cluster,
+                     std::span<const std::vector<double>> load_s) {
+  const LayerSpan last = layer_span(layers.back(), times);
+  Walker walker(graph, times, cluster);
+  std::optional<TaskId> current = layers.back().done[last.last_rank.index()];
+  std::optional<std::int32_t> entered;
+  while (current) {
+    const std::int32_t layer = graph.tasks[current->index()].label.layer;
+    if (layer != entered) {
+      const auto index = static_cast<std::size_t>(layer);
+      walker.enter(layers[index], load_s[index]);
+      entered = layer;
+    }
+    walker.add(*current);
+    current = times.bound_by[current->index()];
+  }
+  check_sum(walker.parts, last.last_finish);
   return walker.parts;
 }
 

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "sim/core/sim_time.hpp"
 #include "sim/step/layer_tasks.hpp"
@@ -58,5 +59,15 @@ struct LayerSpan {
                                     const LayerTasks& layer,
                                     const Cluster& cluster,
                                     std::span<const double> load_s);
+
+/// The same for a whole step: from its last task back to time 0 through all layers, so the parts
+/// sum to the step's makespan exactly and no part is straggler wait (the path goes through the rank
+/// that is waited for). Checked by: attribution_test (INV-7).
+/// @param load_s per layer, dispatch load of every link
+[[nodiscard]] Parts attribute_step(const TaskGraph& graph,
+                                   const TaskTimes& times,
+                                   std::span<const LayerTasks> layers,
+                                   const Cluster& cluster,
+                                   std::span<const std::vector<double>> load_s);
 
 }  // namespace moesim

@@ -75,6 +75,7 @@ inline constexpr std::size_t kHotSpots = 5;
 struct StepResult {
   int step = 0;
   SimTime makespan;
+  Parts parts{};  ///< of the step's critical path, through all layers
   std::vector<LayerResult> layers;
   std::vector<std::int64_t> link_bytes;  ///< by LinkId, all layers
   std::int64_t flows = 0;

@@ -90,6 +90,7 @@ class StepRun {
       result_.makespan = std::max(result_.makespan, prepared_[layer].result.last_finish);
       result_.layers.push_back(std::move(prepared_[layer].result));
     }
+    result_.parts = attribute_step(graph_, times, layers_, model_.cluster, dispatch_load_s_);
     return std::move(result_);
   }
 
@@ -125,6 +126,7 @@ class StepRun {
     result.dispatch_bound = dispatch.bound;
     result.combine_bound = combine.bound;
     add_links(result, dispatch, combine);
+    dispatch_load_s_.push_back(dispatch.link_seconds);
   }
 
   void add_links(LayerResult& result, const PhaseLoad& dispatch, const PhaseLoad& combine) {
@@ -152,6 +154,7 @@ class StepRun {
   TaskGraph graph_;
   std::vector<PreparedLayer> prepared_;
   std::vector<LayerTasks> layers_;
+  std::vector<std::vector<double>> dispatch_load_s_;  ///< by layer, then LinkId
   StepResult result_;
 };
 
