@@ -113,8 +113,11 @@ Bottleneck bottleneck_of(const Cluster& cluster,
   if (cluster.link(path[slowest]).kind == LinkKind::kFabric) {
     return Bottleneck::kFabric;
   }
-  // The other links come in pairs: the source's lie in the first half of the path.
-  return 2 * slowest < path.size() ? Bottleneck::kSender : Bottleneck::kReceiver;
+  // A scale-up hop to the rail of the destination (PXN) is on the source's side. The other links
+  // come in pairs: the source's lie in the first half.
+  const bool has_relay = path.size() > 2 && cluster.link(path[0]).kind == LinkKind::kScaleUp;
+  const std::size_t relay_links = has_relay ? 2 : 0;
+  return 2 * slowest < path.size() + relay_links ? Bottleneck::kSender : Bottleneck::kReceiver;
 }
 
 LayerSpan layer_span(const LayerTasks& layer, const TaskTimes& times) {
