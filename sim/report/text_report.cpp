@@ -16,19 +16,17 @@ std::string time_cell(Seconds time) {
 
 std::string head(const RunReport& report, const RunSummary& run) {
   const StepResult& first = report.steps.front();
-  return fmt::format(
-      "{}: {} step(s) of {} MoE layers, {} network flows, seed {}\n"
-      "routing: {} ({})\n"
-      "evidence: {} ({})\n",
-      report.scenario,
-      report.steps.size(),
-      first.layers.size(),
-      run.flows,
-      report.seed,
-      report.routing.model.empty() ? report.routing.origin : report.routing.model,
-      report.routing.draw,
-      report.evidence,
-      report.evidence_source);
+  return wrapped(fmt::format("{}: {} step(s) of {} MoE layers, {} network flows, seed {}",
+                             report.scenario,
+                             report.steps.size(),
+                             first.layers.size(),
+                             run.flows,
+                             report.seed)) +
+         wrapped(fmt::format(
+             "routing: {} ({})",
+             report.routing.model.empty() ? report.routing.origin : report.routing.model,
+             report.routing.draw)) +
+         wrapped(fmt::format("evidence: {} ({})", report.evidence, report.evidence_source));
 }
 
 /// Sum over layers of a phase, mean over steps.
@@ -109,18 +107,19 @@ std::string hottest(const RunReport& report, const RunSummary& run) {
 }
 
 std::string step_line(const RunSummary& run) {
-  return fmt::format("MoE layers of a step: mean {}, min {}, P50 {}, P99 {}, max {}\n",
-                     readable_time(run.step_s.mean),
-                     readable_time(run.step_s.min),
-                     readable_time(run.step_s.p50),
-                     readable_time(run.step_s.p99),
-                     readable_time(run.step_s.max));
+  return table({"MoE layers of a step", "mean", "min", "P50", "P99", "max"},
+               {{"time",
+                 readable_time(run.step_s.mean),
+                 readable_time(run.step_s.min),
+                 readable_time(run.step_s.p50),
+                 readable_time(run.step_s.p99),
+                 readable_time(run.step_s.max)}});
 }
 
 std::string notes(const RunReport& report) {
   std::string text;
   for (const std::string& note : report.notes) {
-    text += "note: " + note + "\n";
+    text += wrapped("note: " + note);
   }
   return text;
 }
@@ -130,7 +129,7 @@ std::vector<std::string> layer_row(const LayerSummary& summary) {
   std::vector<std::string> row = {fmt::format("{}", summary.layer),
                                   time_cell(layer.makespan().to_seconds())};
   for (const SimTime part : layer.parts) {
-    row.push_back(fmt::format("{:.1f}", part.to_seconds().value * 1e6));
+    row.push_back(three_digits(part.to_seconds().value * 1e6));
   }
   return row;
 }
@@ -180,7 +179,7 @@ std::string explain_text(const RunReport& report, int layer) {
     }
   }
   return head(report, run) +
-         "\ncritical path of each layer in its slowest step, us; the parts sum to its makespan\n" +
+         "\ncritical path of each layer in its slowest step, us; the parts add up\n" +
          table({"layer",
                 "makespan",
                 "gate",
@@ -193,10 +192,9 @@ std::string explain_text(const RunReport& report, int layer) {
                 "combine",
                 "wait"},
                rows) +
-         "launch: kernel starts and path latency; sender/link/recv: what binds the dispatch; "
-         "experts: mean of\n"
-         "the ranks; hot: expert time beyond that mean; wait: for ranks that entered the layer "
-         "late\n" +
+         "launch: kernel starts and path latency; sender/link/recv: what binds the\n"
+         "dispatch; experts: mean of the ranks; hot: expert time beyond that mean;\n"
+         "wait: for ranks that entered the layer late\n" +
          lists + "\n" + notes(report);
 }
 
