@@ -134,23 +134,43 @@ std::vector<std::string> layer_row(const LayerSummary& summary) {
   return row;
 }
 
+/// "  ranks:    a b c", going on under the first item where a line is full.
+std::string item_line(std::string_view label, const std::vector<std::string>& items) {
+  constexpr std::size_t kColumns = 80;
+  constexpr std::size_t kLabel = 10;
+  std::string text;
+  std::string line = fmt::format("{:<{}}", label, kLabel);
+  for (const std::string& item : items) {
+    if (line.size() + 1 + item.size() > kColumns) {
+      text += line + "\n";
+      line = std::string(kLabel, ' ');
+    }
+    line += " " + item;
+  }
+  return text + line + "\n";
+}
+
+template <typename IdType>
+std::vector<std::string> hot_items(const std::vector<Hot<IdType>>& list) {
+  std::vector<std::string> items;
+  for (const Hot<IdType>& hot : list) {
+    items.push_back(fmt::format("{} ({:.0f})", hot.id.value, hot.value));
+  }
+  return items;
+}
+
 std::string hot_lists(const RunReport& report, const LayerResult& layer) {
-  std::string text = fmt::format("\nlayer {}\n  experts:", layer.layer);
-  for (const Hot<ExpertId>& hot : layer.hot_experts) {
-    text += fmt::format(" {} ({:.0f})", hot.id.value, hot.value);
-  }
-  text += "\n  ranks:  ";
-  for (const Hot<RankId>& hot : layer.hot_ranks) {
-    text += fmt::format(" {} ({:.0f})", hot.id.value, hot.value);
-  }
-  text += "\n  pairs:  ";
+  std::vector<std::string> pairs;
   for (const HotPair& hot : layer.hot_pairs) {
-    text += fmt::format(" {}->{} ({})",
-                        hot.source.value,
-                        hot.destination.value,
-                        readable_bytes(static_cast<double>(hot.bytes)));
+    pairs.push_back(fmt::format("{}->{} ({})",
+                                hot.source.value,
+                                hot.destination.value,
+                                readable_bytes(static_cast<double>(hot.bytes))));
   }
-  text += "\n  links:\n";
+  std::string text = fmt::format("\nlayer {}\n", layer.layer) +
+                     item_line("  experts:", hot_items(layer.hot_experts)) +
+                     item_line("  ranks:", hot_items(layer.hot_ranks)) +
+                     item_line("  pairs:", pairs) + "  links:\n";
   for (const HotLink& hot : layer.hot_links) {
     text += fmt::format("    {}: {}, busy {}\n",
                         report.link_names[hot.id.index()],

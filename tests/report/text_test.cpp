@@ -91,13 +91,18 @@ TEST(Texts, FitEightyColumnsWithLongNamesAndLongTimes) {
   report.notes = {
       "routing was recorded from some-model; layer sizes are those of another-model-base"};
   for (StepResult& step : report.steps) {
+    step.layers[0].hot_pairs.assign(5, {RankId{1000}, RankId{1001}, 123'456'789});
     for (SimTime& part : step.layers[0].parts) {
       part = ticks(Seconds{9.8765e-3});
     }
     step.layers[0].last_finish = ticks(Seconds{9 * 9.8765e-3});
   }
   EXPECT_THAT(wide_lines(summary_text(report)), IsEmpty());
-  EXPECT_THAT(wide_lines(explain_text(report, -1)), IsEmpty());
+  const std::string explained = explain_text(report, -1);
+  EXPECT_THAT(wide_lines(explained), IsEmpty());
+  EXPECT_THAT(explained,
+              HasSubstr("  pairs:   1000->1001 (123 MB) 1000->1001 (123 MB) 1000->1001 (123 MB)\n"
+                        "           1000->1001 (123 MB) 1000->1001 (123 MB)\n"));
 }
 
 }  // namespace
