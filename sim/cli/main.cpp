@@ -3,11 +3,14 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <new>
+#include <span>
 
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
 #include "sim/core/diagnostics.hpp"
+#include "sim/core/text.hpp"
 #include "sim/network/network.hpp"
 #include "sim/step/replay.hpp"
 
@@ -28,6 +31,34 @@ int fail(ExitCode code, std::string_view text) {
   return code;
 }
 
+std::vector<std::string> commands_of(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(command->get_name());
+  }
+  return names;
+}
+
+/// CLI11 reports a mistyped command as a missing one; this names it.
+void check_command_words(const CLI::App& app, std::span<char* const> words) {
+  const CLI::App* at = &app;
+  for (const std::string word : words) {
+    const std::vector<std::string> known = commands_of(*at);
+    if (word.starts_with('-') || known.empty()) {
+      return;
+    }
+    if (std::find(known.begin(), known.end(), word) == known.end()) {
+      const std::string near = nearest_word(word, known);
+      const std::vector<std::string_view> views(known.begin(), known.end());
+      throw UserError(fmt::format("unknown command {}; {}known: {}",
+                                  quoted_text(word),
+                                  near.empty() ? "" : fmt::format("did you mean \"{}\"? ", near),
+                                  word_list(views)));
+    }
+    at = at->get_subcommand(word);
+  }
+}
+
 int run(int argc, char** argv) {
   CLI::App app(
       "moesim: simulate Mixture-of-Experts layers on a GPU cluster from real routing traces",
@@ -42,6 +73,8 @@ int run(int argc, char** argv) {
   add_topology_command(app);
   add_network_bench_command(app);
   try {
+    check_command_words(app,
+                        std::span<char* const>(argv, static_cast<std::size_t>(argc)).subspan(1));
     app.parse(argc, argv);
     return kDone;
   } catch (const CLI::Success& help) {

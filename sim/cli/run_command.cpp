@@ -93,7 +93,7 @@ void add_explain_command(CLI::App& app) {
   add_scenario_options(*command, *options);
   command->add_option("--layer", *layer, "only this MoE layer, counted from 0")
       ->type_name("N")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0, 99'999));
   command->footer("Example: moesim explain scenarios/tinymoe_h200.toml --layer 3");
   command->callback([options, layer] {
     const RunReport report = simulate(*options);

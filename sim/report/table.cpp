@@ -15,12 +15,6 @@ struct Scale {
   std::string_view name;
 };
 
-/// Three significant digits without an exponent: 1.23, 12.3, 123.
-std::string three_digits(double value) {
-  const int decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
-  return fmt::format("{:.{}f}", value, decimals);
-}
-
 /// In the largest scale that leaves a number >= 0.9995, else in the first.
 template <std::size_t N>
 std::string scaled(double value, const std::array<Scale, N>& scales) {
@@ -32,6 +26,30 @@ std::string scaled(double value, const std::array<Scale, N>& scales) {
 }
 
 }  // namespace
+
+std::string wrapped(std::string_view text) {
+  constexpr std::size_t kColumns = 80;
+  std::string lines;
+  std::string line;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find(' ', at), text.size());
+    const std::string_view word = text.substr(at, end - at);
+    if (at > 0 && line.size() + 1 + word.size() > kColumns) {
+      lines += line + "\n";
+      line = "  ";
+    } else if (at > 0) {
+      line += ' ';
+    }
+    line += word;
+    at = end + 1;
+  }
+  return lines + line + "\n";
+}
+
+std::string three_digits(double value) {
+  const int decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+  return fmt::format("{:.{}f}", value, decimals);
+}
 
 std::string table(const std::vector<std::string>& header,
                   const std::vector<std::vector<std::string>>& rows) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace moesim {
@@ -12,6 +13,12 @@ namespace moesim {
 [[nodiscard]] std::string table(const std::vector<std::string>& header,
                                 const std::vector<std::vector<std::string>>& rows);
 
+/// Lines of at most 80 columns, broken at blanks, the later ones indented by two; a longer word
+/// keeps its line. Ends in a newline.
+[[nodiscard]] std::string wrapped(std::string_view text);
+
+/// Three significant digits without an exponent: 1.23, 12.3, 123, 1234.
+[[nodiscard]] std::string three_digits(double value);
 /// "12.3 us", "4.56 ms": three significant digits.
 [[nodiscard]] std::string readable_time(double seconds);
 /// "1.23 GB", "512 B".

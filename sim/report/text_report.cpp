@@ -14,19 +14,17 @@ std::string time_cell(Seconds time) {
 
 std::string head(const RunReport& report, const RunSummary& run) {
   const StepResult& first = report.steps.front();
-  return fmt::format(
-      "{}: {} step(s) of {} MoE layers, {} network flows, seed {}\n"
-      "routing: {} ({})\n"
-      "evidence: {} ({})\n",
-      report.scenario,
-      report.steps.size(),
-      first.layers.size(),
-      run.flows,
-      report.seed,
-      report.routing.model.empty() ? report.routing.origin : report.routing.model,
-      report.routing.draw,
-      report.evidence,
-      report.evidence_source);
+  return wrapped(fmt::format("{}: {} step(s) of {} MoE layers, {} network flows, seed {}",
+                             report.scenario,
+                             report.steps.size(),
+                             first.layers.size(),
+                             run.flows,
+                             report.seed)) +
+         wrapped(fmt::format(
+             "routing: {} ({})",
+             report.routing.model.empty() ? report.routing.origin : report.routing.model,
+             report.routing.draw)) +
+         wrapped(fmt::format("evidence: {} ({})", report.evidence, report.evidence_source));
 }
 
 /// Sum over layers of a phase, mean over steps.
@@ -101,18 +99,19 @@ std::string hottest(const RunReport& report, const RunSummary& run) {
 }
 
 std::string step_line(const RunSummary& run) {
-  return fmt::format("MoE layers of a step: mean {}, min {}, P50 {}, P99 {}, max {}\n",
-                     readable_time(run.step_s.mean),
-                     readable_time(run.step_s.min),
-                     readable_time(run.step_s.p50),
-                     readable_time(run.step_s.p99),
-                     readable_time(run.step_s.max));
+  return table({"MoE layers of a step", "mean", "min", "P50", "P99", "max"},
+               {{"time",
+                 readable_time(run.step_s.mean),
+                 readable_time(run.step_s.min),
+                 readable_time(run.step_s.p50),
+                 readable_time(run.step_s.p99),
+                 readable_time(run.step_s.max)}});
 }
 
 std::string notes(const RunReport& report) {
   std::string text;
   for (const std::string& note : report.notes) {
-    text += "note: " + note + "\n";
+    text += wrapped("note: " + note);
   }
   return text;
 }
@@ -122,28 +121,48 @@ std::vector<std::string> layer_row(const LayerSummary& summary) {
   std::vector<std::string> row = {fmt::format("{}", summary.layer),
                                   time_cell(layer.makespan().to_seconds())};
   for (const SimTime part : layer.parts) {
-    row.push_back(fmt::format("{:.1f}", part.to_seconds().value * 1e6));
+    row.push_back(three_digits(part.to_seconds().value * 1e6));
   }
   return row;
 }
 
+/// "  ranks:    a b c", going on under the first item where a line is full.
+std::string item_line(std::string_view label, const std::vector<std::string>& items) {
+  constexpr std::size_t kColumns = 80;
+  constexpr std::size_t kLabel = 10;
+  std::string text;
+  std::string line = fmt::format("{:<{}}", label, kLabel);
+  for (const std::string& item : items) {
+    if (line.size() + 1 + item.size() > kColumns) {
+      text += line + "\n";
+      line = std::string(kLabel, ' ');
+    }
+    line += " " + item;
+  }
+  return text + line + "\n";
+}
+
+template <typename IdType>
+std::vector<std::string> hot_items(const std::vector<Hot<IdType>>& list) {
+  std::vector<std::string> items;
+  for (const Hot<IdType>& hot : list) {
+    items.push_back(fmt::format("{} ({:.0f})", hot.id.value, hot.value));
+  }
+  return items;
+}
+
 std::string hot_lists(const RunReport& report, const LayerResult& layer) {
-  std::string text = fmt::format("\nlayer {}\n  experts:", layer.layer);
-  for (const Hot<ExpertId>& hot : layer.hot_experts) {
-    text += fmt::format(" {} ({:.0f})", hot.id.value, hot.value);
-  }
-  text += "\n  ranks:  ";
-  for (const Hot<RankId>& hot : layer.hot_ranks) {
-    text += fmt::format(" {} ({:.0f})", hot.id.value, hot.value);
-  }
-  text += "\n  pairs:  ";
+  std::vector<std::string> pairs;
   for (const HotPair& hot : layer.hot_pairs) {
-    text += fmt::format(" {}->{} ({})",
-                        hot.source.value,
-                        hot.destination.value,
-                        readable_bytes(static_cast<double>(hot.bytes)));
+    pairs.push_back(fmt::format("{}->{} ({})",
+                                hot.source.value,
+                                hot.destination.value,
+                                readable_bytes(static_cast<double>(hot.bytes))));
   }
-  text += "\n  links:\n";
+  std::string text = fmt::format("\nlayer {}\n", layer.layer) +
+                     item_line("  experts:", hot_items(layer.hot_experts)) +
+                     item_line("  ranks:", hot_items(layer.hot_ranks)) +
+                     item_line("  pairs:", pairs) + "  links:\n";
   for (const HotLink& hot : layer.hot_links) {
     text += fmt::format("    {}: {}, busy {}\n",
                         report.link_names[hot.id.index()],
@@ -172,7 +191,7 @@ std::string explain_text(const RunReport& report, int layer) {
     }
   }
   return head(report, run) +
-         "\ncritical path of each layer in its slowest step, us; the parts sum to its makespan\n" +
+         "\ncritical path of each layer in its slowest step, us; the parts add up\n" +
          table({"layer",
                 "makespan",
                 "gate",
@@ -185,10 +204,9 @@ std::string explain_text(const RunReport& report, int layer) {
                 "combine",
                 "wait"},
                rows) +
-         "launch: kernel starts and path latency; sender/link/recv: what binds the dispatch; "
-         "experts: mean of\n"
-         "the ranks; hot: expert time beyond that mean; wait: for ranks that entered the layer "
-         "late\n" +
+         "launch: kernel starts and path latency; sender/link/recv: what binds the\n"
+         "dispatch; experts: mean of the ranks; hot: expert time beyond that mean;\n"
+         "wait: for ranks that entered the layer late\n" +
          lists + "\n" + notes(report);
 }
 

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// The other commands: help, traces, fabrics, the network benchmark.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/scene.hpp"
+
+namespace moesim::cli_tests {
+namespace {
+
+using nlohmann::json;
+using testing::ElementsAre;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+class Commands : public Scene {};
+
+TEST_F(Commands, EveryOneHasHelpWithAnExample) {
+  const std::vector<std::vector<std::string>> commands = {{"run"},
+                                                          {"explain"},
+                                                          {"check"},
+                                                          {"trace", "info"},
+                                                          {"trace", "import"},
+                                                          {"topology"},
+                                                          {"network-bench"}};
+  for (std::vector<std::string> words : commands) {
+    std::string example = "Example: moesim";
+    for (const std::string& word : words) {
+      example += " " + word;
+    }
+    words.emplace_back("--help");
+    const Outcome help = moesim(words);
+    EXPECT_EQ(help.code, 0) << example;
+    EXPECT_EQ(help.err, "");
+    EXPECT_THAT(help.out, HasSubstr(example));
+  }
+}
+
+TEST_F(Commands, TheProgramsHelpNamesThemAndTheExitCodes) {
+  const Outcome help = moesim({"--help"});
+  EXPECT_EQ(help.code, 0);
+  for (const char* command : {"run", "explain", "check", "trace", "topology", "network-bench"}) {
+    EXPECT_THAT(help.out, HasSubstr(std::string("\n  ") + command + " "));
+  }
+  EXPECT_THAT(help.out,
+              HasSubstr("Exit codes: 0 done, 1 environment, 2 user's mistake, 70 our bug, 130 "
+                        "interrupted."));
+}
+
+TEST_F(Commands, TheVersionNamesTheOptionalParts) {
+  const Outcome version = moesim({"--version"});
+  EXPECT_EQ(version.code, 0);
+  EXPECT_THAT(version.out, StartsWith("moesim 0."));
+  EXPECT_THAT(version.out, HasSubstr("\nsimgrid engine: "));
+}
+
+TEST_F(Commands, TraceInfoDescribesAPack) {
+  const Outcome text = moesim({"trace", "info", "pack"});
+  EXPECT_EQ(text.code, 0) << text.err;
+  EXPECT_THAT(text.out,
+              StartsWith("pack: toy, 2 MoE layers x 8 experts, top-2, prefill\n"
+                         "512 tokens in 8 sequences, gate weights: no\n"
+                         "domains: code prose\n"
+                         "licence: none\n"
+                         "sha256: "));
+  const json info = json_of({"trace", "info", "pack", "--json", "--out", "facts"});
+  EXPECT_EQ(info["format"], "moesim-trace-info");
+  EXPECT_EQ(info["tokens"], 512);
+  EXPECT_EQ(info["sequences"], 8);
+  EXPECT_EQ(info["domains"], json({"code", "prose"}));
+  EXPECT_EQ(json::parse(read("facts/info.json")), info);
+  EXPECT_THAT(read("facts/expert_load.csv"), StartsWith("layer,expert,assignments\n0,0,"));
+}
+
+TEST_F(Commands, TraceImportMakesAPackThatTheScenarioCanReplay) {
+  write("index.csv", read("pack/sequences.csv"));
+  const Outcome imported = moesim({"trace",
+                                   "import",
+                                   "pack/topk.npy",
+                                   "made",
+                                   "--experts",
+                                   "8",
+                                   "--index",
+                                   "index.csv",
+                                   "--model",
+                                   "toy",
+                                   "--phase",
+                                   "prefill",
+                                   "--json"});
+  ASSERT_EQ(imported.code, 0) << imported.err;
+  EXPECT_THAT(imported.err, HasSubstr("read as ids: pack/topk.npy\ninput sha256: "));
+  const json info = json::parse(imported.out);
+  EXPECT_EQ(info["tokens"], 512);
+  EXPECT_EQ(info["experts"], 8);
+  EXPECT_EQ(info["top_k"], 2);
+  EXPECT_EQ(info["sequences"], 8);
+  EXPECT_THAT(entries(), ElementsAre("data", "index.csv", "made", "pack", "scenario.toml"));
+  const json ours = json_of({"run", "scenario.toml", "--json"});
+  const json made = json_of({"run", "scenario.toml", "--json", "--set", "routing.trace=./made"});
+  EXPECT_EQ(ours["steps"], made["steps"]);
+}
+
+TEST_F(Commands, TopologyCountsTheFabric) {
+  const json topology = json_of({"topology", "scenario.toml", "--json", "--out", "fabric"});
+  EXPECT_EQ(topology["format"], "moesim-topology");
+  EXPECT_EQ(topology["gpus"], 4);
+  EXPECT_EQ(topology["scale_up_domains"], 2);
+  EXPECT_EQ(topology["nic_injection_bytes_per_s"], 4 * 50e9);
+  EXPECT_EQ(json::parse(read("fabric/topology.json")), topology);
+  EXPECT_EQ(read("fabric/topology.dot"),
+            moesim({"topology", "scenario.toml", "--format", "graphviz"}).out);
+  EXPECT_EQ(read("fabric/topology.graphml"),
+            moesim({"topology", "scenario.toml", "--format", "graphml"}).out);
+  EXPECT_THAT(moesim({"topology", "scenario.toml"}).out,
+              StartsWith("two by two: 4 GPUs in 2 scale-up domain(s) of 2\n"));
+}
+
+TEST_F(Commands, TopologyDrawsEveryGpu) {
+  const std::string dot = moesim({"topology", "scenario.toml", "--format", "graphviz"}).out;
+  EXPECT_THAT(dot, HasSubstr("graph"));
+  const std::string graphml = moesim({"topology", "scenario.toml", "--format", "graphml"}).out;
+  EXPECT_THAT(graphml, HasSubstr("<graphml"));
+  EXPECT_THAT(graphml, EndsWith("</graphml>\n"));
+  for (const char* gpu : {"node0/gpu0", "node0/gpu1", "node1/gpu0", "node1/gpu1"}) {
+    EXPECT_THAT(dot, HasSubstr(gpu));
+    EXPECT_THAT(graphml, HasSubstr(gpu));
+  }
+}
+
+// INV-3, INV-6
+TEST_F(Commands, NetworkBenchIsNeverBelowItsBoundAndRepeats) {
+  const std::vector<std::string> arguments = {"network-bench", "--gpus", "16", "--json"};
+  json first = json_of(arguments);
+  json second = json_of(arguments);
+  EXPECT_EQ(first["format"], "moesim-network-bench");
+  EXPECT_GE(first["makespan_s"].get<double>(), first["bound_s"].get<double>() * (1 - 1e-9));
+  EXPECT_GT(first["flows"].get<int>(), 0);
+  EXPECT_GT(first["events"].get<int>(), 0);
+  EXPECT_GE(first["engine_cpu_s"].get<double>(), 0.0);
+  EXPECT_GT(first["peak_rss_bytes"].get<std::int64_t>(), 1'000'000);
+  for (json* result : {&first, &second}) {
+    result->erase("engine_cpu_s");  // the machine's, not the simulation's
+    result->erase("peak_rss_bytes");
+  }
+  EXPECT_EQ(first, second);
+  EXPECT_NE(json_of({"network-bench", "--gpus", "16", "--json", "--seed", "2"})["makespan_s"],
+            first["makespan_s"]);
+}
+
+TEST_F(Commands, NetworkBenchBoundAloneIsTheBound) {
+  const json bound = json_of({"network-bench", "--gpus", "8", "--engine", "bound", "--json"});
+  EXPECT_EQ(bound["makespan_s"], bound["bound_s"]);
+  EXPECT_EQ(bound["events"], 0);
+  const json fluid =
+      json_of({"network-bench", "--gpus", "8", "--fabric", "star", "--out", "b", "--json"});
+  EXPECT_EQ(json::parse(read("b/network-bench.json")), fluid);
+}
+
+}  // namespace
+}  // namespace moesim::cli_tests
