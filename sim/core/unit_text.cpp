@@ -67,8 +67,7 @@ std::optional<Decimal> leading_decimal(std::string_view text) {
   if (mark == std::string_view::npos) {
     return decimal;
   }
-  std::size_t begin = mark + 1;
-  begin += decimal.digits[begin] == '+' ? 1 : 0;
+  const std::size_t begin = mark + (decimal.digits[mark + 1] == '+' ? 2U : 1U);
   const auto exponent = std::from_chars(text.data() + begin, end, decimal.exponent);
   if (exponent.ec != std::errc{}) {
     return std::nullopt;
@@ -116,12 +115,11 @@ ShortestDigits shortest_digits(double value) {
 }
 
 /// With the decimal point `point` digits after the first one.
-std::string plain_number(std::string digits, std::size_t point) {
+std::string plain_number(std::string_view digits, std::size_t point) {
   const std::size_t whole = point + 1;
-  if (digits.size() <= whole) {
-    return digits + std::string(whole - digits.size(), '0');
-  }
-  return digits.insert(whole, ".");
+  return digits.size() <= whole
+             ? fmt::format("{:0<{}}", digits, whole)
+             : fmt::format("{}.{}", digits.substr(0, whole), digits.substr(whole));
 }
 
 /// In the largest unit that leaves a number >= 1; in the base unit with an exponent when there is
