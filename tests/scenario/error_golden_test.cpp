@@ -19,11 +19,13 @@ namespace moesim {
 namespace {
 namespace fs = std::filesystem;
 
-const fs::path kFolder = fs::path(MOESIM_SOURCE_DIR) / "tests/scenario/errors";
+fs::path golden_folder() {
+  return fs::path(MOESIM_SOURCE_DIR) / "tests/scenario/errors";
+}
 
 std::vector<std::string> stems(std::string_view ending) {
   std::vector<std::string> names;
-  for (const fs::directory_entry& entry : fs::directory_iterator(kFolder)) {
+  for (const fs::directory_entry& entry : fs::directory_iterator(golden_folder())) {
     if (entry.path().extension() == ending) {
       names.push_back(entry.path().stem().string());
     }
@@ -54,7 +56,7 @@ class ErrorGolden : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
     before_ = fs::current_path();
-    fs::current_path(kFolder);
+    fs::current_path(golden_folder());
     ::setenv("MOESIM_DATA", "../data", 1);
   }
   void TearDown() override {
@@ -86,7 +88,7 @@ TEST(ErrorGoldens, EveryTextBelongsToAScenario) {
   EXPECT_FALSE(stems(".toml").empty());
   EXPECT_EQ(stems(".toml"), stems(".stderr"));
   for (const std::string& name : stems(".set")) {
-    EXPECT_TRUE(fs::exists(kFolder / (name + ".toml"))) << name;
+    EXPECT_TRUE(fs::exists(golden_folder() / (name + ".toml"))) << name;
   }
 }
 
