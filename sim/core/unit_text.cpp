@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdint>
 #include <span>
+#include <system_error>
 
 #include "sim/core/check.hpp"
 #include "sim/core/text.hpp"
@@ -14,84 +16,130 @@
 namespace moesim {
 namespace {
 
+/// One of it is factor * 10^exponent of the base unit. The power of ten moves the decimal point of
+/// the text, so that "300 ns" is the double nearest to 3e-7; the factor is exact in binary.
 struct Unit {
   std::string_view name;
-  double scale;
-  bool written = true;  ///< used when writing; binary and bit units are only read
+  int exponent = 0;
+  double factor = 1.0;
+
+  /// Binary and bit units are only read.
+  [[nodiscard]] bool is_written() const { return factor == 1.0; }
 };
 
-constexpr Unit kByteUnits[] = {{"B", 1},
-                               {"kB", 1e3},
-                               {"MB", 1e6},
-                               {"GB", 1e9},
-                               {"TB", 1e12},
-                               {"KiB", 1024, false},
-                               {"MiB", 0x1p20, false},
-                               {"GiB", 0x1p30, false}};
-constexpr Unit kSecondUnits[] = {{"ps", 1e-12}, {"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3}, {"s", 1}};
-constexpr Unit kRateUnits[] = {{"B/s", 1},
-                               {"kB/s", 1e3},
-                               {"MB/s", 1e6},
-                               {"GB/s", 1e9},
-                               {"TB/s", 1e12},
-                               {"Mbit/s", 1e6 / 8, false},
-                               {"Gbit/s", 1e9 / 8, false},
-                               {"Tbit/s", 1e12 / 8, false}};
-constexpr Unit kFlopUnits[] = {
-    {"flop/s", 1}, {"Gflop/s", 1e9}, {"Tflop/s", 1e12}, {"Pflop/s", 1e15}};
+constexpr double kOneEighth = 0.125;
+constexpr Unit kByteUnits[] = {{"B"},
+                               {"kB", 3},
+                               {"MB", 6},
+                               {"GB", 9},
+                               {"TB", 12},
+                               {"KiB", 0, 0x1p10},
+                               {"MiB", 0, 0x1p20},
+                               {"GiB", 0, 0x1p30}};
+constexpr Unit kSecondUnits[] = {{"ps", -12}, {"ns", -9}, {"us", -6}, {"ms", -3}, {"s"}};
+constexpr Unit kRateUnits[] = {{"B/s"},
+                               {"kB/s", 3},
+                               {"MB/s", 6},
+                               {"GB/s", 9},
+                               {"TB/s", 12},
+                               {"Mbit/s", 6, kOneEighth},
+                               {"Gbit/s", 9, kOneEighth},
+                               {"Tbit/s", 12, kOneEighth}};
+constexpr Unit kFlopUnits[] = {{"flop/s"}, {"Gflop/s", 9}, {"Tflop/s", 12}, {"Pflop/s", 15}};
 
-std::optional<double> parse(std::string_view text, std::span<const Unit> units) {
-  text = trimmed(text);
+/// A decimal number at the start of a text, in its parts.
+struct Decimal {
+  std::string_view digits;  ///< "3.2" of "3.2e4"
+  int exponent = 0;         ///< 4
+  std::string_view rest;    ///< what follows
+};
+
+std::optional<Decimal> leading_decimal(std::string_view text) {
   double number = 0.0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const char* const last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), last, number);
   if (error != std::errc{} || !std::isfinite(number) || std::signbit(number)) {
     return std::nullopt;
   }
-  const std::string_view name = trimmed(text.substr(static_cast<std::size_t>(end - text.data())));
-  for (const Unit& unit : units) {
-    if (unit.name == name && std::isfinite(number * unit.scale)) {
-      return number * unit.scale;
-    }
+  const auto length = static_cast<std::size_t>(end - text.data());
+  Decimal decimal{.digits = text.substr(0, length), .rest = text.substr(length)};
+  const std::size_t mark = decimal.digits.find_first_of("eE");
+  if (mark == std::string_view::npos) {
+    return decimal;
   }
-  return std::nullopt;
+  const std::size_t begin = mark + (decimal.digits[mark + 1] == '+' ? 2U : 1U);
+  const auto exponent = std::from_chars(text.data() + begin, end, decimal.exponent);
+  if (exponent.ec != std::errc{}) {
+    return std::nullopt;
+  }
+  decimal.digits = decimal.digits.substr(0, mark);
+  return decimal;
 }
 
-/// The number of fewest digits that, in this unit, reads back bit for bit; "" if there is none.
-std::string shortest_number(double value, const Unit& unit) {
-  constexpr int kEnoughDigits = 17;
-  for (int digits = 1; digits <= kEnoughDigits; ++digits) {
-    // The detour over double turns "1e+02" into "100".
-    const std::string rounded = fmt::format("{:.{}g}", value / unit.scale, digits);
-    double number = 0.0;
-    std::from_chars(rounded.data(), rounded.data() + rounded.size(), number);
-    if (number * unit.scale == value) {
-      return fmt::format("{}", number);
-    }
-  }
-  return "";
+std::optional<double> value_in(const Decimal& decimal, const Unit& unit) {
+  const std::string shifted =
+      fmt::format("{}e{}", decimal.digits, std::int64_t{decimal.exponent} + unit.exponent);
+  double value = 0.0;
+  const auto read = std::from_chars(shifted.data(), shifted.data() + shifted.size(), value);
+  const bool holds = read.ec == std::errc{} && std::isfinite(value * unit.factor);
+  return holds ? std::optional(value * unit.factor) : std::nullopt;
 }
 
-/// Written in the largest unit that leaves a number >= 1 and reads back bit for bit; else in the
-/// base unit (scale 1), which always does.
+std::optional<double> parse(std::string_view text, std::span<const Unit> units) {
+  const std::optional<Decimal> decimal = leading_decimal(trimmed(text));
+  if (!decimal) {
+    return std::nullopt;
+  }
+  const std::string_view name = trimmed(decimal->rest);
+  const auto unit =
+      std::find_if(units.begin(), units.end(), [&](const Unit& u) { return u.name == name; });
+  return unit == units.end() ? std::nullopt : value_in(*decimal, *unit);
+}
+
+/// The shortest digits of a value, d.ddd * 10^exponent, without the point.
+struct ShortestDigits {
+  std::string digits;
+  int exponent = 0;
+};
+
+ShortestDigits shortest_digits(double value) {
+  char text[32];
+  const auto written =
+      std::to_chars(std::begin(text), std::end(text), value, std::chars_format::scientific);
+  const std::string_view whole(text, static_cast<std::size_t>(written.ptr - text));
+  const std::optional<Decimal> decimal = leading_decimal(whole);
+  MOESIM_CHECK(decimal.has_value(), "a number that does not read back");
+  ShortestDigits shortest{.digits = std::string(decimal->digits), .exponent = decimal->exponent};
+  std::erase(shortest.digits, '.');
+  return shortest;
+}
+
+/// With the decimal point `point` digits after the first one.
+std::string plain_number(std::string_view digits, std::size_t point) {
+  const std::size_t whole = point + 1;
+  return digits.size() <= whole
+             ? fmt::format("{:0<{}}", digits, whole)
+             : fmt::format("{}.{}", digits.substr(0, whole), digits.substr(whole));
+}
+
+/// In the largest unit that leaves a number >= 1; in the base unit with an exponent when there is
+/// none, or when the number would be longer than people read.
 std::string write(double value, std::span<const Unit> units) {
   MOESIM_CHECK(std::isfinite(value) && value >= 0.0, "a quantity that no text can hold");
+  constexpr int kMostDigits = 15;
+  const ShortestDigits shortest = shortest_digits(value);
   const Unit* best = nullptr;
-  std::string best_number;
   for (const Unit& unit : units) {
-    const bool readable = unit.written && value >= unit.scale;
-    const bool better = best == nullptr || unit.scale > best->scale;
-    std::string number = readable && better ? shortest_number(value, unit) : "";
-    if (!number.empty()) {
-      best = &unit;
-      best_number = std::move(number);
-    }
+    const int point = shortest.exponent - unit.exponent;
+    const bool fits = unit.is_written() && point >= 0 && point <= kMostDigits;
+    best = fits && (best == nullptr || unit.exponent > best->exponent) ? &unit : best;
   }
-  if (best == nullptr) {
-    const auto is_base = [](const Unit& unit) { return unit.scale == 1.0; };
-    best = &*std::find_if(units.begin(), units.end(), is_base);
-    best_number = fmt::format("{}", value);
+  if (value == 0.0 || best == nullptr) {
+    const auto is_base = [](const Unit& u) { return u.exponent == 0 && u.factor == 1.0; };
+    return fmt::format("{} {}", value, std::find_if(units.begin(), units.end(), is_base)->name);
   }
-  return fmt::format("{} {}", best_number, best->name);
+  const auto point = static_cast<std::size_t>(shortest.exponent - best->exponent);
+  return fmt::format("{} {}", plain_number(shortest.digits, point), best->name);
 }
 
 /// Units that mean bits to some and bytes to others.
@@ -151,7 +199,10 @@ std::string explain_unit_mistake(std::string_view text) {
   if (error == std::errc::invalid_argument) {
     return "does not start with a number";
   }
-  if (error != std::errc{} || !std::isfinite(number)) {
+  constexpr double kLargestUnit = 1e15;
+  constexpr double kSmallestUnit = 1e-12;
+  const bool vanishes = number != 0.0 && number * kSmallestUnit == 0.0;
+  if (error != std::errc{} || !std::isfinite(number * kLargestUnit) || vanishes) {
     return "is not a finite number";
   }
   if (std::signbit(number)) {

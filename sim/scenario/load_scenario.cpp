@@ -122,15 +122,16 @@ void resolve_trace(Load& load, std::string& trace) {
   trace = resolved.string();
 }
 
-void resolve_placement(Load& load, std::string& file) {
+void resolve_placement(Load& load, PlacementSpec& placement) {
   const ConfigEntry* entry = load.tree.find("placement.file");
-  if (entry == nullptr || file.empty()) {
+  if (entry == nullptr || placement.file.empty() || placement.kind != PlacementKind::kFile) {
     return;
   }
-  file = beside(Load::stating_file(*entry), file).string();
+  placement.file = beside(Load::stating_file(*entry), placement.file).string();
   std::error_code failed;
-  if (!fs::is_regular_file(file, failed)) {
-    load.report(mistake_at_value(*entry, file + " is no file"), "expected a placement file");
+  if (!fs::is_regular_file(placement.file, failed)) {
+    load.report(mistake_at_value(*entry, placement.file + " is no file"),
+                "expected a placement file");
   }
 }
 
@@ -176,7 +177,7 @@ Scenario load_scenario(const fs::path& file, const std::vector<Override>& overri
   load.report_fields(reading.diagnostics);
   load.report_all(cross_checks(load.tree, reading));
   resolve_trace(load, reading.scenario.routing.trace);
-  resolve_placement(load, reading.scenario.placement.file);
+  resolve_placement(load, reading.scenario.placement);
   if (!load.diagnostics.empty()) {
     sort_by_place(load.diagnostics, load.inputs);
     throw UserError(std::move(load.diagnostics));

@@ -96,6 +96,8 @@ std::string resolved_toml(const Scenario& scenario) {
   const std::filesystem::path trace(scenario.routing.trace);
   if (!trace.empty() && trace.parent_path() == data_folder() / "traces") {
     copy.routing.trace = trace.filename().string();
+  } else if (!trace.empty() && !is_path(scenario.routing.trace)) {
+    copy.routing.trace = "./" + scenario.routing.trace;  // not the shipped one of that name
   }
   FieldWriter writer(scenario);
   visit_fields(writer, copy);

@@ -39,6 +39,9 @@ bool is_bare_key(std::string_view key) {
 }
 
 ConfigValue list_value(const toml::array& array) {
+  if (array.is_array_of_tables()) {
+    return OtherValue{"a list of tables"};
+  }
   std::vector<std::string> items;
   for (const toml::node& item : array) {
     if (!item.is_string()) {
@@ -107,11 +110,22 @@ std::string syntax_message(std::string_view description) {
   return "not TOML: " + std::string(description);
 }
 
-[[noreturn]] void refuse(SourcePlace place, std::string message, std::string line = {}) {
+/// What people most often mean by text that is no value: policy = drop, bandwidth = 450 GB/s.
+std::string syntax_hint(std::string_view description) {
+  for (const std::string_view sign :
+       {"could not determine value type", "a comment or whitespace"}) {
+    if (description.find(sign) != std::string_view::npos) {
+      return "words and quantities need quotes";
+    }
+  }
+  return "";
+}
+
+[[noreturn]] void refuse(SourcePlace place, std::string message) {
   throw UserError(std::vector<Diagnostic>{{.place = std::move(place),
                                            .key = {},
                                            .message = std::move(message),
-                                           .source_line = std::move(line),
+                                           .source_line = {},
                                            .hint = {}}});
 }
 
@@ -123,9 +137,12 @@ toml::table parse_document(std::string_view text,
   } catch (const toml::parse_error& error) {
     const toml::source_position at = error.source().begin;
     const std::size_t line = at.line;
-    refuse({file, static_cast<int>(at.line), static_cast<int>(at.column)},
-           syntax_message(error.description()),
-           line >= 1 && line <= lines.size() ? lines[line - 1] : "");
+    throw UserError(std::vector<Diagnostic>{
+        {.place = {file, static_cast<int>(at.line), static_cast<int>(at.column)},
+         .key = {},
+         .message = syntax_message(error.description()),
+         .source_line = line >= 1 && line <= lines.size() ? lines[line - 1] : "",
+         .hint = syntax_hint(error.description())}});
   }
 }
 

@@ -6,6 +6,10 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <functional>
+#include <regex>
+#include <string>
+#include <vector>
 
 #include "sim/core/atomic_file.hpp"
 #include "sim/core/diagnostics.hpp"
@@ -114,6 +118,15 @@ class ScenarioFile : public testing::Test {
       return error.what();
     }
     return "no mistake";
+  }
+  /// What the environment refuses, in words.
+  static std::string refusal(const std::function<void()>& action) {
+    try {
+      action();
+    } catch (const EnvironmentError& error) {
+      return error.what();
+    }
+    return "nothing refused";
   }
 
  private:
@@ -232,6 +245,41 @@ TEST_F(ScenarioFile, TextThatIsNotTomlIsRefusedWithItsPlace) {
   EXPECT_THAT(mistakes("[model\n"), testing::StartsWith("x.toml:1:7: error: not TOML"));
   EXPECT_EQ(mistakes("a" + std::string(5000, '.') + " = 1\n"),
             "x.toml: error: more than 4096 dots; no scenario needs that");
+}
+
+TEST_F(ScenarioFile, TextThatIsTooLargeIsRefusedWithTheBound) {
+  const std::string comment = "# " + std::string(1 << 20, '-') + "\n";
+  EXPECT_EQ(mistakes(comment),
+            "x.toml: error: 1048579 bytes; expected a scenario of at most 1 MiB");
+  const std::string dots = "seed=1" + std::string(4097, '.');
+  EXPECT_EQ(mistakes(kScenario, {dots}),
+            "--set " + dots + ": error: more than 4096 dots; no scenario needs that");
+}
+
+TEST_F(ScenarioFile, APresetOfAnEmptyFolderIsUnknownWithoutNames) {
+  fs::remove_all("data/clusters");
+  EXPECT_EQ(mistakes(kScenario), R"(x.toml:6:10: error: cluster.preset: "pair" is unknown
+     6 | preset = "pair"
+       |          ^ none is known)");
+}
+
+TEST_F(ScenarioFile, APresetByPathIsSeenFromTheFileThatStatesIt) {
+  write_file_atomically("studies/models/mine.toml", kModel);
+  write_file_atomically("studies/y.toml",
+                        std::regex_replace(kScenario, std::regex("small"), "models/mine.toml"));
+  EXPECT_EQ(load_scenario("studies/y.toml", {}).inputs.at(1), "studies/models/mine.toml");
+  const Scenario overridden =
+      load_scenario("studies/y.toml", {"model.preset=studies/models/mine.toml"});
+  EXPECT_EQ(overridden.inputs.at(1), "studies/models/mine.toml");
+}
+
+TEST_F(ScenarioFile, WhatTheSystemCannotGiveIsNoMistakeOfTheScenario) {
+  EXPECT_EQ(refusal([] { (void)load_scenario("nothing.toml", {}); }),
+            "cannot read nothing.toml: No such file or directory");
+  write_file_atomically("x.toml", kScenario);
+  ::setenv("MOESIM_DATA", "elsewhere", 1);
+  EXPECT_EQ(refusal([] { (void)load_scenario("x.toml", {}); }),
+            "MOESIM_DATA: elsewhere is not a folder");
 }
 
 TEST_F(ScenarioFile, ADigestIsThatOfSha256sum) {
