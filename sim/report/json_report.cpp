@@ -148,6 +148,7 @@ std::string to_json(const RunReport& report) {
                      {"makespan_s", s(step.makespan)},
                      {"flows", step.flows},
                      {"network_events", step.network_events},
+                     {"critical_path", parts_json(step.parts)},
                      {"layers", layers}});
   }
   const Json json = {{"format", "moesim-report"},

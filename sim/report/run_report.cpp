@@ -102,11 +102,9 @@ RunSummary summarise(const RunReport& report) {
     steps.push_back(step.makespan.to_seconds().value);
     run.flows += step.flows;
     run.network_events += step.network_events;
-    for (const LayerResult& layer : step.layers) {
-      for (std::size_t p = 0; p < kNumParts; ++p) {
-        run.parts_s[p] +=
-            layer.parts[p].to_seconds().value / static_cast<double>(report.steps.size());
-      }
+    for (std::size_t p = 0; p < kNumParts; ++p) {
+      run.parts_s[p] +=
+          step.parts[p].to_seconds().value / static_cast<double>(report.steps.size());
     }
   }
   run.step_s = distribution_of(steps);

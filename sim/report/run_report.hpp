@@ -65,7 +65,7 @@ struct LayerSummary {
 struct RunSummary {
   Distribution step_s;
   std::vector<LayerSummary> layers;
-  std::vector<double> parts_s;  ///< by Part: mean over steps of the sum over layers
+  std::vector<double> parts_s;  ///< by Part: critical path of a step, mean over steps
   double parts_total_s = 0.0;
   std::int64_t assignments = 0;
   std::int64_t dropped = 0;
