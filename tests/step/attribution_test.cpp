@@ -41,12 +41,7 @@ std::vector<double> dispatch_load(const Cluster& cluster, const TaskGraph& graph
 /// The parts of a layer that are not zero, in whole microseconds.
 using PartsUs = std::vector<std::pair<std::string, std::int64_t>>;
 
-PartsUs parts_us(const Cluster& cluster, const RanLayers& ran, int layer) {
-  const Parts parts = attribute_layer(ran.graph,
-                                      ran.times,
-                                      ran.layers[static_cast<std::size_t>(layer)],
-                                      cluster,
-                                      dispatch_load(cluster, ran.graph, layer));
+PartsUs whole_us(const Parts& parts) {
   PartsUs result;
   for (std::size_t i = 0; i < kNumParts; ++i) {
     const std::int64_t us = (parts[i].picoseconds + 500'000) / 1'000'000;
@@ -55,6 +50,14 @@ PartsUs parts_us(const Cluster& cluster, const RanLayers& ran, int layer) {
     }
   }
   return result;
+}
+
+PartsUs parts_us(const Cluster& cluster, const RanLayers& ran, int layer) {
+  return whole_us(attribute_layer(ran.graph,
+                                  ran.times,
+                                  ran.layers[static_cast<std::size_t>(layer)],
+                                  cluster,
+                                  dispatch_load(cluster, ran.graph, layer)));
 }
 
 // Ranks 0 and 2 end at 881; the walk starts at rank 0, the lower. Back: sum 3, flow 2->0 from 374
@@ -140,6 +143,25 @@ TEST(Attribution, ARankThatEntersLateIsAStraggler) {
                      {"experts", 50},
                      {"combine", 22 + 3},
                      {"straggler_wait", 774}}));
+}
+
+// The same two layers as one step: the second layer's path without the wait, then rank 0's first
+// layer (881, as in the first test): 988 in all.
+TEST(Attribution, OfAStepFollowsTheRankThatIsWaitedFor) {
+  const Cluster cluster = build_cluster(tiny_spec());
+  const LayerWork first =
+      make_layer(cluster, make_routing({{{1, 2}, {2, 3}}, {}, {}, {}}, 4, 2), kPairwise);
+  LayerWork second = make_layer(cluster, make_routing({{{1}}, {{0}}, {}, {}}, 4, 1), kPairwise);
+  second.layer = 1;
+  const RanLayers ran = run_layers(cluster, {first, second}, make_communication(kPairwise));
+  const std::vector<std::vector<double>> load = {dispatch_load(cluster, ran.graph, 0),
+                                                 dispatch_load(cluster, ran.graph, 1)};
+  EXPECT_EQ(whole_us(attribute_step(ran.graph, ran.times, ran.layers, cluster, load)),
+            (PartsUs{{"gate", 10 + 10},
+                     {"launch_latency", 12 + 14},
+                     {"sender", 10 + 300},
+                     {"experts", 50 + 50},
+                     {"combine", 25 + 507}}));
 }
 
 TEST(Attribution, ALayerSpansFromItsFirstRankToItsLast) {

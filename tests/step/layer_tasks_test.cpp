@@ -39,15 +39,19 @@ RanLayers run_one(const TokensByRank& tokens, int top_k, const DispatchSpec& spe
 }
 
 /// Rank 0 has two tokens: one for ranks 1 and 2, one for 2 and 3. Copies: 1, 2, 1.
-const TokensByRank kTwoTokens = {{{1, 2}, {2, 3}}, {}, {}, {}};
+TokensByRank two_tokens() {
+  return {{{1, 2}, {2, 3}}, {}, {}, {}};
+}
 /// Rank 0 has one token for ranks 2 and 3.
-const TokensByRank kOneToken = {{{2, 3}}, {}, {}, {}};
+TokensByRank one_token() {
+  return {{{2, 3}}, {}, {}, {}};
+}
 
 // 0->1: 15 + 10 + 2 = 27. 0->2 (2 MB) and 0->3 (1 MB) share NIC 0 at 5 GB/s each: 0->3 is out at
 // 215, in at 219; 0->2 has 1 MB left, 100 us alone: out at 315, in at 319. The sender's kernel
 // lasts as long as its last send.
 TEST(LayerTasks, PairwiseDispatchSharesTheSendersNic) {
-  const RanLayers ran = run_one(kTwoTokens, 2, kPairwise);
+  const RanLayers ran = run_one(two_tokens(), 2, kPairwise);
   const auto& done = ran.layers[0].dispatch_done;
   EXPECT_NEAR(ran.end_us(done, 0), 319, kTick);
   EXPECT_NEAR(ran.end_us(done, 1), 27, kTick);
@@ -60,7 +64,7 @@ TEST(LayerTasks, PairwiseDispatchSharesTheSendersNic) {
 // shares with 2->0 (4 MB): its second MB takes 200, in at 578. 2->0 has sent 1 MB by then (574) and
 // needs 300 more: 874 + 4. The weighted sum takes 3.
 TEST(LayerTasks, PairwiseCombineSharesTheReceiversNic) {
-  const RanLayers ran = run_one(kTwoTokens, 2, kPairwise);
+  const RanLayers ran = run_one(two_tokens(), 2, kPairwise);
   const LayerTasks& layer = ran.layers[0];
   EXPECT_NEAR(ran.end_us(layer.combine_start, 2), 374, kTick);
   EXPECT_NEAR(ran.end_us(layer.combine_done, 1), 104, kTick);
@@ -73,7 +77,7 @@ TEST(LayerTasks, PairwiseCombineSharesTheReceiversNic) {
 // The copy goes 0->2 over the rail: 15 + 100 + 4 = 119. Rank 2 forwards from 15 + 4 = 19 on (fill):
 // 19 + 10 + 2 = 31, but the last byte is at the relay at 119 and 2 us later at rank 3: 121.
 TEST(LayerTasks, PipelinedRelayEndsOneLatencyAfterTheRail) {
-  const RanLayers ran = run_one(kOneToken, 2, kPipelined);
+  const RanLayers ran = run_one(one_token(), 2, kPipelined);
   const auto& done = ran.layers[0].dispatch_done;
   EXPECT_NEAR(ran.end_us(done, 0), 119, kTick);
   EXPECT_NEAR(ran.end_us(done, 1), 15, kTick);
@@ -83,7 +87,7 @@ TEST(LayerTasks, PipelinedRelayEndsOneLatencyAfterTheRail) {
 
 // The relay starts when all is there: 119 + 10 + 2 = 131, and its own kernel lasts as long.
 TEST(LayerTasks, StoreAndForwardRelayAddsTheTwoTransfers) {
-  const RanLayers ran = run_one(kOneToken, 2, kStored);
+  const RanLayers ran = run_one(one_token(), 2, kStored);
   const auto& done = ran.layers[0].dispatch_done;
   EXPECT_NEAR(ran.end_us(done, 0), 119, kTick);
   EXPECT_NEAR(ran.end_us(done, 2), 131, kTick);
@@ -92,8 +96,8 @@ TEST(LayerTasks, StoreAndForwardRelayAddsTheTwoTransfers) {
 
 // One copy crosses the rail, not two: pairwise sends both over NIC 0 and needs 200 us.
 TEST(LayerTasks, HierarchicalSendsOneCopyADomain) {
-  const RanLayers direct = run_one(kOneToken, 2, kPairwise);
-  const RanLayers relayed = run_one(kOneToken, 2, kPipelined);
+  const RanLayers direct = run_one(one_token(), 2, kPairwise);
+  const RanLayers relayed = run_one(one_token(), 2, kPipelined);
   EXPECT_NEAR(direct.end_us(direct.layers[0].dispatch_done, 3), 219, kTick);
   EXPECT_NEAR(relayed.end_us(relayed.layers[0].dispatch_done, 3), 121, kTick);
 }
@@ -102,7 +106,7 @@ TEST(LayerTasks, HierarchicalSendsOneCopyADomain) {
 // The relay's kernel runs from 119 + 50 + 5 = 174, it sends from 176 + 2 = 178 on: 200 us on the
 // rail and 4: 382, later than the drain (198 + 4). The sum: 385.
 TEST(LayerTasks, PipelinedCombineFillsTheRelayFirst) {
-  const RanLayers ran = run_one(kOneToken, 2, kPipelined);
+  const RanLayers ran = run_one(one_token(), 2, kPipelined);
   const LayerTasks& layer = ran.layers[0];
   EXPECT_NEAR(ran.end_us(layer.combine_start, 2), 174, kTick);
   EXPECT_NEAR(ran.end_us(layer.combine_done, 3), 198, kTick);
@@ -113,7 +117,7 @@ TEST(LayerTasks, PipelinedCombineFillsTheRelayFirst) {
 // Ranks 2 and 3: dispatch 131, experts 181, kernel 186. Gather until 186 + 22 = 208, rail until
 // 208 + 204 = 412, sum 415.
 TEST(LayerTasks, StoreAndForwardCombineGathersBeforeTheRail) {
-  const RanLayers ran = run_one(kOneToken, 2, kStored);
+  const RanLayers ran = run_one(one_token(), 2, kStored);
   EXPECT_NEAR(ran.end_us(ran.layers[0].combine_done, 3), 208, kTick);
   EXPECT_NEAR(ran.end_us(ran.layers[0].done, 0), 415, kTick);
 }
@@ -121,7 +125,7 @@ TEST(LayerTasks, StoreAndForwardCombineGathersBeforeTheRail) {
 // 4 messages of 7 us leave rank 0 from 15 to 43: rank 1, whose bytes are there at 27, waits for
 // them; ranks 3 and 2 wait for the NIC (219, 319). One-sided: rank 0 itself is done at 43.
 TEST(LayerTasks, LowLatencyDispatchWaitsForTheMessagesNotForTheSends) {
-  const RanLayers ran = run_one(kTwoTokens, 2, kLowLatency, 7);
+  const RanLayers ran = run_one(two_tokens(), 2, kLowLatency, 7);
   const auto& done = ran.layers[0].dispatch_done;
   EXPECT_NEAR(ran.end_us(done, 0), 43, kTick);
   EXPECT_NEAR(ran.end_us(done, 1), 43, kTick);
@@ -133,7 +137,7 @@ TEST(LayerTasks, LowLatencyDispatchWaitsForTheMessagesNotForTheSends) {
 // 0 (120). Rank 3: 219 + 55 + 7 = 281; rank 2, two messages: 319 + 55 + 14 = 388. Rank 0 has the
 // last byte when pairwise has it, 878.
 TEST(LayerTasks, LowLatencyCombineFreesTheSenderAfterItsMessages) {
-  const RanLayers ran = run_one(kTwoTokens, 2, kLowLatency, 7);
+  const RanLayers ran = run_one(two_tokens(), 2, kLowLatency, 7);
   const auto& done = ran.layers[0].combine_done;
   EXPECT_NEAR(ran.end_us(done, 1), 105, kTick);
   EXPECT_NEAR(ran.end_us(done, 3), 281, kTick);
@@ -261,7 +265,7 @@ TEST(LayerTasks, ARankWithoutLateSendersDoesNotWait) {
 // rank 1's at 122. Rank 1 has rank 0's copy at 908.
 TEST(LayerTasks, TheNextLayerStartsOnEachRankByItself) {
   const Cluster cluster = build_cluster(tiny_spec());
-  const LayerWork first = make_layer(cluster, make_routing(kTwoTokens, 4, 2), kPairwise);
+  const LayerWork first = make_layer(cluster, make_routing(two_tokens(), 4, 2), kPairwise);
   LayerWork second = make_layer(cluster, make_routing({{{1}}, {{0}}, {}, {}}, 4, 1), kPairwise);
   second.layer = 1;
   const RanLayers ran = run_layers(cluster, {first, second}, make_communication(kPairwise));

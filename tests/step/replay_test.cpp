@@ -82,6 +82,7 @@ void expect_equal(const LayerResult& a, const LayerResult& b) {
 void expect_equal(const StepResult& a, const StepResult& b) {
   EXPECT_EQ(a.step, b.step);
   EXPECT_EQ(a.makespan, b.makespan);
+  EXPECT_EQ(a.parts, b.parts);
   EXPECT_EQ(a.link_bytes, b.link_bytes);
   EXPECT_EQ(a.flows, b.flows);
   EXPECT_EQ(a.network_events, b.network_events);

@@ -142,7 +142,7 @@ RC_GTEST_PROP(Step, TwiceAsFastPartsTakeHalfTheTimeINV4, ()) {
   RC_ASSERT(std::abs(2 * after - before) <= 2 * kClockError);
 }
 
-RC_GTEST_PROP(Step, PartsSumToTheMakespanINV7, ()) {
+RC_GTEST_PROP(Step, PartsOfALayerSumToItsMakespanINV7, ()) {
   const RandomStep s = any_step();
   for (const LayerResult& layer : simulate_step(s.model, 0).layers) {
     RC_ASSERT(std::accumulate(layer.parts.begin(), layer.parts.end(), SimTime{}) ==
@@ -151,6 +151,13 @@ RC_GTEST_PROP(Step, PartsSumToTheMakespanINV7, ()) {
       RC_ASSERT(part >= SimTime{});
     }
   }
+}
+
+RC_GTEST_PROP(Step, PartsOfTheStepSumToItsMakespanWithoutWaitINV7, ()) {
+  const RandomStep s = any_step();
+  const StepResult step = simulate_step(s.model, 0);
+  RC_ASSERT(std::accumulate(step.parts.begin(), step.parts.end(), SimTime{}) == step.makespan);
+  RC_ASSERT(step.parts[static_cast<std::size_t>(Part::kStraggler)] == SimTime{});
 }
 
 RC_GTEST_PROP(Step, NoTaskStartsBeforeItsPredecessorsEndINV8, ()) {
