@@ -156,7 +156,17 @@ void check_bounds(std::string_view text, const std::string& file) {
   }
 }
 
+/// A word with letters beyond ASCII: no TOML, and the library's test for blanks is undefined there.
+bool is_foreign_word(std::string_view value) {
+  const bool is_nested = std::string_view("\"'[{").find(value.front()) != std::string_view::npos;
+  const auto is_foreign = [](char c) { return (static_cast<unsigned char>(c) & 0x80U) != 0; };
+  return !is_nested && std::any_of(value.begin(), value.end(), is_foreign);
+}
+
 std::optional<toml::table> parse_value(const std::string& value) {
+  if (is_foreign_word(value)) {
+    return std::nullopt;
+  }
   try {
     toml::table document = toml::parse("value = " + value);
     return document.size() == 1 ? std::optional(std::move(document)) : std::nullopt;

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <ostream>
 #include <regex>
 #include <string>
 #include <vector>
@@ -29,11 +30,10 @@ struct Row {
   std::string values;
   std::string fallback;
   bool operator==(const Row&) const = default;
+  friend std::ostream& operator<<(std::ostream& out, const Row& row) {
+    return out << row.values << " | " << row.fallback;
+  }
 };
-
-void PrintTo(const Row& row, std::ostream* out) {
-  *out << row.values << " | " << row.fallback;
-}
 
 class RowLister : public FieldVisitor {
  public:

@@ -37,11 +37,11 @@ struct Change {
   std::string value;
   std::vector<Override> before = {};  ///< what must hold for the key to have an effect
   std::vector<Override> with = {};    ///< what the new value needs besides
-};
 
-void PrintTo(const Change& change, std::ostream* out) {
-  *out << change.path << " = " << change.value;
-}
+  friend std::ostream& operator<<(std::ostream& out, const Change& change) {
+    return out << change.path << " = " << change.value;
+  }
+};
 
 const std::vector<Override>& shared() {
   static const std::vector<Override> overrides = {"model.shared_experts=1",
