@@ -16,6 +16,7 @@ void print_error(std::string_view text);
 
 /// Set by Ctrl-C (SIGINT) or SIGTERM; a second one ends the process at once.
 [[nodiscard]] const std::atomic<bool>& interrupted();
+/// For commands that look at interrupted(); the others are ended by the signal itself.
 void watch_for_interrupt();
 
 /// One line on standard error, shown only on a terminal and after two seconds, wiped at the end.

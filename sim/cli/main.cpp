@@ -99,6 +99,5 @@ int run(int argc, char** argv) {
 }  // namespace moesim::cli
 
 int main(int argc, char** argv) {
-  moesim::cli::watch_for_interrupt();
   return moesim::cli::run(argc, argv);
 }

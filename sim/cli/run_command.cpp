@@ -28,6 +28,7 @@ std::vector<InputDigest> digests(const Scenario& scenario) {
 }
 
 RunReport simulate(const ScenarioOptions& options) {
+  watch_for_interrupt();
   if (!options.out.empty()) {
     check_result_folder(options.out);
   }
@@ -56,6 +57,9 @@ RunReport simulate(const ScenarioOptions& options) {
              {.threads = options.threads,
               .cancelled = &interrupted(),
               .on_progress = [&](int done, int total) { progress.update(done, total); }});
+  if (interrupted()) {  // during the last step
+    throw Cancelled();
+  }
   return report;
 }
 

@@ -17,6 +17,15 @@ using testing::StartsWith;
 
 class Commands : public Scene {};
 
+int occurrences(const std::string& text, std::string_view passage) {
+  int count = 0;
+  for (std::size_t at = text.find(passage); at != std::string::npos;
+       at = text.find(passage, at + 1)) {
+    ++count;
+  }
+  return count;
+}
+
 TEST_F(Commands, EveryOneHasHelpWithAnExample) {
   const std::vector<std::vector<std::string>> commands = {{"run"},
                                                           {"explain"},
@@ -123,10 +132,9 @@ TEST_F(Commands, TopologyDrawsEveryGpu) {
   const std::string graphml = moesim({"topology", "scenario.toml", "--format", "graphml"}).out;
   EXPECT_THAT(graphml, HasSubstr("<graphml"));
   EXPECT_THAT(graphml, EndsWith("</graphml>\n"));
-  for (const char* gpu : {"node0/gpu0", "node0/gpu1", "node1/gpu0", "node1/gpu1"}) {
-    EXPECT_THAT(dot, HasSubstr(gpu));
-    EXPECT_THAT(graphml, HasSubstr(gpu));
-  }
+  EXPECT_EQ(occurrences(dot, "kind=gpu,"), 4);
+  EXPECT_EQ(occurrences(dot, "label=\"gpu0\""), 2);
+  EXPECT_EQ(occurrences(graphml, "<node "), occurrences(dot, ",shape="));
 }
 
 // INV-3, INV-6

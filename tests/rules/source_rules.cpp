@@ -184,7 +184,7 @@ std::size_t skip(std::string_view text, std::size_t at) {
   }
   std::size_t end = at + 1;
   while (end < text.size() && text[end] != rest[0] && text[end] != '\n') {
-    end += text[end] == '\\' ? 2 : 1;
+    end += text[end] == '\\' ? std::size_t{2} : std::size_t{1};
   }
   return std::min(end + 1, text.size());
 }
