@@ -99,5 +99,9 @@ int run(int argc, char** argv) {
 }  // namespace moesim::cli
 
 int main(int argc, char** argv) {
-  return moesim::cli::run(argc, argv);
+  try {
+    return moesim::cli::run(argc, argv);
+  } catch (...) {  // standard error itself failed, or the options are declared wrongly
+    return moesim::cli::kOurBug;
+  }
 }

@@ -19,7 +19,7 @@ struct SimTime {
   constexpr SimTime operator-(SimTime o) const { return {picoseconds - o.picoseconds}; }
   constexpr SimTime& operator+=(SimTime o) { return picoseconds += o.picoseconds, *this; }
   [[nodiscard]] constexpr Seconds to_seconds() const {
-    return {static_cast<double>(picoseconds) * 1e-12};
+    return {static_cast<double>(picoseconds) / 1e12};
   }
   static constexpr SimTime never() { return {std::numeric_limits<std::int64_t>::max()}; }
 };

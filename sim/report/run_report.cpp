@@ -103,8 +103,7 @@ RunSummary summarise(const RunReport& report) {
     run.flows += step.flows;
     run.network_events += step.network_events;
     for (std::size_t p = 0; p < kNumParts; ++p) {
-      run.parts_s[p] +=
-          step.parts[p].to_seconds().value / static_cast<double>(report.steps.size());
+      run.parts_s[p] += step.parts[p].to_seconds().value / static_cast<double>(report.steps.size());
     }
   }
   run.step_s = distribution_of(steps);

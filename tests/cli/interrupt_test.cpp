@@ -66,8 +66,13 @@ TEST_F(Interrupts, WheneverItIsKilledTheResultFolderIsWholeOrAbsent) {
       continue;
     }
     ++whole;
-    for (const char* file :
-         {"report.json", "layers.csv", "experts.csv", "ranks.csv", "links.csv", "scenario.toml"}) {
+    for (const char* file : {"report.json",
+                             "summary.csv",
+                             "layers.csv",
+                             "experts.csv",
+                             "ranks.csv",
+                             "links.csv",
+                             "scenario.toml"}) {
       EXPECT_TRUE(std::filesystem::exists(folder() / "results" / file)) << file;
     }
     const std::string report = read("results/report.json");

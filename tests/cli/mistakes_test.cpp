@@ -165,8 +165,9 @@ TEST_F(Mistakes, GpusThatDoNotFillNodesAreRefused) {
 }
 
 TEST_F(Mistakes, AnExistingPackIsNotReplacedUnasked) {
-  expect_mistake({"trace", "import", "pack/topk.npy", "pack", "--experts", "8"},
-                 "pack: error: already there; choose another folder or allow overwriting");
+  expect_mistake(
+      {"trace", "import", "pack/topk.npy", "pack", "--experts", "8"},
+      "pack: error: already there; choose another folder or allow overwriting (--overwrite)");
 }
 
 TEST_F(Mistakes, FilesThatCannotBeReadAreTheEnvironmentsFault) {

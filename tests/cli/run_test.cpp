@@ -130,7 +130,8 @@ TEST_F(Runs, TheSameRunGivesTheSameBytesAtAnyThreadCount) {
   run_into("one", "1");
   run_into("four", "4");
   run_into("again", "4");
-  for (const char* file : {"report.json", "layers.csv", "experts.csv", "ranks.csv", "links.csv"}) {
+  for (const char* file :
+       {"report.json", "summary.csv", "layers.csv", "experts.csv", "ranks.csv", "links.csv"}) {
     const std::string name = std::string("/") + file;
     EXPECT_EQ(read("one" + name), read("four" + name)) << file;
     EXPECT_EQ(read("four" + name), read("again" + name)) << file;

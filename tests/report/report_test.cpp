@@ -192,6 +192,14 @@ TEST(CsvReport, AnUnknownDroppedWeightIsAnEmptyCell) {
   EXPECT_THAT(layers_csv(report), testing::HasSubstr(",100,10,50,,1.5,"));
 }
 
+TEST(CsvReport, SummaryIsOneRowWithTheHotSpotsOfTheSlowestLayer) {
+  EXPECT_EQ(summary_csv(small_report()),
+            "step_mean_s,step_p50_s,step_p99_s,gate_s,dispatch_s,experts_s,combine_s,"
+            "rank_imbalance_ratio,dropped_ratio,dropped_gate_weight_ratio,slowest_layer,"
+            "hot_expert,hot_rank,hot_link\n"
+            "3e-05,2e-05,4e-05,1e-06,5e-06,1e-05,4e-06,1.5,0.1,0.04,0,1,0,b->a\n");
+}
+
 TEST(CsvReport, ExpertsAndRanksHaveOneRowEach) {
   EXPECT_EQ(experts_csv(small_report()),
             "step,layer,expert,assignments\n0,0,0,40\n0,0,1,60\n1,0,0,40\n1,0,1,60\n");

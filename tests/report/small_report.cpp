@@ -47,9 +47,11 @@ LayerResult layer_of(std::int64_t makespan_us) {
 }
 
 StepResult step_of(int index, std::int64_t makespan_us) {
+  const LayerResult layer = layer_of(makespan_us);
   return {.step = index,
           .makespan = microseconds(makespan_us),
-          .layers = {layer_of(makespan_us)},
+          .parts = layer.parts,
+          .layers = {layer},
           .link_bytes = {0, 3000},
           .flows = 4,
           .network_events = 6};

@@ -95,6 +95,7 @@ TEST(Texts, FitEightyColumnsWithLongNamesAndLongTimes) {
     for (SimTime& part : step.layers[0].parts) {
       part = ticks(Seconds{9.8765e-3});
     }
+    step.parts = step.layers[0].parts;
     step.layers[0].last_finish = ticks(Seconds{9 * 9.8765e-3});
   }
   EXPECT_THAT(wide_lines(summary_text(report)), IsEmpty());

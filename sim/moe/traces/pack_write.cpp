@@ -68,7 +68,7 @@ bool target_exists(const fs::path& folder, bool overwrite) {
     return false;
   }
   if (!overwrite) {
-    refuse(folder, "already there; choose another folder or allow overwriting");
+    refuse(folder, "already there; choose another folder or allow overwriting (--overwrite)");
   }
   if (!fs::exists(folder / "pack.json", ignored)) {
     refuse(folder, "not a route pack (no pack.json); it is not overwritten");

@@ -214,7 +214,7 @@ TEST_F(Import, EqualLayersCanBeTakenAsTheyAre) {
 TEST_F(Import, ExistingPacksStayUnlessOverwritingIsAllowed) {
   run("ids.npy");
   EXPECT_EQ(user_error(dir_, [&] { (void)run("ids.npy"); }),
-            "p: error: already there; choose another folder or allow overwriting");
+            "p: error: already there; choose another folder or allow overwriting (--overwrite)");
   options_.overwrite = true;
   EXPECT_EQ(run("ids.npy").tokens, 10);
 }

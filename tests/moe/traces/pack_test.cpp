@@ -67,7 +67,7 @@ TEST_F(PackOnDisk, UnknownKeysAreProvenanceAndPass) {
 
 TEST_F(PackOnDisk, ExistingFoldersAreOverwrittenOnlyOnRequest) {
   EXPECT_EQ(user_error(dir_, [&] { write_pack(small_pack(dir_ / "p", false), "", false); }),
-            "p: error: already there; choose another folder or allow overwriting");
+            "p: error: already there; choose another folder or allow overwriting (--overwrite)");
   EXPECT_TRUE(read_pack(dir_ / "p").weights.has_value());
   write_pack(small_pack(dir_ / "p", false), "", true);
   EXPECT_FALSE(read_pack(dir_ / "p").weights.has_value());
