@@ -197,7 +197,8 @@ TEST(CsvReport, SummaryIsOneRowWithTheHotSpotsOfTheSlowestLayer) {
             "step_mean_s,step_p50_s,step_p99_s,gate_s,dispatch_s,experts_s,combine_s,"
             "rank_imbalance_ratio,dropped_ratio,dropped_gate_weight_ratio,slowest_layer,"
             "hot_expert,hot_rank,hot_link\n"
-            "3e-05,2e-05,4e-05,1e-06,5e-06,1e-05,4e-06,1.5,0.1,0.04,0,1,0,b->a\n");
+            "3.0000000000000004e-05,2e-05,4e-05,1e-06,4.9999999999999996e-06,"
+            "9.999999999999999e-06,4e-06,1.5,0.1,0.04,0,1,0,b->a\n");
 }
 
 TEST(CsvReport, ExpertsAndRanksHaveOneRowEach) {
