@@ -2,7 +2,6 @@
 # Every third-party package, by find_package, from the distribution.
 
 find_package(fmt REQUIRED)
-find_package(spdlog REQUIRED)
 find_package(tomlplusplus REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(TBB REQUIRED)
