@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <span>
+#include <numeric>
 
 #include "sim/core/check.hpp"
+#include "sim/moe/capacity_scopes.hpp"
+#include "sim/moe/capacity_serve.hpp"
 
 namespace moesim {
 namespace {
@@ -17,59 +19,94 @@ constexpr double kWholeNumberTolerance = 1e-12;
 /// More than any count of assignments; keeps a huge factor inside int64.
 constexpr double kUnlimited = 4e18;
 
-/// Serves one scope: marks what fits, counts what each slot took. Returns the dropped assignments.
-std::int64_t serve(std::span<const ExpertIndex> experts,
-                   std::int64_t capacity,
-                   std::vector<std::int64_t>& taken,
-                   std::span<std::uint8_t> keep) {
+constexpr std::string_view kPolicies[] = {
+    "none", "drop", "spill", "next_best", "pad", "expert_choice"};
+constexpr std::string_view kScopes[] = {"rank", "group", "micro_batch", "global"};
+
+/// Assignments of one token, as the policy left them.
+struct TokenOutcome {
   std::int64_t dropped = 0;
-  for (std::size_t i = 0; i < experts.size(); ++i) {
-    std::int64_t& slot_taken = taken[experts[i]];
-    const bool fits = slot_taken < capacity;
-    keep[i] = fits ? 1 : 0;
-    slot_taken += fits ? 1 : 0;
-    dropped += fits ? 0 : 1;
-  }
-  return dropped;
-}
+  std::int64_t diverted = 0;
+  std::int64_t kept = 0;
+};
 
-/// The token ranges that share one capacity.
-std::vector<std::int32_t> scope_begins(const Routing& routing, CapacityScope scope) {
-  if (scope == CapacityScope::kRank) {
-    return routing.token_begin;
-  }
-  return {0, routing.num_tokens()};
-}
-
-void drop_overflow(const Routing& routing, const CapacitySpec& spec, Accepted& accepted) {
+/// The entries [token * per_token, ...) of one token; those from top_k on are candidates.
+TokenOutcome outcome_of(const Routing& routing,
+                        const Accepted& accepted,
+                        std::size_t token,
+                        std::size_t per_token) {
+  TokenOutcome outcome;
   const auto top_k = static_cast<std::size_t>(routing.top_k);
-  accepted.keep.resize(routing.experts.size());
-  std::vector<std::int64_t> taken(static_cast<std::size_t>(routing.num_experts));
-  const std::vector<std::int32_t> begins = scope_begins(routing, spec.scope);
-  for (std::size_t s = 0; s + 1 < begins.size(); ++s) {
-    const std::int64_t tokens = begins[s + 1] - begins[s];
-    const std::size_t first = static_cast<std::size_t>(begins[s]) * top_k;
-    const std::size_t count = static_cast<std::size_t>(tokens) * top_k;
-    std::fill(taken.begin(), taken.end(), 0);
-    accepted.dropped +=
-        serve(std::span(routing.experts).subspan(first, count),
-              slot_capacity(spec.factor, tokens, routing.top_k, routing.num_experts),
-              taken,
-              std::span(accepted.keep).subspan(first, count));
+  for (std::size_t slot = 0; slot < per_token; ++slot) {
+    const std::size_t entry = token * per_token + slot;
+    const bool kept = accepted.is_kept(entry);
+    const bool chosen = slot < top_k;
+    const bool moved =
+        !chosen || (!accepted.experts.empty() &&
+                    accepted.experts[entry] != routing.experts[token * top_k + slot]);
+    outcome.kept += kept ? 1 : 0;
+    outcome.dropped += chosen && !kept ? 1 : 0;
+    outcome.diverted += kept && moved ? 1 : 0;
+  }
+  return outcome;
+}
+
+void count_up(const Routing& routing, Accepted& accepted) {
+  const auto per_token =
+      static_cast<std::size_t>(accepted.per_token > 0 ? accepted.per_token : routing.top_k);
+  const auto tokens = static_cast<std::size_t>(routing.num_tokens());
+  for (std::size_t token = 0; token < tokens; ++token) {
+    const TokenOutcome outcome = outcome_of(routing, accepted, token, per_token);
+    accepted.dropped += outcome.dropped;
+    accepted.diverted += outcome.diverted;
+    accepted.lost_tokens += outcome.kept == 0 ? 1 : 0;
   }
 }
 
 void sum_weights(const Routing& routing, Accepted& accepted) {
   double dropped = 0.0;
+  const auto top_k = static_cast<std::size_t>(routing.top_k);
+  const auto per_token =
+      static_cast<std::size_t>(accepted.per_token > 0 ? accepted.per_token : routing.top_k);
   for (std::size_t i = 0; i < routing.weights.size(); ++i) {
     const auto weight = static_cast<double>(routing.weights[i]);
     accepted.weight += weight;
-    dropped += accepted.is_kept(i) ? 0.0 : weight;
+    dropped += accepted.is_kept(i / top_k * per_token + i % top_k) ? 0.0 : weight;
   }
   accepted.dropped_weight = dropped;
 }
 
+void check_sizes(const Routing& routing, const CapacitySpec& spec) {
+  const auto tokens = static_cast<std::size_t>(routing.num_tokens());
+  MOESIM_CHECK(routing.experts.size() == tokens * static_cast<std::size_t>(routing.top_k),
+               "a routing has top_k experts a token");
+  MOESIM_CHECK(routing.weights.empty() || routing.weights.size() == routing.experts.size(),
+               "a routing has a weight for every assignment or none");
+  MOESIM_CHECK(
+      routing.candidates.size() == tokens * static_cast<std::size_t>(routing.num_candidates),
+      "a routing has num_candidates candidates a token");
+  MOESIM_CHECK(spec.micro_batches >= 1, "a batch has micro-batches");
+  MOESIM_CHECK(!needs_candidates(spec.policy) || routing.num_candidates > 0,
+               "the policy needs candidates");
+}
+
 }  // namespace
+
+std::span<const std::string_view> overflow_policy_words() {
+  return kPolicies;
+}
+
+std::span<const std::string_view> capacity_scope_words() {
+  return kScopes;
+}
+
+std::string_view to_text(OverflowPolicy policy) {
+  return kPolicies[static_cast<std::size_t>(policy)];
+}
+
+std::string_view to_text(CapacityScope scope) {
+  return kScopes[static_cast<std::size_t>(scope)];
+}
 
 std::int64_t slot_capacity(double factor, std::int64_t tokens, int top_k, int slots) {
   MOESIM_CHECK(std::isfinite(factor) && factor > 0, "a capacity factor is positive");
@@ -86,21 +123,42 @@ std::int64_t slot_capacity(double factor, std::int64_t tokens, int top_k, int sl
   return std::max<std::int64_t>(1, static_cast<std::int64_t>(capacity));
 }
 
-Accepted apply_capacity(const Routing& routing, const CapacitySpec& spec) {
-  MOESIM_CHECK(routing.experts.size() == static_cast<std::size_t>(routing.num_tokens()) *
-                                             static_cast<std::size_t>(routing.top_k),
-               "a routing has top_k experts a token");
-  MOESIM_CHECK(routing.weights.empty() || routing.weights.size() == routing.experts.size(),
-               "a routing has a weight for every assignment or none");
+Accepted apply_capacity(const Routing& routing,
+                        const CapacitySpec& spec,
+                        const Placement* placement) {
+  check_sizes(routing, spec);
   Accepted accepted;
   accepted.assignments = static_cast<std::int64_t>(routing.experts.size());
-  if (spec.policy == OverflowPolicy::kDrop) {
-    drop_overflow(routing, spec, accepted);
+  accepted.tokens = routing.num_tokens();
+  if (spec.policy == OverflowPolicy::kExpertChoice) {
+    choose_by_expert(routing, spec, accepted);
+  } else if (spec.policy != OverflowPolicy::kNone) {
+    serve_in_rounds(routing, spec, placement, accepted);
+  }
+  if (spec.policy != OverflowPolicy::kNone) {
+    count_up(routing, accepted);
+  }
+  if (spec.policy == OverflowPolicy::kPad) {
+    const std::vector<std::int64_t> rows = padded_rows(routing, spec);
+    accepted.padding_rows =
+        std::accumulate(rows.begin(), rows.end(), std::int64_t{0}) * routing.num_experts -
+        (accepted.assignments - accepted.dropped);
   }
   if (routing.has_weights()) {
     sum_weights(routing, accepted);
   }
   return accepted;
+}
+
+std::vector<std::int64_t> padded_rows(const Routing& routing, const CapacitySpec& spec) {
+  MOESIM_CHECK(spec.scope == CapacityScope::kRank || spec.scope == CapacityScope::kMicroBatch,
+               "only a scope of one source has a padded shape a source");
+  std::vector<std::int64_t> rows(static_cast<std::size_t>(routing.num_ranks()));
+  for (const ServedScope& scope : served_scopes(routing, spec)) {
+    rows[static_cast<std::size_t>(scope.ranges.front().rank)] +=
+        scope_capacity(routing, spec.factor, scope);
+  }
+  return rows;
 }
 
 }  // namespace moesim

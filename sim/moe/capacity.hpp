@@ -4,28 +4,62 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <string_view>
 #include <vector>
 
+#include "sim/moe/placement.hpp"
 #include "sim/moe/routing.hpp"
 
 namespace moesim {
 
 enum class OverflowPolicy {
-  kNone,  ///< dropless: every assignment is accepted
-  kDrop,  ///< assignments beyond the capacity are dropped
+  kNone,          ///< dropless: every assignment is accepted
+  kDrop,          ///< assignments beyond the capacity are dropped
+  kSpill,         ///< they ask the token's other chosen experts, next slot first
+  kNextBest,      ///< they ask the experts that the token would have chosen after its top_k
+  kPad,           ///< kDrop, and every slot computes and is sent its full capacity (static shapes)
+  kExpertChoice,  ///< each slot takes the tokens of largest gate weight, up to its capacity
 };
 
+/// Whose tokens share one capacity.
 enum class CapacityScope {
-  kRank,   ///< each slot accepts C assignments from each source rank
-  kGroup,  ///< each slot accepts C assignments from the whole expert-parallel group
+  kRank,        ///< those of one source rank
+  kGroup,       ///< those of all ranks of the expert-parallel group in one micro-batch
+  kMicroBatch,  ///< those of one source rank in one micro-batch
+  kGlobal,      ///< those of all ranks and micro-batches
 };
+
+/// Who is served first inside a scope.
+enum class ServiceOrder {
+  kToken,   ///< tokens in order, slots of a token in theirs
+  kWeight,  ///< largest gate weight first, equal ones in token order
+};
+
+/// Their names in scenarios and reports, in the order of the enumerators.
+[[nodiscard]] std::span<const std::string_view> overflow_policy_words();
+[[nodiscard]] std::span<const std::string_view> capacity_scope_words();
+[[nodiscard]] std::string_view to_text(OverflowPolicy policy);
+[[nodiscard]] std::string_view to_text(CapacityScope scope);
 
 /// [capacity]
 struct CapacitySpec {
   OverflowPolicy policy = OverflowPolicy::kNone;
   double factor = 1.0;  ///< > 0, ignored by kNone
   CapacityScope scope = CapacityScope::kRank;
+  ServiceOrder order = ServiceOrder::kToken;
+  int micro_batches = 1;          ///< equal parts of each rank's tokens, in order
+  int tries = 0;                  ///< kSpill, kNextBest: experts asked after the first, 0: all
+  std::int64_t sender_cap = 0;    ///< assignments a rank may send to others in a layer, 0: any
+  std::int64_t receiver_cap = 0;  ///< assignments a rank may accept in a layer, 0: any
+
+  [[nodiscard]] bool has_caps() const { return sender_cap > 0 || receiver_cap > 0; }
 };
+
+/// Policies that need Routing::candidates.
+[[nodiscard]] constexpr bool needs_candidates(OverflowPolicy policy) {
+  return policy == OverflowPolicy::kNextBest || policy == OverflowPolicy::kExpertChoice;
+}
 
 /// Assignments a slot accepts per scope: ceil(factor * tokens * top_k / slots).
 /// `tokens` are the tokens of the scope (one rank's or the group's). At least 1 when tokens > 0.
@@ -35,18 +69,36 @@ struct CapacitySpec {
 
 /// What the policy left of a routing.
 struct Accepted {
-  std::vector<std::uint8_t> keep;  ///< [token * top_k], 1 = accepted; empty: all are
-  std::int64_t assignments = 0;    ///< before the policy
-  std::int64_t dropped = 0;
-  double weight = 0.0;  ///< sum of gate weights before the policy, 0 without weights
+  /// [token * per_token], 1 = accepted; empty: all are
+  std::vector<std::uint8_t> keep;
+  std::int64_t assignments = 0;  ///< before the policy
+  std::int64_t dropped = 0;      ///< accepted by no expert (kExpertChoice: not by the one chosen)
+  double weight = 0.0;           ///< sum of gate weights before the policy, 0 without weights
   std::optional<double> dropped_weight;  ///< absent when the source has no gate weights
+
+  /// Where each assignment ends, [token * per_token]; empty: where the routing sent it.
+  std::vector<ExpertIndex> experts;
+  int per_token = 0;              ///< entries a token, 0: the routing's top_k
+  std::int64_t diverted = 0;      ///< accepted by another expert than the one first asked
+  std::int64_t tokens = 0;        ///< before the policy
+  std::int64_t lost_tokens = 0;   ///< of them, those that no expert accepts
+  std::int64_t padding_rows = 0;  ///< kPad: rows that slots compute without a token
 
   [[nodiscard]] bool is_kept(std::size_t assignment) const {
     return keep.empty() || keep[assignment] != 0;
   }
 };
 
-/// Applies the policy; assignments are served in token order, slots of a token in their order.
-[[nodiscard]] Accepted apply_capacity(const Routing& routing, const CapacitySpec& spec);
+/// Applies the policy (docs/models.md, Capacity). `placement` is needed for caps only.
+/// kNextBest and kExpertChoice need routing.candidates, kExpertChoice and ServiceOrder::kWeight
+/// gate weights.
+[[nodiscard]] Accepted apply_capacity(const Routing& routing,
+                                      const CapacitySpec& spec,
+                                      const Placement* placement = nullptr);
+
+/// kPad: rows that each source rank sends to every slot, the capacities of its scopes added up.
+/// @pre spec.scope is kRank or kMicroBatch
+[[nodiscard]] std::vector<std::int64_t> padded_rows(const Routing& routing,
+                                                    const CapacitySpec& spec);
 
 }  // namespace moesim

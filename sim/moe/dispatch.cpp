@@ -24,7 +24,9 @@ void check_sizes(const Routing& routing,
   MOESIM_CHECK(routing.experts.size() == static_cast<std::size_t>(routing.num_tokens()) *
                                              static_cast<std::size_t>(routing.top_k),
                "a routing has top_k experts a token");
-  MOESIM_CHECK(accepted.keep.empty() || accepted.keep.size() == routing.experts.size(),
+  const std::size_t entries =
+      accepted.experts.empty() ? routing.experts.size() : accepted.experts.size();
+  MOESIM_CHECK(accepted.keep.empty() || accepted.keep.size() == entries,
                "one verdict per assignment");
 }
 
@@ -83,19 +85,14 @@ CopyBytes copy_bytes(const ModelShape& model, DispatcherKind kind) {
   return copy;
 }
 
-LayerTraffic plan_traffic(const Routing& routing,
-                          const Accepted& accepted,
-                          const Placement& placement,
-                          const DispatchSetup& setup) {
-  check_sizes(routing, accepted, placement, setup);
-  const Domains domains = make_domains(setup.places);
-  RankCounts counts = count_ranks(routing, accepted, placement, domains);
+LayerTraffic plan_counted(RankCounts counts, const Domains& domains, const DispatchSetup& setup) {
   LayerTraffic traffic;
   switch (setup.spec.kind) {
     case DispatcherKind::kPairwise:
       plan_pairwise(counts, setup.copy, traffic);
       break;
     case DispatcherKind::kHierarchical:
+      MOESIM_CHECK(counts.slot_rows.empty(), "no relay knows padded shapes");
       plan_hierarchical(counts, domains, setup.copy, traffic);
       break;
     case DispatcherKind::kLowLatency:
@@ -106,8 +103,18 @@ LayerTraffic plan_traffic(const Routing& routing,
   traffic.combine.logical = logical_matrix(counts.copies, setup.copy.combine, true);
   traffic.rank_received = column_sums(counts.copies);
   traffic.returned_rows = returned_rows(counts, domains, setup.spec.kind);
+  traffic.slot_rows = counts.slot_rows.empty() ? counts.slot_tokens : std::move(counts.slot_rows);
   traffic.slot_tokens = std::move(counts.slot_tokens);
   return traffic;
+}
+
+LayerTraffic plan_traffic(const Routing& routing,
+                          const Accepted& accepted,
+                          const Placement& placement,
+                          const DispatchSetup& setup) {
+  check_sizes(routing, accepted, placement, setup);
+  const Domains domains = make_domains(setup.places);
+  return plan_counted(count_ranks(routing, accepted, placement, domains), domains, setup);
 }
 
 }  // namespace moesim

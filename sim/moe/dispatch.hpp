@@ -91,6 +91,7 @@ struct LayerTraffic {
   CommPlan dispatch;
   CommPlan combine;
   std::vector<std::int64_t> slot_tokens;  ///< accepted assignments per slot, by SlotId
+  std::vector<std::int64_t> slot_rows;    ///< rows each slot computes: slot_tokens, padding added
   std::vector<std::int64_t>
       rank_received;  ///< token copies that a rank computes on, its own included
   std::vector<std::int64_t>

@@ -2,6 +2,7 @@
 #include "sim/moe/dispatch_parts.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "sim/core/check.hpp"
@@ -95,17 +96,35 @@ RankCounts count_ranks(const Routing& routing,
                     .relayed = CountMatrix(ranks, domains.size()),
                     .slot_tokens = std::vector<std::int64_t>(placement.rank_of_slot.size())};
   Tally tally(placement, domains, counts);
-  std::size_t assignment = 0;
+  const std::vector<ExpertIndex>& experts =
+      accepted.experts.empty() ? routing.experts : accepted.experts;
+  const int per_token = accepted.per_token > 0 ? accepted.per_token : routing.top_k;
+  std::size_t entry = 0;
   for (std::size_t source = 0; source < ranks; ++source) {
     for (std::int32_t t = routing.token_begin[source]; t < routing.token_begin[source + 1]; ++t) {
-      for (int k = 0; k < routing.top_k; ++k, ++assignment) {
-        if (accepted.is_kept(assignment)) {
-          tally.add(source, t, routing.experts[assignment]);
+      for (int k = 0; k < per_token; ++k, ++entry) {
+        if (accepted.is_kept(entry)) {
+          tally.add(source, t, experts[entry]);
         }
       }
     }
   }
   return counts;
+}
+
+void pad_counts(const std::vector<std::int64_t>& rows_of_source,
+                const Placement& placement,
+                RankCounts& counts) {
+  std::fill(counts.assignments.counts.begin(), counts.assignments.counts.end(), 0);
+  for (std::size_t source = 0; source < rows_of_source.size(); ++source) {
+    for (const RankId rank : placement.rank_of_slot) {
+      counts.assignments.at(source, rank.index()) += rows_of_source[source];
+    }
+  }
+  counts.copies = counts.assignments;
+  const std::int64_t rows =
+      std::accumulate(rows_of_source.begin(), rows_of_source.end(), std::int64_t{0});
+  counts.slot_rows.assign(placement.rank_of_slot.size(), rows);
 }
 
 void add_transfer(CommPlan& plan, Transfer transfer, std::int64_t bytes_each) {

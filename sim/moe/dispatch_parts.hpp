@@ -44,12 +44,25 @@ struct RankCounts {
   CountMatrix assignments;  ///< [source rank][rank] own included
   CountMatrix relayed;      ///< [source rank][domain] distinct (token, domain) pairs, own included
   std::vector<std::int64_t> slot_tokens;
+  std::vector<std::int64_t> slot_rows = {};  ///< padded shapes only: rows that each slot computes
 };
 
 [[nodiscard]] RankCounts count_ranks(const Routing& routing,
                                      const Accepted& accepted,
                                      const Placement& placement,
                                      const Domains& domains);
+
+/// Static shapes: every source sends rows_of_source rows to every slot, whatever was accepted, and
+/// every slot computes them all. Copies are those rows: buffers hold no token twice, so nothing is
+/// saved. Leaves `relayed` as it was: no padded hierarchical dispatch.
+void pad_counts(const std::vector<std::int64_t>& rows_of_source,
+                const Placement& placement,
+                RankCounts& counts);
+
+/// Both phases of the dispatcher from counted assignments.
+[[nodiscard]] LayerTraffic plan_counted(RankCounts counts,
+                                        const Domains& domains,
+                                        const DispatchSetup& setup);
 
 /// Appends `messages` of `bytes_each` unless there are none.
 void add_transfer(CommPlan& plan, Transfer transfer, std::int64_t bytes_each);

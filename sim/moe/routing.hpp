@@ -23,6 +23,11 @@ struct Routing {
   std::vector<std::int32_t> token_begin;  ///< [ranks + 1]
   std::vector<ExpertIndex> experts;       ///< [token * top_k], distinct within a token
   std::vector<float> weights;  ///< gate weights [token * top_k], or empty if the source has none
+  /// Experts that each token would choose after its top_k, best first: [token * num_candidates].
+  /// Only sources that know them have any (narrowed_source).
+  int num_candidates = 0;
+  std::vector<ExpertIndex> candidates = {};
+  std::vector<float> candidate_weights = {};  ///< as weights, of the candidates
 
   [[nodiscard]] int num_ranks() const { return static_cast<int>(token_begin.size()) - 1; }
   [[nodiscard]] std::int32_t num_tokens() const {
@@ -48,6 +53,7 @@ struct RoutingSourceInfo {
   int top_k = 0;
   int layers = 0;  ///< MoE layers it can route
   bool has_weights = false;
+  bool slots_by_weight = false;  ///< a token's experts stand in descending order of gate weight
 };
 
 /// Gives the routing of any (step, layer). Deterministic: same arguments, same routing, from any

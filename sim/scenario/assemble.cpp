@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "sim/core/diagnostics.hpp"
+#include "sim/moe/narrow_routing.hpp"
 #include "topology/builders.hpp"
 
 namespace moesim {
@@ -17,8 +18,46 @@ Diagnostic mismatch(std::string key, std::string message) {
           .hint = {}};
 }
 
-void check_fit(const Scenario& scenario, const RoutingSourceInfo& trace, int layers) {
+/// The trace records more experts a token than the model takes, and the policy asks for them.
+bool is_narrowed(const Scenario& scenario, const RoutingSourceInfo& trace) {
+  return needs_candidates(scenario.capacity.policy) && trace.top_k > scenario.model.top_k;
+}
+
+/// What the policy needs of the trace.
+std::vector<Diagnostic> policy_mistakes(const Scenario& scenario, const RoutingSourceInfo& trace) {
   std::vector<Diagnostic> mistakes;
+  const CapacitySpec& capacity = scenario.capacity;
+  const std::string name = scenario.routing.trace;
+  const std::string_view policy = to_text(capacity.policy);
+  if (needs_candidates(capacity.policy) && trace.top_k <= scenario.model.top_k) {
+    mistakes.push_back(mismatch(
+        "capacity.policy",
+        fmt::format("{} needs a trace with more than model.top_k = {} experts a token; \"{}\" has "
+                    "{}",
+                    policy,
+                    scenario.model.top_k,
+                    name,
+                    trace.top_k)));
+  } else if (needs_candidates(capacity.policy) && !trace.has_weights && !trace.slots_by_weight) {
+    mistakes.push_back(mismatch("capacity.policy",
+                                fmt::format("{} needs experts in order of gate weight; \"{}\" has "
+                                            "neither weights nor ordered slots",
+                                            policy,
+                                            name)));
+  }
+  const bool by_weight = capacity.order == ServiceOrder::kWeight;
+  const bool chooses = capacity.policy == OverflowPolicy::kExpertChoice;
+  if ((by_weight || chooses) && !trace.has_weights) {
+    mistakes.push_back(mismatch(
+        by_weight ? "capacity.order" : "capacity.policy",
+        fmt::format(
+            "{} needs gate weights; \"{}\" has none", by_weight ? "weight" : policy, name)));
+  }
+  return mistakes;
+}
+
+void check_fit(const Scenario& scenario, const RoutingSourceInfo& trace, int layers) {
+  std::vector<Diagnostic> mistakes = policy_mistakes(scenario, trace);
   const std::string name = scenario.routing.trace;
   if (trace.num_experts != scenario.model.num_experts) {
     mistakes.push_back(
@@ -28,7 +67,7 @@ void check_fit(const Scenario& scenario, const RoutingSourceInfo& trace, int lay
                              trace.num_experts,
                              scenario.model.num_experts)));
   }
-  if (trace.top_k != scenario.model.top_k) {
+  if (trace.top_k != scenario.model.top_k && !is_narrowed(scenario, trace)) {
     mistakes.push_back(mismatch(
         "routing.trace",
         fmt::format(
@@ -65,6 +104,10 @@ std::vector<std::string> notes_on(const Scenario& scenario, const Assembly& asse
     notes.emplace_back(
         "cost constants are assumed, not measured: compare scenarios, do not quote times");
   }
+  if (scenario.capacity.policy == OverflowPolicy::kSpill && !trace.slots_by_weight) {
+    notes.emplace_back(
+        "the trace does not order a token's experts by weight: spill asks them as they stand");
+  }
   return notes;
 }
 
@@ -80,6 +123,9 @@ Assembly assemble(const Scenario& scenario) {
   assembly.routing = open_routing_source(
       scenario.routing, scenario.parallel.ep, scenario.batch.tokens_per_rank, scenario.seed);
   check_fit(scenario, assembly.routing->info(), layers);
+  if (is_narrowed(scenario, assembly.routing->info())) {
+    assembly.routing = narrowed_source(std::move(assembly.routing), scenario.model.top_k);
+  }
   StepModel& step = assembly.step;
   step.model = scenario.model;
   step.cluster = build_cluster(scenario.cluster);

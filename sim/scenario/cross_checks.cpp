@@ -219,12 +219,62 @@ void check_layout(CrossChecker& c, const Scenario& s) {
           "{} is more than {}", s.step.layers, c.other("model.moe_layers", s.model.moe_layers)));
 }
 
-void check_policies(CrossChecker& c, const Scenario& s) {
-  c.check(c.given("capacity.factor") && s.capacity.policy == OverflowPolicy::kNone,
-          "capacity.factor",
+/// Keys of [capacity] that the policy leaves without effect.
+void check_capacity(CrossChecker& c, const Scenario& s) {
+  const CapacitySpec& k = s.capacity;
+  const std::string policy = c.other("capacity.policy", to_text(k.policy));
+  const bool none = k.policy == OverflowPolicy::kNone;
+  const bool moves = k.policy == OverflowPolicy::kSpill || k.policy == OverflowPolicy::kNextBest;
+  const auto idle = [&](std::string_view path, bool broken, const std::string& text) {
+    c.check(c.given(path) && broken, path, {"capacity.policy"}, text);
+  };
+  idle("capacity.factor", none, fmt::format("{} has no effect with {}", k.factor, policy));
+  idle("capacity.order",
+       none || k.policy == OverflowPolicy::kExpertChoice,
+       fmt::format("has no effect with {}", policy));
+  idle("capacity.tries",
+       !moves,
+       fmt::format("{} has no effect with {}; it needs spill or next_best", k.tries, policy));
+  const std::pair<std::string_view, std::int64_t> caps[] = {
+      {"capacity.sender_cap", k.sender_cap}, {"capacity.receiver_cap", k.receiver_cap}};
+  for (const auto& [path, cap] : caps) {
+    idle(path,
+         cap > 0 && !moves && k.policy != OverflowPolicy::kDrop,
+         fmt::format("{} has no effect with {}; it needs drop, spill or next_best", cap, policy));
+  }
+  c.check(k.micro_batches > s.batch.tokens_per_rank,
+          "capacity.micro_batches",
+          {"batch.tokens_per_rank"},
+          fmt::format("{} is more than {}",
+                      k.micro_batches,
+                      c.other("batch.tokens_per_rank", s.batch.tokens_per_rank)));
+  c.check(k.scope == CapacityScope::kMicroBatch && k.micro_batches < 2,
+          "capacity.scope",
+          {"capacity.micro_batches"},
+          fmt::format("micro_batch is rank with {}; set it to 2 or more",
+                      c.other("capacity.micro_batches", k.micro_batches)));
+}
+
+/// Static shapes exist where each source knows its own share of a slot.
+void check_padded(CrossChecker& c, const Scenario& s) {
+  const bool pads = s.capacity.policy == OverflowPolicy::kPad;
+  const std::string policy = c.other("capacity.policy", "pad");
+  const CapacityScope scope = s.capacity.scope;
+  c.check(pads && (scope == CapacityScope::kGroup || scope == CapacityScope::kGlobal),
+          "capacity.scope",
           {"capacity.policy"},
-          fmt::format(
-              "{} has no effect with {}", s.capacity.factor, c.other("capacity.policy", "none")));
+          fmt::format("{} pools the ranks, but {} needs a share of each; use rank or micro_batch",
+                      to_text(scope),
+                      policy));
+  c.check(pads && s.dispatch.kind == DispatcherKind::kHierarchical,
+          "dispatch.dispatcher",
+          {"capacity.policy"},
+          fmt::format("hierarchical sends no padded shapes, as {} needs; use pairwise or "
+                      "low_latency",
+                      policy));
+}
+
+void check_placement(CrossChecker& c, const Scenario& s) {
   const bool from_file = s.placement.kind == PlacementKind::kFile;
   const std::string_view kind =
       s.placement.kind == PlacementKind::kContiguous ? "contiguous" : "round_robin";
@@ -278,7 +328,9 @@ std::vector<Diagnostic> cross_checks(const ConfigTree& tree, const FieldReading&
   check_cluster(checker, scenario.cluster);
   check_scale_out(checker, scenario.cluster);
   check_layout(checker, scenario);
-  check_policies(checker, scenario);
+  check_capacity(checker, scenario);
+  check_padded(checker, scenario);
+  check_placement(checker, scenario);
   check_dispatch(checker, scenario);
   return std::move(checker.found);
 }

@@ -19,8 +19,7 @@ constexpr std::string_view kDtypes[] = {"bf16", "fp8", "mxfp4", "fp32"};
 constexpr std::string_view kAttentionKinds[] = {"gqa", "mla"};
 constexpr std::string_view kFabricKinds[] = {"single_switch", "rail", "fat_tree"};
 constexpr std::string_view kTraceDraws[] = {"sequences", "tokens"};
-constexpr std::string_view kOverflowPolicies[] = {"none", "drop"};
-constexpr std::string_view kCapacityScopes[] = {"rank", "group"};
+constexpr std::string_view kServiceOrders[] = {"token", "weight"};
 constexpr std::string_view kPlacementKinds[] = {"contiguous", "round_robin", "file"};
 constexpr std::string_view kDispatchers[] = {"pairwise", "hierarchical", "low_latency"};
 constexpr std::string_view kForwardings[] = {"pipelined", "store_and_forward"};
@@ -204,9 +203,14 @@ void load_fields(Fields& f, Scenario& s) {
 
 void policy_fields(Fields& f, Scenario& s) {
   f.begin(optional("capacity"));
-  f.word(optional("policy"), s.capacity.policy, kOverflowPolicies);
+  f.word(optional("policy"), s.capacity.policy, overflow_policy_words());
   f.number(optional("factor"), s.capacity.factor, NumberRange::kPositive);
-  f.word(optional("scope"), s.capacity.scope, kCapacityScopes);
+  f.word(optional("scope"), s.capacity.scope, capacity_scope_words());
+  f.word(optional("order"), s.capacity.order, kServiceOrders);
+  f.count(optional("micro_batches"), s.capacity.micro_batches, kAtLeastOne);
+  f.count(optional("tries"), s.capacity.tries, kMayBeZero);
+  f.count(optional("sender_cap"), s.capacity.sender_cap, kMayBeZero);
+  f.count(optional("receiver_cap"), s.capacity.receiver_cap, kMayBeZero);
   f.end();
 
   f.begin(optional("placement"));

@@ -9,21 +9,12 @@
 namespace moesim {
 namespace {
 
-std::vector<RankPlace> rank_places(const StepModel& model) {
-  std::vector<RankPlace> places;
-  for (int r = 0; r < model.ranks; ++r) {
-    const GpuPlace& gpu = model.cluster.place(GpuId{r});
-    places.push_back({gpu.domain, gpu.index_in_domain});
-  }
-  return places;
-}
-
 std::int64_t sum(const std::vector<std::int64_t>& values) {
   return std::accumulate(values.begin(), values.end(), std::int64_t{0});
 }
 
-/// Accepted assignments of each rank's slots, slots in order.
-std::vector<std::vector<std::int64_t>> tokens_by_rank(
+/// Counts of each rank's slots, slots in order.
+std::vector<std::vector<std::int64_t>> by_rank_of_slot(
     const Placement& placement, const std::vector<std::int64_t>& slot_tokens) {
   std::vector<std::vector<std::int64_t>> by_rank(static_cast<std::size_t>(placement.num_ranks));
   for (std::size_t s = 0; s < slot_tokens.size(); ++s) {
@@ -35,13 +26,13 @@ std::vector<std::vector<std::int64_t>> tokens_by_rank(
 LayerCompute compute_times(const StepModel& model,
                            const Routing& routing,
                            const LayerTraffic& traffic,
-                           const std::vector<std::vector<std::int64_t>>& slot_tokens) {
+                           const std::vector<std::vector<std::int64_t>>& slot_rows) {
   const ComputeModel compute{model.cluster.gpu, model.constants};
   LayerCompute times;
-  for (std::size_t r = 0; r < slot_tokens.size(); ++r) {
+  for (std::size_t r = 0; r < slot_rows.size(); ++r) {
     const std::int64_t tokens = routing.token_begin[r + 1] - routing.token_begin[r];
     times.gate.push_back(ticks(gate_time(compute, model.model, tokens)));
-    times.experts.push_back(ticks(expert_time(compute, model.model, slot_tokens[r]) +
+    times.experts.push_back(ticks(expert_time(compute, model.model, slot_rows[r]) +
                                   shared_expert_time(compute, model.model, tokens)));
     times.reduce.push_back(
         ticks(combine_reduce_time(compute, model.model, traffic.returned_rows[r], tokens)));
@@ -53,6 +44,10 @@ void describe_load(LayerResult& result, const Routing& routing, const Accepted& 
   result.expert_load = expert_load(routing);
   result.assignments = accepted.assignments;
   result.dropped = accepted.dropped;
+  result.diverted = accepted.diverted;
+  result.tokens = accepted.tokens;
+  result.lost_tokens = accepted.lost_tokens;
+  result.padding_rows = accepted.padding_rows;
   result.gate_weight = accepted.weight;
   result.dropped_weight = accepted.dropped_weight;
   result.expert_imbalance = max_over_mean(result.expert_load);
@@ -75,26 +70,52 @@ std::int64_t transferred(const CommPlan& plan) {
 
 }  // namespace
 
+std::vector<RankPlace> rank_places(const Cluster& cluster, int ranks) {
+  std::vector<RankPlace> places;
+  for (int r = 0; r < ranks; ++r) {
+    const GpuPlace& gpu = cluster.place(GpuId{r});
+    places.push_back({gpu.domain, gpu.index_in_domain});
+  }
+  return places;
+}
+
 PreparedLayer prepare_layer(const StepModel& model, int step, int layer) {
   const Routing routing = model.routing->route(step, layer);
-  const Accepted accepted = apply_capacity(routing, model.capacity);
   const Placement& placement = model.placements[static_cast<std::size_t>(layer)];
-  const DispatchSetup setup{
-      rank_places(model), model.dispatch, copy_bytes(model.model, model.dispatch.kind)};
+  Rung rung{
+      .counts = {.copies = {0, 0}, .assignments = {0, 0}, .relayed = {0, 0}, .slot_tokens = {}},
+      .accepted = apply_capacity(routing, model.capacity, &placement)};
+  rung.counts = count_ranks(
+      routing, rung.accepted, placement, make_domains(rank_places(model.cluster, model.ranks)));
+  return prepare_counted(model, model.capacity, layer, routing, std::move(rung));
+}
 
+PreparedLayer prepare_counted(const StepModel& model,
+                              const CapacitySpec& capacity,
+                              int layer,
+                              const Routing& routing,
+                              Rung rung) {
+  const Placement& placement = model.placements[static_cast<std::size_t>(layer)];
+  const DispatchSetup setup{rank_places(model.cluster, model.ranks),
+                            model.dispatch,
+                            copy_bytes(model.model, model.dispatch.kind)};
+  const std::vector<std::int64_t> tokens = rung.counts.slot_tokens;
+  if (capacity.policy == OverflowPolicy::kPad) {
+    pad_counts(padded_rows(routing, capacity), placement, rung.counts);
+  }
   PreparedLayer prepared;
   prepared.work.layer = layer;
-  prepared.work.traffic = plan_traffic(routing, accepted, placement, setup);
+  prepared.work.traffic = plan_counted(std::move(rung.counts), make_domains(setup.places), setup);
   const LayerTraffic& traffic = prepared.work.traffic;
-  const auto slot_tokens = tokens_by_rank(placement, traffic.slot_tokens);
-  prepared.work.compute = compute_times(model, routing, traffic, slot_tokens);
+  prepared.work.compute =
+      compute_times(model, routing, traffic, by_rank_of_slot(placement, traffic.slot_rows));
 
   LayerResult& result = prepared.result;
   result.layer = layer;
-  for (const auto& tokens : slot_tokens) {
-    result.rank_tokens.push_back(sum(tokens));
+  for (const auto& of_rank : by_rank_of_slot(placement, tokens)) {
+    result.rank_tokens.push_back(sum(of_rank));
   }
-  describe_load(result, routing, accepted);
+  describe_load(result, routing, rung.accepted);
   result.dispatch_bytes = transferred(traffic.dispatch);
   result.combine_bytes = transferred(traffic.combine);
   result.hot_pairs = hot_pairs(traffic.dispatch.logical, kHotSpots);

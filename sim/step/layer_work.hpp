@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "sim/moe/capacity_ladder.hpp"
 #include "sim/moe/routing.hpp"
 #include "sim/step/layer_tasks.hpp"
 #include "sim/step/result.hpp"
@@ -19,5 +20,21 @@ struct PreparedLayer {
 };
 
 [[nodiscard]] PreparedLayer prepare_layer(const StepModel& model, int step, int layer);
+
+/// The same from a routing whose accepted assignments are counted already; `capacity` instead of
+/// the model's.
+[[nodiscard]] PreparedLayer prepare_counted(const StepModel& model,
+                                            const CapacitySpec& capacity,
+                                            int layer,
+                                            const Routing& routing,
+                                            Rung rung);
+
+/// The clock's part of simulate_step, from layers prepared already (layer_work.hpp).
+[[nodiscard]] StepResult simulate_prepared(const StepModel& model,
+                                           int step,
+                                           std::vector<PreparedLayer> layers);
+
+/// Where ranks 0 .. ranks - 1 sit: rank r on GPU r.
+[[nodiscard]] std::vector<RankPlace> rank_places(const Cluster& cluster, int ranks);
 
 }  // namespace moesim

@@ -54,7 +54,11 @@ struct LayerResult {
   std::int64_t dropped = 0;
   double gate_weight = 0.0;
   std::optional<double> dropped_weight;  ///< absent when the trace has no gate weights
-  double rank_imbalance = 0.0;           ///< max/mean accepted assignments over ranks
+  std::int64_t diverted = 0;             ///< accepted by another expert than the one first asked
+  std::int64_t tokens = 0;
+  std::int64_t lost_tokens = 0;     ///< tokens that no expert accepts
+  std::int64_t padding_rows = 0;    ///< rows that padded slots compute without a token
+  double rank_imbalance = 0.0;      ///< max/mean accepted assignments over ranks
   double expert_imbalance = 0.0;    ///< max/mean routed assignments over experts, before capacity
   std::int64_t dispatch_bytes = 0;  ///< over all transfers, relays counted again
   std::int64_t combine_bytes = 0;

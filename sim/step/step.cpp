@@ -4,6 +4,7 @@
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "sim/step/hot_spots.hpp"
 #include "sim/step/layer_work.hpp"
@@ -64,19 +65,12 @@ RankSpread spread(const TaskTimes& times,
 /// The chain of layers of one step on one task graph.
 class StepRun {
  public:
-  StepRun(const StepModel& model, int step)
+  StepRun(const StepModel& model, int step, std::vector<PreparedLayer> layers)
       : model_(model),
         capacity_(effective_capacities(model.cluster, model.constants)),
         finder_(model.cluster, model.path_policy, model.seed),
-        paths_(finder_, model.ranks, scope(model.dispatch)) {
-    prepared_.resize(static_cast<std::size_t>(model.layers));
-    // A context of its own: when another step of a replay throws, TBB cancels the loop over steps,
-    // and a loop bound to it would return with layers unprepared.
-    tbb::task_group_context own(tbb::task_group_context::isolated);
-    const auto prepare = [&](std::size_t layer) {
-      prepared_[layer] = prepare_layer(model, step, static_cast<int>(layer));
-    };
-    tbb::parallel_for(std::size_t{0}, prepared_.size(), prepare, own);
+        paths_(finder_, model.ranks, scope(model.dispatch)),
+        prepared_(std::move(layers)) {
     result_.step = step;
     result_.link_bytes.resize(capacity_.size());
   }
@@ -184,7 +178,19 @@ std::vector<BytesPerSecond> effective_capacities(const Cluster& cluster,
 }
 
 StepResult simulate_step(const StepModel& model, int step) {
-  return StepRun(model, step).run();
+  std::vector<PreparedLayer> layers(static_cast<std::size_t>(model.layers));
+  // A context of its own: when another step of a replay throws, TBB cancels the loop over steps,
+  // and a loop bound to it would return with layers unprepared.
+  tbb::task_group_context own(tbb::task_group_context::isolated);
+  const auto prepare = [&](std::size_t layer) {
+    layers[layer] = prepare_layer(model, step, static_cast<int>(layer));
+  };
+  tbb::parallel_for(std::size_t{0}, layers.size(), prepare, own);
+  return simulate_prepared(model, step, std::move(layers));
+}
+
+StepResult simulate_prepared(const StepModel& model, int step, std::vector<PreparedLayer> layers) {
+  return StepRun(model, step, std::move(layers)).run();
 }
 
 }  // namespace moesim

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/moe/capacity_ladder.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "sim/core/check.hpp"
+#include "sim/moe/capacity_serve.hpp"
+
+namespace moesim {
+namespace {
+
+using RungIndex = std::uint8_t;
+
+/// Rungs of every assignment, [token * top_k]; factors.size(): accepted at no factor.
+std::vector<RungIndex> rungs_of(const Routing& routing,
+                                const CapacitySpec& spec,
+                                std::span<const double> factors) {
+  std::vector<RungIndex> rungs(routing.experts.size());
+  std::vector<std::int64_t> queue(static_cast<std::size_t>(routing.num_experts));
+  std::vector<RungIndex> rung_at;  // by position in a queue
+  for (const ServedScope& scope : served_scopes(routing, spec)) {
+    rung_at.clear();
+    for (std::size_t f = 0; f < factors.size(); ++f) {
+      const auto capacity = std::min(scope_capacity(routing, factors[f], scope), scope.tokens);
+      rung_at.resize(static_cast<std::size_t>(capacity), static_cast<RungIndex>(f));
+    }
+    rung_at.resize(static_cast<std::size_t>(scope.tokens), static_cast<RungIndex>(factors.size()));
+    std::fill(queue.begin(), queue.end(), 0);
+    const auto place = [&](std::size_t a) {
+      const auto position = static_cast<std::size_t>(queue[routing.experts[a]]++);
+      rungs[a] = rung_at[position];
+    };
+    if (spec.order == ServiceOrder::kWeight) {
+      const auto order = service_order(routing, scope, spec.order);
+      std::for_each(order.begin(), order.end(), place);
+      continue;
+    }
+    const auto top_k = static_cast<std::size_t>(routing.top_k);
+    for (const TokenRange& range : scope.ranges) {
+      const std::size_t end = static_cast<std::size_t>(range.end) * top_k;
+      for (std::size_t a = static_cast<std::size_t>(range.begin) * top_k; a < end; ++a) {
+        place(a);
+      }
+    }
+  }
+  return rungs;
+}
+
+/// Counts by cell and rung: [cell * (factors + 1) + rung].
+class RungCounts {
+ public:
+  RungCounts(std::size_t cells, std::size_t factors)
+      : stride_(factors + 1), counts_(cells * stride_) {}
+  void add(std::size_t cell, RungIndex rung) { ++counts_[cell * stride_ + rung]; }
+  /// Turns counts at a rung into counts up to it.
+  void accumulate() {
+    for (std::size_t i = 0; i < counts_.size(); ++i) {
+      counts_[i] += i % stride_ == 0 ? 0 : counts_[i - 1];
+    }
+  }
+  [[nodiscard]] std::int64_t at(std::size_t cell, std::size_t rung) const {
+    return counts_[cell * stride_ + rung];
+  }
+  /// All cells at one rung.
+  void copy(std::size_t rung, std::vector<std::int64_t>& out) const {
+    for (std::size_t cell = 0; cell < out.size(); ++cell) {
+      out[cell] = at(cell, rung);
+    }
+  }
+
+ private:
+  std::size_t stride_;
+  std::vector<std::int64_t> counts_;
+};
+
+/// The least rung that one token has met at each rank or domain.
+class LeastRungs {
+ public:
+  explicit LeastRungs(std::size_t places) : least_(places, kUnmet) {}
+  void meet(std::size_t place, RungIndex rung) {
+    if (least_[place] == kUnmet) {
+      met_.push_back(place);
+    }
+    least_[place] = std::min(least_[place], rung);
+  }
+  /// Adds what the token met to `counts` at cells row * places + place, and forgets it.
+  void flush(std::size_t row, RungCounts& counts) {
+    for (const std::size_t place : met_) {
+      counts.add(row * least_.size() + place, least_[place]);
+      least_[place] = kUnmet;
+    }
+    met_.clear();
+  }
+
+ private:
+  static constexpr RungIndex kUnmet = 255;
+  std::vector<RungIndex> least_;
+  std::vector<std::size_t> met_;
+};
+
+/// Where each expert's slot lies.
+struct Seat {
+  std::size_t slot = 0;
+  std::size_t rank = 0;
+  std::size_t domain = 0;
+};
+
+std::vector<Seat> seats(const Placement& placement, const Domains& domains) {
+  std::vector<Seat> result;
+  for (const SlotId slot : placement.slot_of_expert) {
+    const std::size_t rank = placement.rank_of_slot[slot.index()].index();
+    result.push_back({.slot = slot.index(), .rank = rank, .domain = domains.of_rank[rank]});
+  }
+  return result;
+}
+
+class Ladder {
+ public:
+  Ladder(const Routing& routing,
+         std::size_t factors,
+         const Placement& placement,
+         const Domains& domains)
+      : routing_(routing),
+        factors_(factors),
+        ranks_(static_cast<std::size_t>(placement.num_ranks)),
+        domains_(domains.size()),
+        seats_(seats(placement, domains)),
+        assignments_(ranks_ * ranks_, factors),
+        copies_(ranks_ * ranks_, factors),
+        relayed_(ranks_ * domains_, factors),
+        slots_(placement.rank_of_slot.size(), factors),
+        served_tokens_(1, factors),
+        weight_at_(factors + 1) {}
+
+  void count(const std::vector<RungIndex>& rungs) {
+    LeastRungs at_rank(ranks_);
+    LeastRungs at_domain(domains_);
+    std::size_t a = 0;
+    for (std::size_t source = 0; source < ranks_; ++source) {
+      for (auto t = routing_.token_begin[source]; t < routing_.token_begin[source + 1]; ++t) {
+        auto least = static_cast<RungIndex>(factors_);
+        for (int k = 0; k < routing_.top_k; ++k, ++a) {
+          const Seat& seat = seats_[routing_.experts[a]];
+          slots_.add(seat.slot, rungs[a]);
+          assignments_.add(source * ranks_ + seat.rank, rungs[a]);
+          at_rank.meet(seat.rank, rungs[a]);
+          at_domain.meet(seat.domain, rungs[a]);
+          least = std::min(least, rungs[a]);
+          weight_at_[rungs[a]] += routing_.has_weights() ? double{routing_.weights[a]} : 0.0;
+        }
+        at_rank.flush(source, copies_);
+        at_domain.flush(source, relayed_);
+        served_tokens_.add(0, least);
+      }
+    }
+    for (RungCounts* counts : {&assignments_, &copies_, &relayed_, &slots_, &served_tokens_}) {
+      counts->accumulate();
+    }
+  }
+
+  [[nodiscard]] Rung rung(std::size_t f) const {
+    Rung rung{.counts = {.copies = CountMatrix(ranks_, ranks_),
+                         .assignments = CountMatrix(ranks_, ranks_),
+                         .relayed = CountMatrix(ranks_, domains_),
+                         .slot_tokens = std::vector<std::int64_t>(seats_.size())},
+              .accepted = {}};
+    copies_.copy(f, rung.counts.copies.counts);
+    assignments_.copy(f, rung.counts.assignments.counts);
+    relayed_.copy(f, rung.counts.relayed.counts);
+    slots_.copy(f, rung.counts.slot_tokens);
+    Accepted& totals = rung.accepted;
+    totals.assignments = static_cast<std::int64_t>(routing_.experts.size());
+    totals.dropped = totals.assignments - std::accumulate(rung.counts.slot_tokens.begin(),
+                                                          rung.counts.slot_tokens.end(),
+                                                          std::int64_t{0});
+    totals.tokens = routing_.num_tokens();
+    totals.lost_tokens = totals.tokens - served_tokens_.at(0, f);
+    if (routing_.has_weights()) {
+      const auto next = weight_at_.begin() + static_cast<std::ptrdiff_t>(f) + 1;
+      totals.weight = std::accumulate(weight_at_.begin(), weight_at_.end(), 0.0);
+      totals.dropped_weight = std::accumulate(next, weight_at_.end(), 0.0);
+    }
+    return rung;
+  }
+
+ private:
+  const Routing& routing_;
+  std::size_t factors_;
+  std::size_t ranks_;
+  std::size_t domains_;
+  std::vector<Seat> seats_;  ///< by expert
+  RungCounts assignments_;
+  RungCounts copies_;
+  RungCounts relayed_;
+  RungCounts slots_;
+  RungCounts served_tokens_;
+  std::vector<double> weight_at_;
+};
+
+}  // namespace
+
+bool is_nested(const CapacitySpec& spec) {
+  return (spec.policy == OverflowPolicy::kDrop || spec.policy == OverflowPolicy::kPad) &&
+         !spec.has_caps();
+}
+
+std::vector<Rung> climb(const Routing& routing,
+                        const CapacitySpec& spec,
+                        std::span<const double> factors,
+                        const Placement& placement,
+                        const Domains& domains) {
+  MOESIM_CHECK(is_nested(spec), "only nested policies have rungs");
+  MOESIM_CHECK(!factors.empty() && factors.size() <= 254, "one to 254 factors");
+  MOESIM_CHECK(std::is_sorted(factors.begin(), factors.end()), "factors ascend");
+  Ladder ladder(routing, factors.size(), placement, domains);
+  ladder.count(rungs_of(routing, spec, factors));
+  std::vector<Rung> rungs;
+  for (std::size_t f = 0; f < factors.size(); ++f) {
+    rungs.push_back(ladder.rung(f));
+  }
+  return rungs;
+}
+
+}  // namespace moesim
