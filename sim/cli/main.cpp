@@ -68,6 +68,7 @@ int run(int argc, char** argv) {
   app.footer("Exit codes: 0 done, 1 environment, 2 user's mistake, 70 our bug, 130 interrupted.");
   add_run_command(app);
   add_explain_command(app);
+  add_capacity_command(app);
   add_check_command(app);
   add_trace_command(app);
   add_topology_command(app);
@@ -84,6 +85,8 @@ int run(int argc, char** argv) {
                 fmt::format("error: {}\nRun with --help for more information.", error.what()));
   } catch (const UserError& error) {
     return fail(kUserMistake, error.what());
+  } catch (const PartlyDone& error) {
+    return fail(kInterrupted, error.what());
   } catch (const Cancelled&) {
     return fail(kInterrupted, "interrupted; nothing was written");
   } catch (const std::logic_error& error) {

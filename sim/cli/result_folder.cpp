@@ -13,16 +13,6 @@ namespace moesim::cli {
 namespace fs = std::filesystem;
 namespace {
 
-void write_all(const fs::path& folder, const RunReport& report) {
-  write_file_atomically(folder / "report.json", to_json(report));
-  write_file_atomically(folder / "summary.csv", summary_csv(report));
-  write_file_atomically(folder / "layers.csv", layers_csv(report));
-  write_file_atomically(folder / "experts.csv", experts_csv(report));
-  write_file_atomically(folder / "ranks.csv", ranks_csv(report));
-  write_file_atomically(folder / "links.csv", links_csv(report));
-  write_file_atomically(folder / "scenario.toml", report.resolved);
-}
-
 /// Puts `from` where `to` is; the old folder is gone only when the new one stands.
 void swap_in(const fs::path& from, const fs::path& to) {
   const fs::path old = from.string() + ".old";
@@ -41,17 +31,17 @@ void swap_in(const fs::path& from, const fs::path& to) {
 
 }  // namespace
 
-void check_result_folder(const fs::path& folder) {
+void check_result_folder(const fs::path& folder, std::string_view mark) {
   const bool is_ours =
-      fs::is_directory(folder) && (fs::exists(folder / "report.json") || fs::is_empty(folder));
+      fs::is_directory(folder) && (fs::exists(folder / mark) || fs::is_empty(folder));
   if (fs::exists(folder) && !is_ours) {
     throw UserError(fmt::format("--out {}: exists and is not a result folder; name another folder",
                                 folder.string()));
   }
 }
 
-void write_results(const fs::path& folder, const RunReport& report) {
-  check_result_folder(folder);
+void write_folder(const fs::path& folder, const std::vector<ResultFile>& files) {
+  check_result_folder(folder, files.front().name);
   fs::path target = fs::absolute(folder).lexically_normal();
   if (!target.has_filename()) {
     target = target.parent_path();
@@ -59,13 +49,26 @@ void write_results(const fs::path& folder, const RunReport& report) {
   const fs::path temporary =
       target.parent_path() / fmt::format(".{}.part{}", target.filename().string(), ::getpid());
   try {
-    write_all(temporary, report);
+    for (const ResultFile& file : files) {
+      write_file_atomically(temporary / file.name, file.text);
+    }
     swap_in(temporary, target);
   } catch (...) {
     std::error_code ignored;
     fs::remove_all(temporary, ignored);
     throw;
   }
+}
+
+void write_results(const fs::path& folder, const RunReport& report) {
+  write_folder(folder,
+               {{"report.json", to_json(report)},
+                {"summary.csv", summary_csv(report)},
+                {"layers.csv", layers_csv(report)},
+                {"experts.csv", experts_csv(report)},
+                {"ranks.csv", ranks_csv(report)},
+                {"links.csv", links_csv(report)},
+                {"scenario.toml", report.resolved}});
 }
 
 }  // namespace moesim::cli

@@ -3,6 +3,9 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "sim/report/run_report.hpp"
 
@@ -14,7 +17,17 @@ namespace moesim::cli {
 /// else UserError "--out DIR: exists and holds other files; ...".
 void write_results(const std::filesystem::path& folder, const RunReport& report);
 
-/// Throws the same UserError before any work is done.
-void check_result_folder(const std::filesystem::path& folder);
+/// Throws the same UserError before any work is done. `mark` is a file that such a folder holds.
+void check_result_folder(const std::filesystem::path& folder,
+                         std::string_view mark = "report.json");
+
+/// A file of a result folder.
+struct ResultFile {
+  std::string name;
+  std::string text;
+};
+
+/// Writes `files` as write_results does; the first of them marks the folder.
+void write_folder(const std::filesystem::path& folder, const std::vector<ResultFile>& files);
 
 }  // namespace moesim::cli

@@ -8,24 +8,16 @@
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
 #include "sim/cli/options.hpp"
+#include "sim/cli/report_head.hpp"
 #include "sim/cli/result_folder.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/report/json_report.hpp"
 #include "sim/report/text_report.hpp"
 #include "sim/scenario/assemble.hpp"
-#include "sim/scenario/digest.hpp"
 #include "sim/step/replay.hpp"
 
 namespace moesim::cli {
 namespace {
-
-std::vector<InputDigest> digests(const Scenario& scenario) {
-  std::vector<InputDigest> inputs;
-  for (const std::filesystem::path& path : scenario.inputs) {
-    inputs.push_back({path.string(), sha256_hex(path)});
-  }
-  return inputs;
-}
 
 RunReport simulate(const ScenarioOptions& options) {
   watch_for_interrupt();
@@ -34,16 +26,7 @@ RunReport simulate(const ScenarioOptions& options) {
   }
   const Scenario scenario = load(options);
   const Assembly assembly = assemble(scenario);
-  RunReport report;
-  report.version = MOESIM_VERSION;
-  report.scenario = options.file.string();
-  report.resolved = resolved_toml(scenario);
-  report.seed = scenario.seed;
-  report.inputs = digests(scenario);
-  report.notes = assembly.notes;
-  report.evidence = std::string(to_text(scenario.calibration.evidence));
-  report.evidence_source = scenario.calibration.source;
-  report.routing = assembly.routing->info();
+  RunReport report = report_head(options, scenario, assembly);
   const std::vector<BytesPerSecond> rates =
       effective_capacities(assembly.step.cluster, scenario.calibration);
   for (std::size_t i = 0; i < rates.size(); ++i) {

@@ -123,6 +123,12 @@ std::int64_t slot_capacity(double factor, std::int64_t tokens, int top_k, int sl
   return std::max<std::int64_t>(1, static_cast<std::int64_t>(capacity));
 }
 
+std::int64_t padding(const Routing& routing, const CapacitySpec& spec, const Accepted& accepted) {
+  const std::vector<std::int64_t> rows = padded_rows(routing, spec);
+  return std::accumulate(rows.begin(), rows.end(), std::int64_t{0}) * routing.num_experts -
+         (accepted.assignments - accepted.dropped);
+}
+
 Accepted apply_capacity(const Routing& routing,
                         const CapacitySpec& spec,
                         const Placement* placement) {
@@ -139,10 +145,7 @@ Accepted apply_capacity(const Routing& routing,
     count_up(routing, accepted);
   }
   if (spec.policy == OverflowPolicy::kPad) {
-    const std::vector<std::int64_t> rows = padded_rows(routing, spec);
-    accepted.padding_rows =
-        std::accumulate(rows.begin(), rows.end(), std::int64_t{0}) * routing.num_experts -
-        (accepted.assignments - accepted.dropped);
+    accepted.padding_rows = padding(routing, spec, accepted);
   }
   if (routing.has_weights()) {
     sum_weights(routing, accepted);

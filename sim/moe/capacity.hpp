@@ -101,4 +101,9 @@ struct Accepted {
 [[nodiscard]] std::vector<std::int64_t> padded_rows(const Routing& routing,
                                                     const CapacitySpec& spec);
 
+/// kPad: rows that slots compute without a token, all slots together.
+[[nodiscard]] std::int64_t padding(const Routing& routing,
+                                   const CapacitySpec& spec,
+                                   const Accepted& accepted);
+
 }  // namespace moesim

@@ -33,8 +33,14 @@ std::string layer_row(const StepResult& step, const LayerResult& layer) {
                      layer.dropped_weight ? fmt::format("{}", *layer.dropped_weight) : "",
                      layer.rank_imbalance,
                      layer.expert_imbalance);
-  return row + fmt::format(
-                   ",{},{},{}\n", layer.dispatch_bytes, layer.combine_bytes, layer.scale_out_bytes);
+  return row + fmt::format(",{},{},{},{},{},{},{}\n",
+                           layer.dispatch_bytes,
+                           layer.combine_bytes,
+                           layer.scale_out_bytes,
+                           layer.diverted,
+                           layer.tokens,
+                           layer.lost_tokens,
+                           layer.padding_rows);
 }
 
 /// "step,layer,<what>,assignments" of one list per layer.
@@ -107,7 +113,8 @@ std::string layers_csv(const RunReport& report) {
   }
   csv +=
       ",assignments,dropped_assignments,gate_weight,dropped_gate_weight,rank_imbalance_ratio,"
-      "expert_imbalance_ratio,dispatch_bytes,combine_bytes,scale_out_bytes\n";
+      "expert_imbalance_ratio,dispatch_bytes,combine_bytes,scale_out_bytes,"
+      "diverted_assignments,tokens,lost_tokens,padding_rows\n";
   for (const StepResult& step : report.steps) {
     for (const LayerResult& layer : step.layers) {
       csv += layer_row(step, layer);

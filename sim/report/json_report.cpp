@@ -77,6 +77,10 @@ Json layer_json(const LayerResult& layer, const RunReport& report) {
           {"dropped_assignments", layer.dropped},
           {"gate_weight", layer.gate_weight},
           {"dropped_gate_weight", optional_number(layer.dropped_weight)},
+          {"diverted_assignments", layer.diverted},
+          {"tokens", layer.tokens},
+          {"lost_tokens", layer.lost_tokens},
+          {"padding_rows", layer.padding_rows},
           {"rank_imbalance_ratio", layer.rank_imbalance},
           {"expert_imbalance_ratio", layer.expert_imbalance},
           {"dispatch_bytes", layer.dispatch_bytes},
@@ -115,6 +119,10 @@ Json summary_json(const RunReport& report) {
           {"dropped_assignments", run.dropped},
           {"dropped_ratio", run.dropped_share()},
           {"dropped_gate_weight_ratio", optional_number(run.dropped_weight_share())},
+          {"diverted_assignments", run.diverted},
+          {"lost_token_ratio", run.lost_token_share()},
+          {"padding_rows", run.padding_rows},
+          {"padding_ratio", run.padding_share()},
           {"rank_imbalance_ratio", run.rank_imbalance},
           {"flows", run.flows},
           {"network_events", run.network_events},
@@ -133,11 +141,23 @@ Json routing_json(const RoutingSourceInfo& routing) {
 
 }  // namespace
 
-std::string to_json(const RunReport& report) {
+Json head_json(std::string_view format, const RunReport& report) {
   Json inputs = Json::array();
   for (const InputDigest& input : report.inputs) {
     inputs.push_back({{"path", input.path}, {"sha256", input.sha256}});
   }
+  return {{"format", format},
+          {"format_version", 1},
+          {"moesim_version", report.version},
+          {"scenario", report.scenario},
+          {"seed", report.seed},
+          {"inputs", inputs},
+          {"evidence", {{"grade", report.evidence}, {"source", report.evidence_source}}},
+          {"notes", report.notes},
+          {"routing", routing_json(report.routing)}};
+}
+
+std::string to_json(const RunReport& report) {
   Json steps = Json::array();
   for (const StepResult& step : report.steps) {
     Json layers = Json::array();
@@ -151,18 +171,10 @@ std::string to_json(const RunReport& report) {
                      {"critical_path", parts_json(step.parts)},
                      {"layers", layers}});
   }
-  const Json json = {{"format", "moesim-report"},
-                     {"format_version", 1},
-                     {"moesim_version", report.version},
-                     {"scenario", report.scenario},
-                     {"seed", report.seed},
-                     {"inputs", inputs},
-                     {"evidence", {{"grade", report.evidence}, {"source", report.evidence_source}}},
-                     {"notes", report.notes},
-                     {"routing", routing_json(report.routing)},
-                     {"summary", summary_json(report)},
-                     {"steps", steps},
-                     {"resolved_scenario", report.resolved}};
+  Json json = head_json("moesim-report", report);
+  json["summary"] = summary_json(report);
+  json["steps"] = steps;
+  json["resolved_scenario"] = report.resolved;
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

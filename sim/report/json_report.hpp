@@ -2,7 +2,10 @@
 // The report of a run as one JSON document; keys end in their unit. Schema: docs/report.md.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
+
 #include <string>
+#include <string_view>
 
 #include "sim/report/run_report.hpp"
 
@@ -12,5 +15,8 @@ namespace moesim {
 /// SHA-256 of every input, so that the run can be repeated from it. No wall-clock facts: equal runs
 /// give equal bytes.
 [[nodiscard]] std::string to_json(const RunReport& report);
+
+/// What every JSON report begins with: format, version, scenario, inputs, evidence, routing.
+[[nodiscard]] nlohmann::ordered_json head_json(std::string_view format, const RunReport& report);
 
 }  // namespace moesim

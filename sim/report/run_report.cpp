@@ -38,6 +38,10 @@ LayerSummary summarise_layer(const RunReport& report, std::size_t layer) {
     summary.assignments += result.assignments;
     summary.dropped += result.dropped;
     summary.gate_weight += result.gate_weight;
+    summary.diverted += result.diverted;
+    summary.tokens += result.tokens;
+    summary.lost_tokens += result.lost_tokens;
+    summary.padding_rows += result.padding_rows;
     if (result.dropped_weight && summary.dropped_weight) {
       *summary.dropped_weight += *result.dropped_weight;
     } else {
@@ -54,6 +58,10 @@ void add_layer(RunSummary& run, const LayerSummary& layer, std::size_t layers) {
   run.assignments += layer.assignments;
   run.dropped += layer.dropped;
   run.gate_weight += layer.gate_weight;
+  run.diverted += layer.diverted;
+  run.tokens += layer.tokens;
+  run.lost_tokens += layer.lost_tokens;
+  run.padding_rows += layer.padding_rows;
   run.rank_imbalance += layer.rank_imbalance / static_cast<double>(layers);
   if (layer.dropped_weight && run.dropped_weight) {
     *run.dropped_weight += *layer.dropped_weight;
@@ -72,6 +80,7 @@ Distribution distribution_of(std::vector<double> values) {
           .min = values.front(),
           .p50 = percentile(values, 50),
           .p90 = percentile(values, 90),
+          .p95 = percentile(values, 95),
           .p99 = percentile(values, 99),
           .max = values.back()};
 }
@@ -85,6 +94,15 @@ std::optional<double> RunSummary::dropped_weight_share() const {
     return std::nullopt;
   }
   return *dropped_weight / gate_weight;
+}
+
+double RunSummary::lost_token_share() const {
+  return tokens == 0 ? 0.0 : static_cast<double>(lost_tokens) / static_cast<double>(tokens);
+}
+
+double RunSummary::padding_share() const {
+  const std::int64_t rows = padding_rows + assignments - dropped;
+  return padding_rows == 0 ? 0.0 : static_cast<double>(padding_rows) / static_cast<double>(rows);
 }
 
 const LayerSummary& slowest_layer(const RunSummary& run) {

@@ -39,6 +39,7 @@ struct Distribution {
   double min = 0.0;
   double p50 = 0.0;
   double p90 = 0.0;
+  double p95 = 0.0;
   double p99 = 0.0;
   double max = 0.0;
 };
@@ -59,6 +60,10 @@ struct LayerSummary {
   std::int64_t dropped = 0;
   double gate_weight = 0.0;
   std::optional<double> dropped_weight;
+  std::int64_t diverted = 0;
+  std::int64_t tokens = 0;
+  std::int64_t lost_tokens = 0;
+  std::int64_t padding_rows = 0;
   const LayerResult* slowest = nullptr;  ///< the step in which this layer took longest
 };
 
@@ -71,12 +76,19 @@ struct RunSummary {
   std::int64_t dropped = 0;
   double gate_weight = 0.0;
   std::optional<double> dropped_weight;
+  std::int64_t diverted = 0;
+  std::int64_t tokens = 0;  ///< once a layer
+  std::int64_t lost_tokens = 0;
+  std::int64_t padding_rows = 0;
   double rank_imbalance = 0.0;  ///< mean over layers and steps
   std::int64_t flows = 0;
   std::int64_t network_events = 0;
 
   [[nodiscard]] double dropped_share() const;
   [[nodiscard]] std::optional<double> dropped_weight_share() const;
+  [[nodiscard]] double lost_token_share() const;
+  /// Of the rows that slots compute, those without a token.
+  [[nodiscard]] double padding_share() const;
 };
 
 /// The layer with the largest mean makespan.

@@ -20,11 +20,7 @@ std::string head(const RunReport& report, const RunSummary& run) {
                              first.layers.size(),
                              run.flows,
                              report.seed)) +
-         wrapped(fmt::format(
-             "routing: {} ({})",
-             report.routing.model.empty() ? report.routing.origin : report.routing.model,
-             report.routing.draw)) +
-         wrapped(fmt::format("evidence: {} ({})", report.evidence, report.evidence_source));
+         provenance_text(report);
 }
 
 /// Sum over layers of a phase, mean over steps.
@@ -57,6 +53,27 @@ std::string critical_path(const RunSummary& run) {
     }
   }
   return table({"critical path", "time", "share"}, rows);
+}
+
+/// Tokens without an expert, assignments that moved, padding: a line each where there are any.
+std::string overflow(const RunSummary& run) {
+  std::string text;
+  if (run.lost_tokens > 0) {
+    text += fmt::format("tokens that lose all their experts: {} of {} ({})\n",
+                        run.lost_tokens,
+                        run.tokens,
+                        readable_share(run.lost_token_share()));
+  }
+  if (run.diverted > 0) {
+    text += fmt::format(
+        "taken by another expert: {} of {} assignments\n", run.diverted, run.assignments);
+  }
+  if (run.padding_rows > 0) {
+    text += fmt::format("padding: {} rows without a token ({} of those computed)\n",
+                        run.padding_rows,
+                        readable_share(run.padding_share()));
+  }
+  return text;
 }
 
 std::string capacity(const RunSummary& run) {
@@ -174,10 +191,19 @@ std::string hot_lists(const RunReport& report, const LayerResult& layer) {
 
 }  // namespace
 
+std::string provenance_text(const RunReport& report) {
+  return wrapped(fmt::format(
+             "routing: {} ({})",
+             report.routing.model.empty() ? report.routing.origin : report.routing.model,
+             report.routing.draw)) +
+         wrapped(fmt::format("evidence: {} ({})", report.evidence, report.evidence_source));
+}
+
 std::string summary_text(const RunReport& report) {
   const RunSummary run = summarise(report);
   return head(report, run) + "\n" + step_line(run) + "\n" + phases(run) + "\n" +
-         critical_path(run) + "\n" + capacity(run) + hottest(report, run) + notes(report);
+         critical_path(run) + "\n" + capacity(run) + overflow(run) + hottest(report, run) +
+         notes(report);
 }
 
 std::string explain_text(const RunReport& report, int layer) {

@@ -15,4 +15,7 @@ namespace moesim {
 /// pairs and links of each (of `layer` alone when it is not negative).
 [[nodiscard]] std::string explain_text(const RunReport& report, int layer);
 
+/// Lines that say where routing and constants come from.
+[[nodiscard]] std::string provenance_text(const RunReport& report);
+
 }  // namespace moesim
