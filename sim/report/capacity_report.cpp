@@ -8,6 +8,12 @@
 namespace moesim {
 namespace {
 
+/// A curve that nowhere lies this far below its chord is straight: it has no knee.
+constexpr double kLeastBend = 0.05;
+
+/// Drops that fall by less, in percentage points, have no price: it would be noise.
+constexpr double kLeastFall = 0.01;
+
 double ratio(double part, double whole) {
   return whole > 0.0 ? part / whole : 0.0;
 }
@@ -19,7 +25,7 @@ double ratio(std::int64_t part, std::int64_t whole) {
 /// What the step from `before` to `after` costs for each percentage point of drops avoided.
 std::optional<MarginalPrice> price(const CapacitySummary& before, const CapacitySummary& after) {
   const double points = 100.0 * (before.dropped_mean - after.dropped_mean);
-  if (points <= 0.0) {
+  if (points < kLeastFall) {
     return std::nullopt;
   }
   return MarginalPrice{.seconds = (after.step_s.mean - before.step_s.mean) / points,
@@ -49,7 +55,7 @@ std::optional<std::size_t> knee_of(std::span<const double> x, std::span<const do
     return std::nullopt;
   }
   std::optional<std::size_t> best;
-  double farthest = 1e-9;  // rounding of a straight line
+  double farthest = kLeastBend;
   for (std::size_t i = 0; i < x.size(); ++i) {
     const double below = 1.0 - (x[i] - x.front()) / width - (y[i] - y.back()) / height;
     if (below > farthest) {

@@ -83,7 +83,7 @@ std::string curve_text(const CapacityCurveSummary& curve, const CapacitySummary&
   if (curve.knee) {
     return text + fmt::format("knee *: factor {}\n", curve.points[*curve.knee].point->spec.factor);
   }
-  return text + "no knee: drops or step time do not change, or lie on a line\n";
+  return text + "no knee: drops or step time do not change, or the curve is nearly straight\n";
 }
 
 }  // namespace

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// Drop rates against a closed form and against one published set of rack measurements.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "sim/core/rng.hpp"
+#include "sim/moe/capacity.hpp"
+
+namespace moesim {
+namespace {
+
+double dropped_share(const Routing& routing, OverflowPolicy policy, double factor, int tries = 0) {
+  CapacitySpec spec;
+  spec.policy = policy;
+  spec.factor = factor;
+  spec.tries = tries;
+  const Accepted a = apply_capacity(routing, spec);
+  return static_cast<double>(a.dropped) / static_cast<double>(a.assignments);
+}
+
+/// top_k distinct experts a token, by logit + Gumbel noise; every rank has logits of its own,
+/// spread * a standard normal.
+Routing clustered(int ranks, int tokens, int experts, int top_k, double spread) {
+  Routing routing{
+      .num_experts = experts, .top_k = top_k, .token_begin = {0}, .experts = {}, .weights = {}};
+  RngStream rng(7, "capacity_published");
+  const auto uniform = [&] { return (static_cast<double>(rng.below(1U << 30U)) + 0.5) / 0x1p30; };
+  std::vector<double> logit(static_cast<std::size_t>(experts));
+  std::vector<double> score(logit.size());
+  std::vector<ExpertIndex> order(logit.size());
+  for (int rank = 0; rank < ranks; ++rank) {
+    for (double& value : logit) {
+      value = spread * std::sqrt(-2.0 * std::log(uniform())) * std::cos(2.0 * M_PI * uniform());
+    }
+    for (int t = 0; t < tokens; ++t) {
+      for (std::size_t e = 0; e < score.size(); ++e) {
+        score[e] = logit[e] - std::log(-std::log(uniform()));
+      }
+      std::iota(order.begin(), order.end(), ExpertIndex{0});
+      std::partial_sort(order.begin(), order.begin() + top_k, order.end(), [&](auto a, auto b) {
+        return score[a] > score[b];
+      });
+      routing.experts.insert(routing.experts.end(), order.begin(), order.begin() + top_k);
+    }
+    routing.token_begin.push_back(routing.token_begin.back() + tokens);
+  }
+  return routing;
+}
+
+// Balanced routing: the tokens that want one expert are X ~ Binomial(n, p), p = k / E, and at
+// factor 1 the capacity is n p. Half of the mean absolute deviation is dropped, and De Moivre has
+// E|X - np| = 2 v C(n, v) p^v q^(n - v + 1), v = floor(np) + 1: share = that / (2 n p).
+// n = 2048, k = 8, E = 256: np = 64, share about sqrt(q / (2 pi np)) = 4.9 %. 16 ranks * 256 slots
+// give a standard error of 1.46 / sqrt(4096) = 2.3 % of it; 4 of them are allowed.
+TEST(DropRate, OfBalancedRoutingIsHalfTheMeanAbsoluteDeviation) {
+  constexpr double kTokens = 2048;
+  constexpr double kP = 8.0 / 256.0;
+  const double v = std::floor(kTokens * kP) + 1;
+  const double log_deviation = std::log(2.0 * v) + std::lgamma(kTokens + 1) - std::lgamma(v + 1) -
+                               std::lgamma(kTokens - v + 1) + v * std::log(kP) +
+                               (kTokens - v + 1) * std::log(1 - kP);
+  const double expected = std::exp(log_deviation) / (2 * kTokens * kP);
+  EXPECT_NEAR(expected, std::sqrt((1 - kP) / (2 * M_PI * kTokens * kP)), 2e-4);
+  const double found = dropped_share(clustered(16, 2048, 256, 8, 0.0), OverflowPolicy::kDrop, 1.0);
+  EXPECT_NEAR(found, expected, 0.092 * expected);
+}
+
+// Measured on 64 GB200 (EP64, 8 of 256 experts, capacity per sender and expert, means of the last
+// 100 of 350 training steps): factor 1.0 drops 7.10 %, with three spills 3.66 %. Source:
+// marin-community/marin issue 7201, comment of 2026-07-26. Factor 1.0 to 1.0625 alone: 9.68 % to
+// 7.25 %. Source: the same repository, issue 7279, comment of 2026-08-02. The routing behind the
+// figures is not public; ours is Gumbel top-k with one spread of the logits, fitted to 7.10 %
+// alone. It gains more from spill and from capacity than was measured (0.38 and 0.62 of the drops
+// are left, against 0.52 and 0.75): real overflow clusters beyond one spread. The bounds hold both.
+TEST(Published, SpillHalvesDropsAndASixteenthOfCapacityTakesAQuarterOrMore) {
+  const Routing routing = clustered(2, 8192, 256, 8, 0.172);
+  const double plain = dropped_share(routing, OverflowPolicy::kDrop, 1.0);
+  EXPECT_NEAR(plain, 0.0710, 0.007);
+  const double spilled = dropped_share(routing, OverflowPolicy::kSpill, 1.0, 3) / plain;
+  const double larger = dropped_share(routing, OverflowPolicy::kDrop, 1.0625) / plain;
+  RecordProperty("spilled", std::to_string(spilled));
+  RecordProperty("larger", std::to_string(larger));
+  EXPECT_LT(spilled, 0.56);
+  EXPECT_GT(spilled, 0.30);
+  EXPECT_LT(larger, 0.78);
+  EXPECT_GT(larger, 0.55);
+}
+
+}  // namespace
+}  // namespace moesim
