@@ -72,7 +72,12 @@ class FieldWriter : public FieldVisitor {
 
  private:
   [[nodiscard]] bool has_no_effect(std::string_view path) const {
-    return (path == "capacity.factor" && scenario_.capacity.policy == OverflowPolicy::kNone) ||
+    const OverflowPolicy policy = scenario_.capacity.policy;
+    const bool none = policy == OverflowPolicy::kNone;
+    const bool moves = policy == OverflowPolicy::kSpill || policy == OverflowPolicy::kNextBest;
+    return (path == "capacity.factor" && none) ||
+           (path == "capacity.order" && (none || policy == OverflowPolicy::kExpertChoice)) ||
+           (path == "capacity.tries" && !moves) ||
            (path == "placement.file" && scenario_.placement.kind != PlacementKind::kFile) ||
            (path == "dispatch.forwarding" &&
             scenario_.dispatch.kind != DispatcherKind::kHierarchical);

@@ -102,6 +102,7 @@ constexpr const char* kGoldenLayer = R"({
                    "hot_expert_s": 0.0, "combine_s": 4e-06, "straggler_wait_s": 0.0},
  "assignments": 100, "dropped_assignments": 10,
  "gate_weight": 50.0, "dropped_gate_weight": 2.0,
+ "diverted_assignments": 4, "tokens": 50, "lost_tokens": 3, "padding_rows": 9,
  "rank_imbalance_ratio": 1.5, "expert_imbalance_ratio": 1.25,
  "dispatch_bytes": 1000, "combine_bytes": 2000, "scale_out_bytes": 500,
  "hot": {"experts": [{"expert": 1, "assignments": 60.0}, {"expert": 0, "assignments": 40.0}],
@@ -145,6 +146,10 @@ TEST(JsonReport, SummaryAgreesWithTheSteps) {
   EXPECT_EQ(summary["assignments"], 200);
   EXPECT_EQ(summary["dropped_assignments"], 20);
   EXPECT_NEAR(summary["dropped_ratio"].get<double>(), 0.1, 1e-15);
+  EXPECT_EQ(summary["diverted_assignments"], 8);
+  EXPECT_NEAR(summary["lost_token_ratio"].get<double>(), 0.06, 1e-15);
+  EXPECT_EQ(summary["padding_rows"], 18);
+  EXPECT_NEAR(summary["padding_ratio"].get<double>(), 18.0 / 198.0, 1e-15);
   EXPECT_EQ(summary["layers"].size(), 1U);
   EXPECT_EQ(summary["layers"][0]["assignments"], 200);
 }
@@ -179,11 +184,11 @@ TEST(CsvReport, LayersHaveOneRowPerStepAndLayer) {
             "path_sender_s,path_hot_link_s,path_receiver_s,path_experts_s,path_hot_expert_s,"
             "path_combine_s,path_straggler_wait_s,assignments,dropped_assignments,gate_weight,"
             "dropped_gate_weight,rank_imbalance_ratio,expert_imbalance_ratio,dispatch_bytes,"
-            "combine_bytes,scale_out_bytes\n"
+            "combine_bytes,scale_out_bytes,diverted_assignments,tokens,lost_tokens,padding_rows\n"
             "0,0,0,2e-05,2e-05,1e-06,1e-06,4e-06,5e-06,5e-06,1e-05,3e-06,4e-06,3e-06,2e-06,1e-06,"
-            "2e-06,3e-06,0,0,1e-05,0,4e-06,0,100,10,50,2,1.5,1.25,1000,2000,500\n"
+            "2e-06,3e-06,0,0,1e-05,0,4e-06,0,100,10,50,2,1.5,1.25,1000,2000,500,4,50,3,9\n"
             "1,0,0,4e-05,4e-05,1e-06,1e-06,4e-06,5e-06,5e-06,1e-05,3e-06,4e-06,3e-06,2e-06,1e-06,"
-            "2e-06,3e-06,0,0,3e-05,0,4e-06,0,100,10,50,2,1.5,1.25,1000,2000,500\n");
+            "2e-06,3e-06,0,0,3e-05,0,4e-06,0,100,10,50,2,1.5,1.25,1000,2000,500,4,50,3,9\n");
 }
 
 TEST(CsvReport, AnUnknownDroppedWeightIsAnEmptyCell) {

@@ -32,6 +32,10 @@ LayerResult layer_of(std::int64_t makespan_us) {
   layer.dropped = 10;
   layer.gate_weight = 50.0;
   layer.dropped_weight = 2.0;
+  layer.diverted = 4;
+  layer.tokens = 50;
+  layer.lost_tokens = 3;
+  layer.padding_rows = 9;
   layer.rank_imbalance = 1.5;
   layer.expert_imbalance = 1.25;
   layer.dispatch_bytes = 1000;

@@ -26,7 +26,10 @@ CapacityGrid grid_for(const StepModel& model) {
 }
 
 CapacitySweep swept(const StepModel& model, int threads) {
-  return sweep_capacity(model, kSteps, grid_for(model), {.threads = threads});
+  return sweep_capacity(model,
+                        kSteps,
+                        grid_for(model),
+                        {.threads = threads, .cancelled = nullptr, .on_progress = {}});
 }
 
 void expect_equal(const CapacityPoint& a, const CapacityPoint& b) {
@@ -48,7 +51,7 @@ TEST(SweepCapacity, GivesEachPointWhatARunOfItsOwnGives) {
     for (const CapacityPoint& point : sweep.points) {
       StepModel model = step.model;
       model.capacity = point.spec;
-      const std::vector<StepResult> alone = replay(model, kSteps, {});
+      const std::vector<StepResult> alone = replay(model, kSteps, ReplayControl{});
       std::int64_t dropped = 0;
       std::int64_t lost = 0;
       std::int64_t bytes = 0;
