@@ -23,7 +23,7 @@ class Capacity : public Scene {
     const Outcome outcome = moesim(arguments);
     EXPECT_EQ(outcome.code, 2);
     EXPECT_EQ(outcome.out, "");
-    EXPECT_EQ(outcome.err, words + "\n");
+    EXPECT_EQ(outcome.err, "error: " + words + "\n");
   }
 };
 
@@ -49,8 +49,6 @@ TEST_F(Capacity, WritesJsonCsvAndAPicture) {
   EXPECT_GT(report["curves"][0]["points"][0]["dropped_ratio"]["mean"].get<double>(), 0.1);
   EXPECT_THAT(read("results/capacity.csv"), testing::StartsWith("policy,scope,factor,"));
   EXPECT_THAT(read("results/capacity.svg"), testing::StartsWith("<svg "));
-  EXPECT_EQ(moesim({"capacity", "results/scenario.toml", "--json", "--factors", "0.5:2:0.5"}).code,
-            0);
 }
 
 TEST_F(Capacity, AgreesWithARunAtTheSameFactor) {
@@ -119,12 +117,12 @@ TEST_F(Capacity, RefusesGridsThatCannotBe) {
                  "--policies pad: hierarchical sends no padded shapes; set dispatch.dispatcher to "
                  "pairwise or low_latency");
   expect_mistake({"--policies", "next_best"},
-                 "error: capacity.policy: next_best needs a trace with more than model.top_k = 2 "
-                 "experts a token; \"./pack\" has 2");
+                 "capacity.policy: next_best needs a trace with more than model.top_k = 2 "
+                 "experts a token; \"pack\" has 2");
   expect_mistake({"--policies", "expert_choice", "--set", "model.top_k=1"},
-                 "error: capacity.policy: expert_choice needs gate weights; \"./pack\" has none");
+                 "capacity.policy: expert_choice needs gate weights; \"pack\" has none");
   expect_mistake({"--set", "capacity.policy=drop", "--set", "capacity.order=weight"},
-                 "error: capacity.order: weight needs gate weights; \"./pack\" has none");
+                 "capacity.order: weight needs gate weights; \"pack\" has none");
 }
 
 TEST_F(Capacity, SaysWhatItLeavesOut) {
