@@ -71,7 +71,7 @@ FlowGraph halves_graph(const Cluster& cluster, BytesPerSecond unit) {
   std::int64_t unlimited = 0;
   for (const Link& link : cluster.links) {
     if (takes_part(link)) {
-      const std::int64_t rate = std::llround(link.capacity * link.health / unit);
+      const std::int64_t rate = std::llround(link.usable() / unit);
       add_arc(graph, link.source.index(), link.target.index(), rate);
       unlimited += rate;
     }
@@ -89,7 +89,7 @@ FlowGraph halves_graph(const Cluster& cluster, BytesPerSecond unit) {
 
 /// Adds a link's usable rate to the tier it injects into.
 void add_to_tier(const Cluster& cluster, const Link& link, TopologySummary& summary) {
-  const BytesPerSecond rate = link.capacity * link.health;
+  const BytesPerSecond rate = link.usable();
   const VertexKind source = cluster.vertices[link.source.index()].kind;
   if (source == VertexKind::kGpu) {
     (link.kind == LinkKind::kScaleUp ? summary.scale_up_injection : summary.pcie_injection) += rate;
