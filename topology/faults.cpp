@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <functional>
 #include <map>
 #include <optional>
 #include <utility>
@@ -281,24 +280,39 @@ class Applier {
     outcome_.lost_nodes.push_back(node);
   }
 
+  /// Link i + 1 is the other way of link i, as builders make them.
+  [[nodiscard]] bool is_twin(std::size_t i) const {
+    return i + 1 < cluster_.links.size() && cluster_.links[i + 1].kind == cluster_.links[i].kind &&
+           cluster_.links[i + 1].target == cluster_.links[i].source &&
+           cluster_.links[i + 1].source == cluster_.links[i].target;
+  }
+
+  void scale_cable(std::size_t first,
+                   std::size_t last,
+                   double remaining,
+                   std::string_view by_chance) {
+    for (std::size_t i = first; i <= last; ++i) {
+      cluster_.links[i].health *= remaining;
+    }
+    outcome_.hits.push_back(
+        fmt::format("cable {} <-> {} {}{}",
+                    cluster_.vertices[cluster_.links[first].source.index()].name,
+                    cluster_.vertices[cluster_.links[first].target.index()].name,
+                    state_text(remaining),
+                    by_chance));
+  }
+
   void draw(const FaultSpec& faults) {
     constexpr std::string_view kByChance = " by chance";
     const auto is_hit = [&](std::string_view purpose, std::size_t index, double rate) {
       return rate > 0 && RngStream(faults.seed, purpose, index).uniform01() < rate;
     };
-    for (std::size_t i = 0; i < cluster_.links.size(); i += 2) {
-      Link& link = cluster_.links[i];
-      if (link.kind == LinkKind::kFabric && is_hit("random links", i, faults.random_links)) {
-        link.health *= faults.random_remaining;
-        if (i + 1 < cluster_.links.size() && cluster_.links[i + 1].target == link.source &&
-            cluster_.links[i + 1].source == link.target) {
-          cluster_.links[i + 1].health *= faults.random_remaining;
-        }
-        outcome_.hits.push_back(fmt::format("cable {} <-> {} {}{}",
-                                            cluster_.vertices[link.source.index()].name,
-                                            cluster_.vertices[link.target.index()].name,
-                                            state_text(faults.random_remaining),
-                                            kByChance));
+    for (std::size_t i = 0; i < cluster_.links.size(); ++i) {
+      const std::size_t first = i;
+      i += is_twin(i) ? 1U : 0U;
+      if (cluster_.links[first].kind == LinkKind::kFabric &&
+          is_hit("random links", first, faults.random_links)) {
+        scale_cable(first, i, faults.random_remaining, kByChance);
       }
     }
     for (std::size_t i = 0; i < cluster_.vertices.size(); ++i) {
