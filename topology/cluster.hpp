@@ -81,6 +81,7 @@ struct ClusterSpec {
   ScaleUpSpec scale_up;
   NicSpec nic;
   FabricSpec fabric;
+  std::string graphml = {};  ///< file that replaces scale_up, nic and fabric; "" for none
 };
 
 enum class VertexKind { kGpu, kScaleUpSwitch, kNic, kLeaf, kSpine, kCore };

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
+#include <optional>
 #include <utility>
 
 namespace moesim {
@@ -48,6 +49,19 @@ class CrossChecker {
     mistake.key = path;
     mistake.message = std::move(message);
     found.push_back(std::move(mistake));
+  }
+
+  /// The first key of `table` that stands in the same file as `path`, or is an override as it is.
+  [[nodiscard]] std::optional<std::string> stated_beside(std::string_view path,
+                                                         std::string_view table) const {
+    const ConfigEntry* beside = tree_.find(path);
+    for (const ConfigEntry& entry : tree_.entries()) {
+      if (beside != nullptr && !entry.is_table() && parent_path(entry.path) == table &&
+          entry.place.file == beside->place.file) {
+        return entry.path;
+      }
+    }
+    return std::nullopt;
   }
 
   std::vector<Diagnostic> found;
@@ -116,6 +130,30 @@ void check_attention(CrossChecker& c, const AttentionShape& a) {
   }
 }
 
+constexpr std::string_view kFabricNames[] = {
+    "single_switch", "rail", "fat_tree", "rail_only", "dragonfly_plus", "torus"};
+constexpr std::string_view kScaleUpNames[] = {"switch", "pcie", "none"};
+
+std::string fabric_text(const CrossChecker& c, const ClusterSpec& k) {
+  return c.other("cluster.fabric.kind", kFabricNames[static_cast<std::size_t>(k.fabric.kind)]);
+}
+std::string scale_up_text(const CrossChecker& c, const ClusterSpec& k) {
+  return c.other("cluster.scale_up.kind", kScaleUpNames[static_cast<std::size_t>(k.scale_up.kind)]);
+}
+
+/// GPUs of a scale-up domain.
+std::int64_t domain_size(const ClusterSpec& k) {
+  switch (k.scale_up.kind) {
+    case ScaleUpKind::kSwitch:
+      return std::int64_t{k.scale_up.nodes_per_domain} * k.gpus_per_node;
+    case ScaleUpKind::kPcie:
+      return k.gpus_per_node;
+    case ScaleUpKind::kNone:
+      return 1;
+  }
+  return 1;
+}
+
 void check_cluster(CrossChecker& c, const ClusterSpec& k) {
   const int per_domain = k.scale_up.nodes_per_domain;
   c.check(k.nodes % per_domain != 0,
@@ -134,7 +172,7 @@ void check_cluster(CrossChecker& c, const ClusterSpec& k) {
                       c.other("cluster.gpus_per_node", k.gpus_per_node),
                       gpus,
                       kMostGpus));
-  c.check(k.nic.per_node == 0 && k.nodes > per_domain,
+  c.check(k.graphml.empty() && k.nic.per_node == 0 && gpus > domain_size(k),
           "cluster.nic.per_node",
           {"cluster.nodes", "cluster.scale_up.nodes_per_domain"},
           fmt::format("0 leaves the scale-up domains of {} unconnected",
@@ -172,8 +210,7 @@ void check_scale_out(CrossChecker& c, const ClusterSpec& k) {
   needs(nics, "cluster.nic.latency", k.nic.latency.value, "cluster.nic.per_node", nic_text);
 
   const bool spines = k.fabric.kind != FabricKind::kSingleSwitch;
-  const std::string kind_text =
-      c.other("cluster.fabric.kind", k.fabric.kind == FabricKind::kRail ? "rail" : "fat_tree");
+  const std::string kind_text = fabric_text(c, k);
   needs(spines,
         "cluster.fabric.link_bandwidth",
         k.fabric.link_bandwidth.value,
@@ -184,6 +221,127 @@ void check_scale_out(CrossChecker& c, const ClusterSpec& k) {
         k.fabric.hop_latency.value,
         "cluster.fabric.kind",
         kind_text);
+}
+
+/// A key that does nothing beside the value of another.
+void no_effect(CrossChecker& c, bool idle, std::string_view path, const std::string& because) {
+  c.check(idle && c.given(path),
+          path,
+          {parent_path(path)},
+          fmt::format("has no effect with {}", because));
+}
+
+void check_scale_up(CrossChecker& c, const ClusterSpec& k) {
+  const ScaleUpSpec& up = k.scale_up;
+  const std::string kind = scale_up_text(c, k);
+  const bool needed = k.graphml.empty() && up.kind != ScaleUpKind::kNone;
+  c.check(needed && up.bandwidth.value == 0.0,
+          "cluster.scale_up.bandwidth",
+          {"cluster.scale_up.kind", "cluster"},
+          fmt::format("{}, but needed by {}",
+                      c.given("cluster.scale_up.bandwidth") ? "zero" : "missing",
+                      kind));
+  c.check(needed && !c.given("cluster.scale_up.latency"),
+          "cluster.scale_up.latency",
+          {"cluster.scale_up.kind", "cluster"},
+          fmt::format("missing, but needed by {}", kind));
+  const bool pcie = up.kind == ScaleUpKind::kPcie;
+  for (const std::string_view key : {"cluster.scale_up.gpus_per_switch",
+                                     "cluster.scale_up.sockets",
+                                     "cluster.scale_up.socket_bandwidth"}) {
+    no_effect(c, !pcie && k.graphml.empty(), key, kind);
+  }
+  if (!pcie) {
+    return;
+  }
+  c.check(up.nodes_per_domain != 1,
+          "cluster.scale_up.nodes_per_domain",
+          {"cluster.scale_up.kind"},
+          fmt::format("{} does not go with {}; PCIe ends at the node", up.nodes_per_domain, kind));
+  c.check(k.gpus_per_node % up.gpus_per_switch != 0,
+          "cluster.scale_up.gpus_per_switch",
+          {"cluster.gpus_per_node"},
+          fmt::format("{} does not divide {}",
+                      up.gpus_per_switch,
+                      c.other("cluster.gpus_per_node", k.gpus_per_node)));
+  const std::string switches = c.other("cluster.scale_up.gpus_per_switch", up.gpus_per_switch);
+  c.check(k.gpus_per_node / up.gpus_per_switch < up.sockets,
+          "cluster.scale_up.sockets",
+          {"cluster.scale_up.gpus_per_switch", "cluster.gpus_per_node"},
+          fmt::format("{} is more than the PCIe switches of a node: {}, {}",
+                      up.sockets,
+                      c.other("cluster.gpus_per_node", k.gpus_per_node),
+                      switches));
+  c.check(up.sockets == 2 && up.socket_bandwidth.value == 0.0,
+          "cluster.scale_up.socket_bandwidth",
+          {"cluster.scale_up.sockets"},
+          fmt::format("{}, but needed by {}",
+                      c.given("cluster.scale_up.socket_bandwidth") ? "zero" : "missing",
+                      c.other("cluster.scale_up.sockets", up.sockets)));
+  no_effect(c,
+            up.sockets == 1,
+            "cluster.scale_up.socket_bandwidth",
+            c.other("cluster.scale_up.sockets", up.sockets));
+}
+
+void check_fabric(CrossChecker& c, const ClusterSpec& k) {
+  const FabricSpec& fabric = k.fabric;
+  const std::string kind = fabric_text(c, k);
+  const bool three_tiers = fabric.tiers == 3;
+  c.check(three_tiers && fabric.kind != FabricKind::kRail && fabric.kind != FabricKind::kFatTree,
+          "cluster.fabric.tiers",
+          {"cluster.fabric.kind"},
+          fmt::format("3 does not go with {}; it needs rail or fat_tree", kind));
+  const bool blocks = three_tiers || fabric.kind == FabricKind::kDragonflyPlus;
+  const std::string tiers = c.other("cluster.fabric.tiers", fabric.tiers);
+  for (const std::string_view key :
+       {"cluster.fabric.pods_per_block", "cluster.fabric.core_oversubscription"}) {
+    no_effect(c, !blocks, key, kind + " and " + tiers);
+  }
+  const bool torus = fabric.kind == FabricKind::kTorus;
+  for (const std::string_view key :
+       {"cluster.fabric.torus_x", "cluster.fabric.torus_y", "cluster.fabric.torus_z"}) {
+    no_effect(c, !torus, key, kind);
+  }
+  const auto [x, y, z] = fabric.torus;
+  const double routers = double{1} * x * y * z;
+  c.check(torus && routers != static_cast<double>(k.nodes),
+          "cluster.fabric.torus_x",
+          {"cluster.fabric.torus_y", "cluster.fabric.torus_z", "cluster.nodes"},
+          fmt::format("{} x {} x {} routers are not one for each of {}",
+                      x,
+                      y,
+                      z,
+                      c.other("cluster.nodes", k.nodes)));
+}
+
+/// Keys of the parts that a GraphML file replaces, stated beside it. Those of a preset are passed
+/// over.
+void check_graphml(CrossChecker& c, const ClusterSpec& k) {
+  if (k.graphml.empty()) {
+    return;
+  }
+  for (const std::string_view table : {"cluster.scale_up", "cluster.nic", "cluster.fabric"}) {
+    const std::optional<std::string> key = c.stated_beside("cluster.graphml", table);
+    if (key) {
+      no_effect(c, true, *key, c.other("cluster.graphml", k.graphml));
+    }
+  }
+}
+
+void check_faults(CrossChecker& c, const FaultSpec& faults) {
+  const bool random = faults.random_links > 0 || faults.random_nics > 0 || faults.random_gpus > 0;
+  for (const std::string_view key : {"faults.random_remaining", "faults.seed"}) {
+    no_effect(c, !random, key, "no random faults: random_links, random_nics, random_gpus are 0");
+  }
+  c.check(faults.random_gpus > 0 && faults.random_remaining == 0,
+          "faults.random_remaining",
+          {"faults.random_gpus"},
+          fmt::format("0 would stop the GPUs of {}; a GPU cannot be down",
+                      c.other("faults.random_gpus", faults.random_gpus)));
+  for (const FaultMistake& mistake : check_rules(faults)) {
+    c.check(true, "faults." + mistake.list, {}, mistake.message);
+  }
 }
 
 void check_layout(CrossChecker& c, const Scenario& s) {
@@ -247,19 +405,25 @@ void check_dispatch(CrossChecker& c, const Scenario& s) {
           "dispatch.scale_up",
           {"dispatch.dispatcher"},
           fmt::format("false does not go with {}; it needs low_latency", dispatcher));
-  c.check(!s.dispatch.scale_up && s.cluster.nic.per_node == 0,
+  c.check(!s.dispatch.scale_up && s.cluster.nic.per_node == 0 && s.cluster.graphml.empty(),
           "dispatch.scale_up",
           {"cluster.nic.per_node"},
           fmt::format("false sends through NICs, but {}",
                       c.other("cluster.nic.per_node", s.cluster.nic.per_node)));
+  const PathChoice choice = s.network.spread.choice;
+  no_effect(c,
+            choice != PathChoice::kSpray && choice != PathChoice::kAdaptive,
+            "network.max_paths",
+            c.other("network.path_choice", choice == PathChoice::kHash ? "hash" : "static") +
+                "; it needs spray or adaptive");
   c.check(c.given("dispatch.forwarding") && kind != DispatcherKind::kHierarchical,
           "dispatch.forwarding",
           {"dispatch.dispatcher"},
           fmt::format("has no effect with {}; it needs hierarchical", dispatcher));
-  const std::int64_t domain =
-      std::int64_t{s.cluster.scale_up.nodes_per_domain} * s.cluster.gpus_per_node;
-  c.check(kind == DispatcherKind::kHierarchical && domain > 0 && s.parallel.ep > domain &&
-              s.parallel.ep % domain != 0,
+  const std::int64_t domain = domain_size(s.cluster);
+  const bool from_file = !s.cluster.graphml.empty();  // then assemble() looks at the graph
+  c.check(!from_file && kind == DispatcherKind::kHierarchical && domain > 0 &&
+              s.parallel.ep > domain && s.parallel.ep % domain != 0,
           "parallel.ep",
           {"dispatch.dispatcher", "cluster.gpus_per_node", "cluster.scale_up.nodes_per_domain"},
           fmt::format("{} does not fill whole scale-up domains of {} GPUs, as {} needs",
@@ -276,7 +440,13 @@ std::vector<Diagnostic> cross_checks(const ConfigTree& tree, const FieldReading&
   check_model(checker, scenario.model);
   check_attention(checker, scenario.model.attention);
   check_cluster(checker, scenario.cluster);
-  check_scale_out(checker, scenario.cluster);
+  check_graphml(checker, scenario.cluster);
+  check_scale_up(checker, scenario.cluster);
+  if (scenario.cluster.graphml.empty()) {
+    check_scale_out(checker, scenario.cluster);
+    check_fabric(checker, scenario.cluster);
+  }
+  check_faults(checker, scenario.faults);
   check_layout(checker, scenario);
   check_policies(checker, scenario);
   check_dispatch(checker, scenario);
