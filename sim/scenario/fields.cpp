@@ -163,14 +163,13 @@ void cluster_fields(Fields& f, ClusterSpec& c) {
   f.text(required("name"), c.name);
   f.count(required("nodes"), c.nodes, kNodes);
   f.count(required("gpus_per_node"), c.gpus_per_node, kGpusPerNode);
-  gpu_fields(f, c.gpu);
-
   f.text(optional("graphml"), c.graphml);
+  gpu_fields(f, c.gpu);
 
   f.begin(optional("scale_up"));  // what each kind needs is a check across keys
   f.word(optional("kind"), c.scale_up.kind, kScaleUpKinds);
   f.count(optional("nodes_per_domain"), c.scale_up.nodes_per_domain, kNodes);
-  f.not_negative(optional("bandwidth"), c.scale_up.bandwidth);
+  f.positive(optional("bandwidth"), c.scale_up.bandwidth);
   f.not_negative(optional("latency"), c.scale_up.latency);
   f.count(optional("gpus_per_switch"), c.scale_up.gpus_per_switch, kGpusPerNode);
   f.count(optional("sockets"), c.scale_up.sockets, {.min = 1, .max = 2});
@@ -324,6 +323,14 @@ void visit_fields(FieldVisitor& visitor, Scenario& scenario) {
   load_fields(fields, scenario);
   policy_fields(fields, scenario);
   calibration_fields(fields, scenario.calibration);
+}
+
+std::span<const std::string_view> fabric_kind_words() {
+  return kFabricKinds;
+}
+
+std::span<const std::string_view> scale_up_kind_words() {
+  return kScaleUpKinds;
 }
 
 std::span<const PresetTable> preset_tables() {

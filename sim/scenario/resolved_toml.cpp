@@ -95,6 +95,7 @@ class FieldWriter : public FieldVisitor {
                         path == "cluster.fabric.core_oversubscription")) ||
            (c.scale_up.kind != ScaleUpKind::kPcie &&
             (path == "cluster.scale_up.gpus_per_switch" || path == "cluster.scale_up.sockets")) ||
+           (c.scale_up.bandwidth.value == 0 && path == "cluster.scale_up.bandwidth") ||
            (c.scale_up.sockets == 1 && path == "cluster.scale_up.socket_bandwidth");
   }
   [[nodiscard]] bool fault_key_has_no_effect(std::string_view path) const {
