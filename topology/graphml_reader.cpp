@@ -129,6 +129,10 @@ ReadGraph parse(std::string_view text) {
   } catch (const std::exception& error) {
     std::string words = error.what();
     std::replace(words.begin(), words.end(), '\n', ' ');
+    constexpr std::string_view kNoName = "<unspecified file>";
+    if (words.starts_with(kNoName)) {
+      words.replace(0, kNoName.size(), "line ");
+    }
     refuse("cannot be read: " + words);
   }
   return graph;

@@ -38,7 +38,7 @@ void check_cluster(CrossChecker& c, const ClusterSpec& k) {
           {"cluster.nodes", "cluster.scale_up.nodes_per_domain"},
           fmt::format("0 leaves the scale-up domains of {} unconnected",
                       c.other("cluster.nodes", k.nodes)));
-  c.check(k.nic.per_node > 0 && k.gpus_per_node % k.nic.per_node != 0,
+  c.check(k.graphml.empty() && k.nic.per_node > 0 && k.gpus_per_node % k.nic.per_node != 0,
           "cluster.nic.per_node",
           {"cluster.gpus_per_node"},
           fmt::format("{} does not divide {}",
