@@ -14,17 +14,18 @@ namespace moesim {
 /// [faults] Each list holds "NAME: STATE" rules; names are those of `moesim topology`, patterns as
 /// in name_pattern.hpp. STATE is "down" or what remains, a number above 0 up to 1.
 struct FaultSpec {
-  std::vector<std::string> links;       ///< "spine0 -> pod1/leaf: 0.5", or "A <-> B" both ways
-  std::vector<std::string> nics;        ///< "node0/nic3: down": its cables, both ways
-  std::vector<std::string> switches;    ///< "spine2: 0.25": all links of it, both ways
-  std::vector<std::string> gpus;        ///< "node1/gpu0: 0.8": speed of its compute
-  std::vector<std::string> nodes;       ///< "node3": lost, with its GPUs and NICs
-  std::vector<std::string> background;  ///< "spine0 -> pod1/leaf: 10 GB/s": not ours, always there
-  double random_links = 0.0;            ///< part of the switch-to-switch cables that are hit
-  double random_nics = 0.0;             ///< part of the NICs
-  double random_gpus = 0.0;             ///< part of the GPUs
-  double random_remaining = 0.5;        ///< what remains of one that is hit, 0: down
-  std::uint64_t seed = 1;               ///< of the three draws; not the scenario's
+  std::vector<std::string> links = {};     ///< "spine0 -> pod1/leaf: 0.5", or "A <-> B" both ways
+  std::vector<std::string> nics = {};      ///< "node0/nic3: down": its cables, both ways
+  std::vector<std::string> switches = {};  ///< "spine2: 0.25": all links of it, both ways
+  std::vector<std::string> gpus = {};      ///< "node1/gpu0: 0.8": speed of its compute
+  std::vector<std::string> nodes = {};     ///< "node3": lost, with its GPUs and NICs
+  std::vector<std::string> background =
+      {};                         ///< "spine0 -> pod1/leaf: 10 GB/s": not ours, always there
+  double random_links = 0.0;      ///< part of the switch-to-switch cables that are hit
+  double random_nics = 0.0;       ///< part of the NICs
+  double random_gpus = 0.0;       ///< part of the GPUs
+  double random_remaining = 0.5;  ///< what remains of one that is hit, 0: down
+  std::uint64_t seed = 1;         ///< of the three draws; not the scenario's
 
   [[nodiscard]] bool empty() const;
 };

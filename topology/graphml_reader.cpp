@@ -122,8 +122,6 @@ ReadGraph parse(std::string_view text) {
   std::istringstream stream(with_string_keys(text));
   try {
     boost::read_graphml(stream, graph, data);
-  } catch (const boost::bad_any_cast&) {
-    refuse("an edge names a node that the file does not have");
   } catch (const boost::undirected_graph_error&) {
     refuse("the graph is undirected; edges must be directed, one each way");
   } catch (const std::exception& error) {

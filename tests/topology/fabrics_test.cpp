@@ -65,8 +65,8 @@ TEST(DragonflyPlus, EveryTwoGroupsShareTheGlobalCapacity) {
   EXPECT_EQ(count_vertices(cluster, VertexKind::kSpine), 3);
   EXPECT_EQ(rate_of(cluster, "group0/spine0 -> group2/spine0"), 10e9);
   EXPECT_EQ(PathFinder(cluster, PathPolicy::kEcmp, 1).find(gpu(0), gpu(5), 0).links.size(), 7U);
-  // Group 0 and half of group 1 (node 2) against the rest: 0-2, and 1-2 with 1's inner link.
-  // 0 -> 2: 10, 0 -> 1: 10 to node 3, node 2 -> 10 in all.
+  // Nodes 0 to 2 against 3 to 5: group 0 sends 10 to group 2 and 10 to node 3, node 2 sends 10 to
+  // group 2.
   EXPECT_EQ(bisection(cluster), gigabytes_per_second(30));
   spec.fabric.link_bandwidth = gigabytes_per_second(5);  // 2 spines of 5 GB/s, 5 each a group
   const Cluster thin = build_cluster(spec);

@@ -81,8 +81,9 @@ TEST(Graphml, RefusesInWords) {
   EXPECT_EQ(refusal(graph(gpu, link, R"(source="a" target="a")")),
             "error: GraphML: edge gpu0 -> gpu0: a link of kind scale_up cannot join gpu and "
             "itself");
-  EXPECT_EQ(refusal(graph(gpu, link, R"(source="a" target="zz")")),
-            "error: GraphML: an edge names a node that the file does not have");
+  EXPECT_EQ(
+      refusal(graph(gpu, link, R"(source="a" target="zz")")),
+      "error: GraphML: node 2: no kind; expected gpu, scale_up_switch, nic, leaf, spine or core");
   EXPECT_EQ(refusal(graph(R"(<data key="k">gpu</data><data key="n">3</data>)", link, ends)),
             "error: GraphML: host 0 has no GPU; hosts count from 0 without gaps");
 }
