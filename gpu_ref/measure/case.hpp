@@ -55,27 +55,27 @@ struct RowsInput {
 };
 
 struct GroupedInput {
-  std::string model;
+  std::string model{};
   Projection projection = Projection::kGateUp;
   Pass pass = Pass::kForward;
   ElementType type = ElementType::kBf16;
   std::int64_t columns = 0;
   std::int64_t inner = 0;
-  std::string skew;                  ///< how counts were made
-  std::vector<std::int64_t> counts;  ///< rows of each expert held
+  std::string skew{};                  ///< how counts were made
+  std::vector<std::int64_t> counts{};  ///< rows of each expert held
 };
 
 /// The whole layer with all its experts on one GPU.
 struct LayerInput {
-  std::string model;
+  std::string model{};
   std::int64_t tokens = 0;
   std::int64_t hidden = 0;
   std::int64_t width = 0;
   std::int64_t top_k = 0;
   ElementType type = ElementType::kBf16;
   bool backward = false;
-  std::string skew;
-  std::vector<std::int64_t> counts;  ///< assignments of each expert; none above tokens
+  std::string skew{};
+  std::vector<std::int64_t> counts{};  ///< assignments of each expert; none above tokens
 };
 
 struct CollectiveInput {
@@ -84,7 +84,7 @@ struct CollectiveInput {
   int processes = 1;
   std::int64_t bytes = 0;  ///< as docs/measurement.md counts them
   std::string skew = "uniform";
-  std::vector<std::int64_t> send_bytes;  ///< all_to_all_v: [sender * ranks + receiver]
+  std::vector<std::int64_t> send_bytes{};  ///< all_to_all_v: [sender * ranks + receiver]
 };
 
 using CaseInput = std::variant<DeviceInput,
@@ -97,7 +97,7 @@ using CaseInput = std::variant<DeviceInput,
                                CollectiveInput>;
 
 struct Case {
-  CaseInput input;
+  CaseInput input{};
   L2State l2 = L2State::kCold;
   int tier = 0;           ///< 0: most valuable; a sweep runs tier after tier
   double estimate_s = 0;  ///< expected wall time of measuring it, set-up included

@@ -25,57 +25,57 @@ enum class L2State {
 
 /// The state of a GPU at one instant; what the driver does not tell is absent.
 struct Clocks {
-  std::optional<double> sm_hz;
-  std::optional<double> memory_hz;
-  std::optional<double> temperature_c;
-  std::optional<double> power_w;
+  std::optional<double> sm_hz{};
+  std::optional<double> memory_hz{};
+  std::optional<double> temperature_c{};
+  std::optional<double> power_w{};
 };
 
 /// What identifies a GPU and its limits.
 struct DeviceIdentity {
-  std::string name;
-  std::string driver;        ///< version of the NVIDIA driver, "" if unknown
-  std::string cuda_runtime;  ///< "13.0"
+  std::string name{};
+  std::string driver{};        ///< version of the NVIDIA driver, "" if unknown
+  std::string cuda_runtime{};  ///< "13.0"
   int sm_count = 0;
-  std::optional<double> power_limit_w;
+  std::optional<double> power_limit_w{};
 };
 
 /// Samples of one case.
 struct Timing {
-  std::vector<double> samples_s;  ///< in order of taking, per operation
-  int warmup = 0;                 ///< samples thrown away before them
-  int repeats = 1;                ///< operations of one sample
+  std::vector<double> samples_s{};  ///< in order of taking, per operation
+  int warmup = 0;                   ///< samples thrown away before them
+  int repeats = 1;                  ///< operations of one sample
   StopReason stop = StopReason::kSamples;
   /// Further facts of the case that only the measuring itself yields (phase times, library
   /// versions): a JSON object, may be empty.
-  JsonLine extra;
+  JsonLine extra{};
 };
 
 /// Work of one operation, counted from its inputs; absent where it has no meaning.
 struct Work {
-  std::optional<double> flops;
-  std::optional<double> bytes;  ///< read and written, each operand once
+  std::optional<double> flops{};
+  std::optional<double> bytes{};  ///< read and written, each operand once
 };
 
 /// Who measured, when.
 struct Origin {
-  std::string version;      ///< of moesim
-  std::string commit;       ///< of the source tree, "unknown" if it was no checkout
-  std::string measured_at;  ///< UTC, "2026-11-25T03:09:16Z"
+  std::string version{};      ///< of moesim
+  std::string commit{};       ///< of the source tree, "unknown" if it was no checkout
+  std::string measured_at{};  ///< UTC, "2026-11-25T03:09:16Z"
 };
 
 struct RawRecord {
-  std::string kind;
-  std::string key;  ///< unique in a sweep; what --resume compares
-  JsonLine input;
+  std::string kind{};
+  std::string key{};  ///< unique in a sweep; what --resume compares
+  JsonLine input{};
   L2State l2 = L2State::kNone;
-  Timing timing;        ///< without samples: a record of facts alone (kind "device")
-  std::string skipped;  ///< why the case could not run; then the timing has no samples
-  Work work;
-  DeviceIdentity device;
-  Clocks before;
-  Clocks after;
-  Origin origin;
+  Timing timing{};        ///< without samples: a record of facts alone (kind "device")
+  std::string skipped{};  ///< why the case could not run; then the timing has no samples
+  Work work{};
+  DeviceIdentity device{};
+  Clocks before{};
+  Clocks after{};
+  Origin origin{};
 };
 
 /// The line, without a newline.
