@@ -4,6 +4,7 @@
 
 #include <span>
 
+#include "gpu_ref/device/buffer.hpp"
 #include "gpu_ref/device/communicator.hpp"
 #include "gpu_ref/layer/rank_layer.hpp"
 

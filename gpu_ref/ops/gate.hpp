@@ -12,7 +12,8 @@ namespace moesim::gpu_ref {
 struct GateShape {
   std::int64_t num_tokens = 0;
   int hidden = 0;       ///< multiple of 8
-  int num_experts = 0;  ///< at most kMostExperts; multiple of 8 for the backward GEMMs
+  int num_experts = 0;  ///< at most kMostExperts; any number
+  bool accumulate = false;  ///< gate_dgrad adds to d_x
 };
 
 /// logits[t, e] = sum_h x[t, h] * gate[e, h]

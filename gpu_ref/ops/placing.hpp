@@ -52,7 +52,7 @@ void place_assignments(const PlacingInputs& in,
 /// lower expert; choice -infinity is no candidate), and are dropped (-1) when none is left.
 ///   experts [num_tokens, top_k] i32, changed in place
 ///   choice [num_tokens, num_experts] f32 (TopkOutputs)
-///   tried [num_tokens, (num_experts + 31) / 32] u32, scratch
+///   tried [num_tokens, 32] u32, scratch: bit j of word l is expert l + 32 j
 ///   capacity > 0: assignments an expert keeps
 /// One block, since each round depends on the one before: for fidelity, not speed. Reads
 /// rounds * T (4 k + 4 E) bytes at most.

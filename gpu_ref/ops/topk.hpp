@@ -24,7 +24,8 @@ struct TopkOutputs {
   float* scores = nullptr;   ///< [num_tokens, num_experts] softmax, or sigmoid of the logits
   float* choice = nullptr;   ///< [num_tokens, num_experts] what experts are ranked by: the logits,
                             ///< or scores + bias with -infinity outside of the kept groups
-  float* log_sum_exp = nullptr;  ///< [num_tokens] of the logits; softmax_topk only
+  float* normaliser = nullptr;  ///< [num_tokens] log-sum-exp of the logits (softmax), sum of the scores
+                                ///< (sigmoid)
 };
 
 /// score = softmax(logits); the top_k experts of largest logit; weight = score, divided by the sum
@@ -54,11 +55,10 @@ void sigmoid_group_topk(const float* logits,
 
 /// Inputs of the gate's gradient, on the device.
 struct GateGradientInputs {
-  const std::int32_t* experts = nullptr;  ///< [num_tokens, top_k]
-  const float* weights = nullptr;         ///< [num_tokens, top_k]
-  const float* d_weights = nullptr;       ///< [num_tokens, top_k] of the loss; 0 where dropped
+  const std::int32_t* experts = nullptr;  ///< [num_tokens, top_k], < 0: no expert
+  const float* d_weights = nullptr;       ///< [num_tokens, top_k], 0 where dropped; null: all 0
   const float* scores = nullptr;          ///< [num_tokens, num_experts]
-  const float* log_sum_exp = nullptr;     ///< [num_tokens], null without a z-loss
+  const float* normaliser = nullptr;      ///< [num_tokens]
   const std::int32_t* counts = nullptr;   ///< [num_experts] assignments, null without an aux loss
 };
 
