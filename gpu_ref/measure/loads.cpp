@@ -164,6 +164,45 @@ std::vector<std::int64_t> capped(std::vector<std::int64_t> counts, std::int64_t 
   return counts;
 }
 
+std::vector<std::int32_t> routing_of_counts(const std::vector<std::int64_t>& counts,
+                                            std::int64_t tokens,
+                                            std::int64_t top_k,
+                                            std::uint64_t seed) {
+  SplitMix random(seed);
+  std::vector<std::size_t> token(static_cast<std::size_t>(tokens));
+  std::iota(token.begin(), token.end(), std::size_t{0});
+  for (std::size_t i = token.size(); i > 1; --i) {
+    const auto other = static_cast<std::size_t>(random.uniform() * static_cast<double>(i));
+    std::swap(token[i - 1], token[std::min(other, i - 1)]);
+  }
+  // Expert after expert deals to the tokens in turn: none meets an expert twice, all get top_k.
+  const auto slots = static_cast<std::size_t>(top_k);
+  std::vector<std::int32_t> experts(token.size() * slots);
+  std::size_t dealt = 0;
+  for (std::size_t e = 0; e < counts.size(); ++e) {
+    for (std::int64_t i = 0; i < counts[e]; ++i, ++dealt) {
+      experts.at(token[dealt % token.size()] * slots + dealt / token.size()) =
+          static_cast<std::int32_t>(e);
+    }
+  }
+  return experts;
+}
+
+std::vector<std::int32_t> expert_major_rows(const std::vector<std::int32_t>& experts,
+                                            std::int64_t num_experts) {
+  std::vector<std::int32_t> next(static_cast<std::size_t>(num_experts) + 1);
+  for (const std::int32_t e : experts) {
+    ++next.at(static_cast<std::size_t>(e) + 1);
+  }
+  std::partial_sum(next.begin(), next.end(), next.begin());
+  std::vector<std::int32_t> rows;
+  rows.reserve(experts.size());
+  for (const std::int32_t e : experts) {
+    rows.push_back(next[static_cast<std::size_t>(e)]++);
+  }
+  return rows;
+}
+
 TraceLoads read_trace_loads(const std::string& file) {
   std::ifstream in(file);
   if (!in) {

@@ -47,6 +47,17 @@ using TraceLoads = std::vector<std::vector<std::int64_t>>;
 /// most * experts. For whole layers, where an expert serves a token once.
 [[nodiscard]] std::vector<std::int64_t> capped(std::vector<std::int64_t> counts, std::int64_t most);
 
+/// A routing with these counts: experts [tokens * top_k], distinct within a token, tokens shuffled
+/// by `seed`. The counts sum to tokens * top_k and none is above tokens.
+[[nodiscard]] std::vector<std::int32_t> routing_of_counts(const std::vector<std::int64_t>& counts,
+                                                          std::int64_t tokens,
+                                                          std::int64_t top_k,
+                                                          std::uint64_t seed);
+
+/// Row of each assignment when rows are ordered by expert, then token.
+[[nodiscard]] std::vector<std::int32_t> expert_major_rows(const std::vector<std::int32_t>& experts,
+                                                          std::int64_t num_experts);
+
 /// Loads of our own unbalanced model.
 [[nodiscard]] TraceLoads built_in_trace();
 
