@@ -47,7 +47,7 @@ ncclUniqueId meet(const ProcessGroup& group, const std::string& file) {
 
 /// One GPU's part.
 struct Member {
-  explicit Member(int gpu) : gpu(gpu) {}
+  explicit Member(int index) : gpu(index) {}
 
   int gpu = 0;
   int rank = 0;
