@@ -47,6 +47,10 @@ void copy_on_device(void* to, const void* from, std::size_t bytes, StreamHandle 
   }
 }
 
+void wait_for_stream(StreamHandle stream) {
+  MOESIM_CUDA_CHECK(cudaStreamSynchronize(stream));
+}
+
 void fill_bytes(void* device, int byte, std::size_t bytes, StreamHandle stream) {
   if (bytes > 0) {
     MOESIM_CUDA_CHECK(cudaMemsetAsync(device, byte, bytes, stream));

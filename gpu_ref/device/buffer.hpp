@@ -37,6 +37,8 @@ class DeviceMemory {
 void copy_to_device(void* device, const void* host, std::size_t bytes, StreamHandle stream);
 void copy_to_host(void* host, const void* device, std::size_t bytes, StreamHandle stream);
 void copy_on_device(void* to, const void* from, std::size_t bytes, StreamHandle stream);
+/// Blocks the host until everything enqueued on the stream is done.
+void wait_for_stream(StreamHandle stream);
 /// Sets every byte; tests poison outputs with 0xff (NaN in float, bf16 and fp8).
 void fill_bytes(void* device, int byte, std::size_t bytes, StreamHandle stream);
 

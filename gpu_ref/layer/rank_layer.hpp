@@ -78,6 +78,7 @@ class RankLayer {
 
   /// Stages are bracketed by the clock from now on; null: no more.
   void set_clock(StageClock* clock);
+  [[nodiscard]] StageClock* clock() const;
 
   /// Gate, top-k, losses, and diversion of overflow (kNextBest). x [num_tokens, hidden] bf16.
   void choose(const Bf16* x, std::int64_t num_tokens);
@@ -115,8 +116,9 @@ class RankLayer {
   [[nodiscard]] int rank() const;
   [[nodiscard]] StreamHandle stream() const;
 
- private:
   struct State;
+
+ private:
   std::unique_ptr<State> state_;
 };
 

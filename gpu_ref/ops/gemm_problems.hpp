@@ -3,6 +3,7 @@
 // what is handed to cuBLAS is tested on the CPU.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -47,6 +48,11 @@ struct GroupedShape {
 /// in bf16) or a group is too long for 32-bit BLAS. Checked by: gemm_problems_test, which carries
 /// the problems out on the CPU.
 [[nodiscard]] std::vector<GemmProblem> grouped_problems(GemmPass pass, const GroupedShape& shape);
+
+/// The problem of one group, without the limits of grouped_problems on outer and inner.
+[[nodiscard]] GemmProblem single_problem(GemmPass pass,
+                                         const GroupedShape& shape,
+                                         std::size_t group);
 
 /// Experts without rows.
 [[nodiscard]] std::vector<int> empty_groups(std::span<const std::int64_t> row_begin);
