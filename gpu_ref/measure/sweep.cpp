@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "gpu_ref/measure/estimate.hpp"
 #include "gpu_ref/measure/mistake.hpp"
@@ -62,6 +63,13 @@ const std::vector<std::string>& sweep_kinds() {
                                                   "layer",
                                                   "collective"};
   return kKinds;
+}
+
+void add_case(std::vector<Case>& cases, CaseInput input, int tier, L2State l2) {
+  Case& c = cases.emplace_back();
+  c.input = std::move(input);
+  c.l2 = l2;
+  c.tier = tier;
 }
 
 double total_seconds(const std::vector<Case>& cases) {

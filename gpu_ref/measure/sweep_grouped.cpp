@@ -52,7 +52,7 @@ void add_load(std::vector<Case>& cases,
         GroupedInput input = load;
         input.type = type;
         input.pass = pass;
-        cases.push_back({.input = input, .l2 = grid.l2, .tier = grid.tier});
+        add_case(cases, input, grid.tier, grid.l2);
       }
     }
   }

@@ -16,15 +16,14 @@ std::vector<std::int64_t> powers(std::int64_t first, std::int64_t last, std::int
   return values;
 }
 
-void add_layer(std::vector<Case>& cases, const SweepModel& model, Case c, LayerInput layer) {
+void add_layer(std::vector<Case>& cases, const SweepModel& model, int tier, LayerInput layer) {
   layer.model = model.name;
   layer.hidden = model.hidden;
   layer.width = model.width;
   layer.top_k = model.top_k;
   layer.counts = capped(counts_of_skew(layer.skew, model.experts, layer.tokens * model.top_k, {}),
                         layer.tokens);
-  c.input = layer;
-  cases.push_back(c);
+  add_case(cases, layer, tier);
 }
 
 bool takes_fp8(const SweepModel& model) {
@@ -37,12 +36,13 @@ void add_token_operations(std::vector<Case>& cases,
                           std::int64_t tokens,
                           int tier) {
   for (const RowOp op : {RowOp::kGate, RowOp::kPermute, RowOp::kCombine}) {
-    cases.push_back({.input = RowsInput{.op = op,
-                                        .tokens = tokens,
-                                        .width = model.hidden,
-                                        .experts = model.experts,
-                                        .top_k = model.top_k},
-                     .tier = tier});
+    add_case(cases,
+             RowsInput{.op = op,
+                       .tokens = tokens,
+                       .width = model.hidden,
+                       .experts = model.experts,
+                       .top_k = model.top_k},
+             tier);
   }
 }
 
@@ -52,13 +52,9 @@ void add_expert_operations(std::vector<Case>& cases,
                            std::int64_t rows,
                            int tier) {
   if (takes_fp8(model)) {
-    cases.push_back(
-        {.input = RowsInput{.op = RowOp::kQuantise, .tokens = rows, .width = model.hidden},
-         .tier = tier});
+    add_case(cases, RowsInput{.op = RowOp::kQuantise, .tokens = rows, .width = model.hidden}, tier);
   }
-  cases.push_back(
-      {.input = RowsInput{.op = RowOp::kActivation, .tokens = rows, .width = model.width},
-       .tier = tier});
+  add_case(cases, RowsInput{.op = RowOp::kActivation, .tokens = rows, .width = model.width}, tier);
 }
 
 std::vector<std::int64_t> uneven_matrix(int ranks, std::int64_t bytes) {
@@ -76,18 +72,17 @@ std::vector<std::int64_t> uneven_matrix(int ranks, std::int64_t bytes) {
 }  // namespace
 
 void add_basics(std::vector<Case>& cases) {
-  cases.push_back({.input = DeviceInput{}, .l2 = L2State::kNone});
+  add_case(cases, DeviceInput{}, 0, L2State::kNone);
   for (const std::int64_t mebibytes : {1024, 256, 64, 4096}) {
-    cases.push_back({.input = CopyInput{.bytes = mebibytes << 20}, .tier = 0});
+    add_case(cases, CopyInput{.bytes = mebibytes << 20}, 0);
   }
   for (const ElementType type : {ElementType::kBf16, ElementType::kFp8}) {
     for (const std::int64_t side : {8192, 4096, 16384}) {
-      cases.push_back(
-          {.input = GemmInput{.type = type, .rows = side, .columns = side, .inner = side}});
+      add_case(cases, GemmInput{.type = type, .rows = side, .columns = side, .inner = side}, 0);
     }
   }
   for (const LaunchMode mode : {LaunchMode::kStream, LaunchMode::kGraph, LaunchMode::kHost}) {
-    cases.push_back({.input = LaunchInput{.mode = mode}, .l2 = L2State::kNone});
+    add_case(cases, LaunchInput{.mode = mode}, 0, L2State::kNone);
   }
 }
 
@@ -108,25 +103,20 @@ void add_row_operations(std::vector<Case>& cases, const SweepOptions& options) {
 
 void add_layers(std::vector<Case>& cases, const SweepOptions& options) {
   for (const SweepModel& model : sweep_models()) {
-    add_layer(cases, model, {.tier = 0}, {.tokens = 4096, .skew = "uniform"});
-    add_layer(cases, model, {.tier = 1}, {.tokens = 64, .skew = "uniform"});
-    add_layer(cases, model, {.tier = 3}, {.tokens = 4096, .skew = "lognormal1"});
-    add_layer(cases, model, {.tier = 3}, {.tokens = 4096, .backward = true, .skew = "uniform"});
+    add_layer(cases, model, 0, {.tokens = 4096, .skew = "uniform"});
+    add_layer(cases, model, 1, {.tokens = 64, .skew = "uniform"});
+    add_layer(cases, model, 3, {.tokens = 4096, .skew = "lognormal1"});
+    add_layer(cases, model, 3, {.tokens = 4096, .backward = true, .skew = "uniform"});
     if (takes_fp8(model)) {
-      add_layer(cases,
-                model,
-                {.tier = 1},
-                {.tokens = 4096, .type = ElementType::kFp8, .skew = "uniform"});
+      add_layer(cases, model, 1, {.tokens = 4096, .type = ElementType::kFp8, .skew = "uniform"});
     }
     for (const std::int64_t tokens : powers(1, 16384, options.full ? 2 : 8)) {
-      add_layer(cases, model, {.tier = 3}, {.tokens = tokens, .skew = "uniform"});
+      add_layer(cases, model, 3, {.tokens = tokens, .skew = "uniform"});
     }
     for (const std::int64_t tokens : powers(16, 16384, 4)) {
       if (options.full) {
-        add_layer(cases,
-                  model,
-                  {.tier = kFullTier},
-                  {.tokens = tokens, .backward = true, .skew = "lognormal1"});
+        add_layer(
+            cases, model, kFullTier, {.tokens = tokens, .backward = true, .skew = "lognormal1"});
       }
     }
   }
@@ -154,7 +144,7 @@ void add_collectives(std::vector<Case>& cases, const SweepOptions& options) {
       if (uneven) {
         input.send_bytes = uneven_matrix(ranks, input.bytes);
       }
-      cases.push_back({.input = input, .l2 = L2State::kNone, .tier = 1});
+      add_case(cases, input, 1, L2State::kNone);
     }
   }
 }

@@ -8,6 +8,9 @@
 
 namespace moesim::measure {
 
+/// Appends one case; its estimate comes later.
+void add_case(std::vector<Case>& cases, CaseInput input, int tier, L2State l2 = L2State::kCold);
+
 void add_basics(std::vector<Case>& cases);
 void add_row_operations(std::vector<Case>& cases, const SweepOptions& options);
 void add_layers(std::vector<Case>& cases, const SweepOptions& options);
