@@ -15,6 +15,7 @@
 #include "gpu_ref/measure/mistake.hpp"
 #include "gpu_ref/measure/nvml.hpp"
 #include "gpu_ref/measure/op_benches.hpp"
+#include "gpu_ref/measure/require_gpus.hpp"
 #include "sim/core/diagnostics.hpp"
 
 namespace moesim::measure {
@@ -134,22 +135,10 @@ class GpuBench final : public Bench {
   std::unique_ptr<CollectiveBench> collectives_;
 };
 
-/// Why CUDA sees no GPU, in its own words.
-std::string no_gpu_text() {
-  int count = 0;
-  const cudaError_t error = cudaGetDeviceCount(&count);
-  MOESIM_CUDA_IGNORE(cudaGetLastError());
-  return "no NVIDIA GPU that CUDA can use: " +
-         std::string(error == cudaSuccess ? "none is attached" : cudaGetErrorString(error));
-}
-
 }  // namespace
 
 OpenBench open_bench(const BenchOptions& options) {
-  const int attached = gpu_ref::attached_gpus();
-  if (attached == 0) {
-    throw std::runtime_error(no_gpu_text());
-  }
+  const int attached = require_gpus();
   const bool alone = options.group.size == 1;
   const int gpu = alone ? options.gpu : options.group.local_rank % attached;
   if (gpu >= attached) {

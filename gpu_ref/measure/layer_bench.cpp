@@ -6,6 +6,7 @@
 
 #include "gpu_ref/layer/exchange.hpp"
 #include "gpu_ref/measure/gpu_fill.hpp"
+#include "gpu_ref/measure/layer_pass.hpp"
 #include "gpu_ref/measure/loads.hpp"
 #include "gpu_ref/measure/mistake.hpp"
 #include "gpu_ref/ops/fp8_gemm.hpp"
@@ -20,7 +21,6 @@ using gpu_ref::StreamHandle;
 
 constexpr float kWeightScale = 0.02F;
 constexpr int kWarmupPasses = 2;
-constexpr double kHold = 300e-6;  ///< the launches between two waits of the host
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -94,18 +94,21 @@ class LayerRun {
   std::vector<gpu_ref::StageTime> pass(bool flush) {
     const bool backward = gradients_.has_value();
     layer_.set_clock(backward ? nullptr : &clock_);
-    start(flush && !backward);
-    layer_.choose(x_.data(), tokens_, {.experts = experts_, .weights = {}});
-    layer_.plan(exchange_.gather_counts(layer_));
-    hold(kHold, timer_.stream());
-    layer_.dispatch();
-    exchange_.move(layer_, gpu_ref::Transfer::kDispatch);
-    layer_.run_experts();
-    exchange_.move(layer_, gpu_ref::Transfer::kCombine);
-    layer_.combine(out_.data());
+    if (flush && !backward) {
+      timer_.flush();
+    }
+    const gpu_ref::GivenRouting given{.experts = experts_, .weights = {}};
+    forward_without_gaps(
+        layer_,
+        exchange_,
+        {.x = x_.data(), .out = out_.data(), .num_tokens = tokens_, .given = &given},
+        timer_);
     if (backward) {
       layer_.set_clock(&clock_);
-      start(flush);
+      if (flush) {
+        timer_.flush();
+      }
+      hold_for_pass(timer_);
       gpu_ref::backward(layer_, exchange_, d_out_.data(), gradients_->pointers());
     }
     return clock_.read();
@@ -114,13 +117,6 @@ class LayerRun {
  private:
   static std::vector<std::int32_t> counts_of(const LayerInput& input) {
     return {input.counts.begin(), input.counts.end()};
-  }
-
-  void start(bool flush) {
-    if (flush) {
-      timer_.flush();
-    }
-    hold(kHold, timer_.stream());
   }
 
   GpuTimer& timer_;
