@@ -28,7 +28,8 @@ struct KeyPart {
   }
   std::string operator()(const LaunchInput& l) const { return word(to_text(l.mode)); }
   std::string operator()(const RowsInput& r) const {
-    std::string key = "t" + n(r.tokens) + "/h" + n(r.width);
+    std::string key("t");
+    key.append(n(r.tokens)).append("/h").append(n(r.width));
     return r.experts == 0 ? key : key + "/e" + n(r.experts) + "/k" + n(r.top_k);
   }
   std::string operator()(const GroupedInput& g) const {

@@ -24,7 +24,8 @@ template <typename Number, typename Text>
 std::string list(std::span<const Number> values, Text text) {
   std::string out = "[";
   for (const Number value : values) {
-    out += (out.size() > 1 ? "," : "") + text(value);
+    out += out.size() > 1 ? "," : "";
+    out += text(value);
   }
   return out + "]";
 }
@@ -182,7 +183,9 @@ std::string json_string(std::string_view text) {
 }
 
 JsonLine& JsonLine::add_json(std::string_view key, std::string_view json) {
-  fields_ += (fields_.empty() ? "" : ",") + json_string(key) + ":";
+  fields_ += fields_.empty() ? "" : ",";
+  fields_ += json_string(key);
+  fields_ += ':';
   fields_ += json;
   return *this;
 }
