@@ -81,11 +81,11 @@ void combine_rows_backward(const Bf16* d_out,
   if (shape.top_k < 1 || shape.top_k > kMostTopK) {
     throw std::invalid_argument("combine_rows_backward: top_k is not in [1, 32]");
   }
-  if (in.weights == nullptr) {
-    throw std::invalid_argument("combine_rows_backward: weights are missing");
-  }
   if (shape.num_tokens == 0) {
     return;
+  }
+  if (in.weights == nullptr) {
+    throw std::invalid_argument("combine_rows_backward: weights are missing");
   }
   launch(combine_rows_backward_kernel,
          {shape.num_tokens, kThreads},

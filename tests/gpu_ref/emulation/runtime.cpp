@@ -6,10 +6,11 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <csetjmp>
 #include <cstdlib>
+#include <deque>
 #include <memory>
 #include <stdexcept>
-#include <vector>
 
 thread_local dim3 threadIdx;
 thread_local dim3 blockIdx;
@@ -28,8 +29,12 @@ constexpr int kDevices = 4;
 
 enum class State { kReady, kAtWarp, kAtBlock, kDone };
 
+/// A stack that runs the kernel for one thread of each block. It is entered once through its
+/// context; after that switches are jumps, which, unlike swapcontext, make no system call.
 struct Fiber {
   ucontext_t context{};
+  std::jmp_buf place{};
+  bool entered = false;
   std::unique_ptr<char[]> stack;
   State state = State::kDone;
   unsigned shuffles = 0;
@@ -43,11 +48,11 @@ class Block {
     threads_ = threads;
     blockIdx = dim3(index);
     while (fibers_.size() < threads) {
-      fibers_.emplace_back();
-      fibers_.back().stack = std::make_unique<char[]>(kStackBytes);
+      create();
     }
     for (unsigned i = 0; i < threads; ++i) {
-      start(fibers_[i]);
+      fibers_[i].state = State::kReady;
+      fibers_[i].shuffles = 0;
     }
     bool any_ran = true;
     while (any_ran) {
@@ -57,13 +62,14 @@ class Block {
         if (fibers_[current_].state == State::kReady) {
           any_ran = true;
           threadIdx = dim3(current_);
-          swapcontext(&scheduler_, &fibers_[current_].context);
+          resume(fibers_[current_]);
         }
       }
       any_ran = release() || any_ran;
     }
     for (unsigned i = 0; i < threads; ++i) {
       if (fibers_[i].state != State::kDone) {
+        fibers_.clear();  // they are stuck in the middle of the kernel
         throw std::logic_error("a barrier that not every thread reaches");
       }
     }
@@ -72,12 +78,15 @@ class Block {
   void wait(State at) {
     Fiber& fiber = fibers_[current_];
     fiber.state = at;
-    swapcontext(&fiber.context, &scheduler_);
+    if (_setjmp(fiber.place) == 0) {
+      _longjmp(scheduler_, 1);
+    }
   }
 
   std::uint32_t shuffle(std::uint32_t bits, int lane_mask) {
     const unsigned thread = current_;
-    const unsigned side = fibers_[thread].shuffles++ % 2;  // the next one must not overwrite this one
+    const unsigned side =
+        fibers_[thread].shuffles++ % 2;  // the next one must not overwrite this one
     slots_[side][thread] = bits;
     wait(State::kAtWarp);
     return slots_[side][thread ^ static_cast<unsigned>(lane_mask)];
@@ -86,7 +95,8 @@ class Block {
   bool any(bool value) {
     votes_[current_] = value;
     wait(State::kAtBlock);
-    const bool result = std::any_of(votes_.begin(), votes_.begin() + threads_, [](bool v) { return v; });
+    const bool result =
+        std::any_of(votes_.begin(), votes_.begin() + threads_, [](bool v) { return v; });
     wait(State::kAtBlock);
     return result;
   }
@@ -94,14 +104,24 @@ class Block {
  private:
   static void enter();
 
-  void start(Fiber& fiber) {
-    fiber.state = State::kReady;
-    fiber.shuffles = 0;
+  void create() {
+    Fiber& fiber = fibers_.emplace_back();
+    fiber.stack = std::make_unique<char[]>(kStackBytes);
     getcontext(&fiber.context);
     fiber.context.uc_stack.ss_sp = fiber.stack.get();
     fiber.context.uc_stack.ss_size = kStackBytes;
-    fiber.context.uc_link = &scheduler_;
     makecontext(&fiber.context, &Block::enter, 0);
+  }
+
+  void resume(Fiber& fiber) {
+    if (_setjmp(scheduler_) != 0) {
+      return;
+    }
+    if (fiber.entered) {
+      _longjmp(fiber.place, 1);
+    }
+    fiber.entered = true;
+    setcontext(&fiber.context);
   }
 
   bool all_at(unsigned begin, unsigned end, State state) const {
@@ -132,10 +152,10 @@ class Block {
     return opened;
   }
 
-  std::vector<Fiber> fibers_;
+  std::deque<Fiber> fibers_;  // never moved: they are jumped into
   std::array<std::array<std::uint32_t, 1024>, 2> slots_{};
   std::array<bool, 1024> votes_{};
-  ucontext_t scheduler_{};
+  std::jmp_buf scheduler_{};
   const std::function<void()>* kernel_ = nullptr;
   unsigned threads_ = 0;
   unsigned current_ = 0;
@@ -148,8 +168,10 @@ Block& block() {
 
 void Block::enter() {
   Block& running = block();
-  (*running.kernel_)();
-  running.fibers_[running.current_].state = State::kDone;
+  while (true) {
+    (*running.kernel_)();
+    running.wait(State::kDone);
+  }
 }
 
 }  // namespace
@@ -243,7 +265,9 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 cudaError_t cudaStreamSynchronize(cudaStream_t /*stream*/) {
   return cudaSuccess;
 }
-cudaError_t cudaStreamWaitEvent(cudaStream_t /*stream*/, cudaEvent_t /*event*/, unsigned /*flags*/) {
+cudaError_t cudaStreamWaitEvent(cudaStream_t /*stream*/,
+                                cudaEvent_t /*event*/,
+                                unsigned /*flags*/) {
   return cudaSuccess;
 }
 cudaError_t cudaEventCreate(cudaEvent_t* event) {
