@@ -10,7 +10,7 @@
 namespace moesim::measure {
 namespace {
 
-constexpr std::int64_t kLeastFlushBytes = std::int64_t{64} << 20;
+constexpr std::int64_t kLeastFlushBytes = std::int64_t{8} << 20;
 constexpr int kWarmupSamples = 3;
 constexpr double kWaitBase = 30e-6;       ///< the two events, slow first calls
 constexpr double kWaitPerLaunch = 10e-6;  ///< a host launches in 2 to 5 us

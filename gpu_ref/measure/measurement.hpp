@@ -20,8 +20,8 @@ struct MeasureOptions {
   std::string file = "measurement.jsonl";  ///< raw file; an existing one is gone on with
   bool full = false;                       ///< the whole grid, not the default selection
   double budget_s = 0;                     ///< wall time; 0: 480 s, and none with full
-  std::vector<std::string> only;           ///< kinds; empty: all
-  std::string trace;                       ///< expert_load.csv to replay; empty: the built-in one
+  std::vector<std::string> only{};         ///< kinds; empty: all
+  std::string trace{};                     ///< expert_load.csv to replay; empty: the built-in one
   int gpu = 0;                             ///< index of the GPU that is measured
   bool fresh = false;                      ///< refuse an existing file
   bool list = false;   ///< print the cases and their expected time, measure nothing
@@ -77,9 +77,9 @@ struct OpenBench {
 [[nodiscard]] OpenBench open_bench(const BenchOptions& options);
 
 struct MeasureHooks {
-  std::function<void(const Progress&)> on_progress;
+  std::function<void(const Progress&)> on_progress{};
   const std::atomic<bool>* interrupted = nullptr;
-  std::string version;
+  std::string version{};
 };
 
 /// The cases of the options; `ranks` as in SweepOptions.
