@@ -101,7 +101,9 @@ Timing bench(const LaunchInput& input, BenchTools tools, const Sampling& samplin
   }
   const EmptyGraph graph(stream);
   return tools.timer.sample(
-      {.run = [&] { graph.launch(stream); }, .per_run = kLaunches}, sampling.l2, sampling.rule);
+      {.run = [&] { graph.launch(stream); }, .launches = 50, .per_run = kLaunches},
+      sampling.l2,
+      sampling.rule);
 }
 
 }  // namespace moesim::measure

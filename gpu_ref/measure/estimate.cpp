@@ -16,6 +16,7 @@ constexpr double kHostCall = 5e-6;       ///< the device waits so long for each 
 constexpr double kFlush = 1.2e8 / 3e12;  ///< two H200 L2 caches written
 constexpr double kSampleHost = 3e-5;     ///< two events and a wait
 constexpr double kSetUp = 8e-3;          ///< allocation, clocks, a synced line of the file
+constexpr double kPlan = 2e-4;           ///< descriptors and an algorithm from the library, a call
 constexpr double kWarmup = 3;
 constexpr double kSamples = 20;
 constexpr double kCollectiveStart = 5e-5;
@@ -68,7 +69,7 @@ struct DeviceBytes {
     return (g.type == ElementType::kFp8 ? 3 : 2) * (weights + rows);
   }
   double operator()(const LayerInput& l) const {
-    const double rows = d(rows_of(l.counts)) * (4 * d(l.hidden) + 6 * d(l.width)) * 2;
+    const double rows = d(rows_of(l.counts)) * (7 * d(l.hidden) + 4 * d(l.width)) * 2;
     const double weights = layer_weights(l) * (l.type == ElementType::kFp8 ? 3 : 2);
     return (weights + rows) * (l.backward ? 2 : 1);
   }
@@ -109,7 +110,8 @@ double estimate_seconds(const Case& c) {
   const double operation = estimate_operation_seconds(c.input);
   const double before = c.l2 == L2State::kWarm ? operation : kFlush;
   const double sample = before + kHostCall * launches_of(c.input) + operation + kSampleHost;
-  return kSetUp + device_bytes(c.input) / kFillBandwidth + (kWarmup + kSamples) * sample;
+  const double planning = kPlan * launches_of(c.input);
+  return kSetUp + planning + device_bytes(c.input) / kFillBandwidth + (kWarmup + kSamples) * sample;
 }
 
 }  // namespace moesim::measure

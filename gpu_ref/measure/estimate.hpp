@@ -7,8 +7,8 @@
 namespace moesim::measure {
 
 /// Expected wall time of one case on one H200:
-///   set-up + (warm-up + samples) * (flush + wait + operation + host)
-///   operation = max(flops / rate, bytes / bandwidth) + launches * start
+///   set-up + plan * launches + operand bytes / fill rate + (warm-up + samples) * (flush + wait +
+///   operation + host) operation = max(flops / rate, bytes / bandwidth) + launches * start
 /// with rates that a plain implementation reaches there (chosen low: half of the dense peak, 70 %
 /// of the memory bandwidth; NVIDIA H200 datasheet). Checked by: sweep_test (the default sweep stays
 /// under its budget).
