@@ -7,6 +7,7 @@
 #include <new>
 #include <span>
 
+#include "gpu_ref/device/devices.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
 #include "sim/core/diagnostics.hpp"
@@ -17,9 +18,10 @@
 namespace moesim::cli {
 
 std::string version_text() {
-  return fmt::format("moesim {}\nsimgrid engine: {}\nCUDA reference: no\nMPI: no",
+  return fmt::format("moesim {}\nsimgrid engine: {}\nCUDA reference: {}\nMPI: no",
                      MOESIM_VERSION,
-                     is_available(NetworkEngine::kSimGrid) ? "yes" : "no");
+                     is_available(NetworkEngine::kSimGrid) ? "yes" : "no",
+                     gpu_ref::built_with_cuda() ? "yes" : "no");
 }
 
 namespace {
