@@ -45,4 +45,5 @@ target_compile_options(  # -std by hand: CMake 3.25 knows no standards of nvcc 1
   INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20>
             $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Wshadow>
             $<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${MOESIM_WERROR}>>:-Werror=all-warnings>)
-target_link_libraries(moesim_cuda INTERFACE CUDA::cudart CUDA::cublas CUDA::cublasLt NCCL::NCCL)
+# cuBLAS is opened at run time (gpu_ref/device/lazy_blas.cpp): only its headers, which lie beside CUDA's.
+target_link_libraries(moesim_cuda INTERFACE CUDA::cudart_static NCCL::NCCL)

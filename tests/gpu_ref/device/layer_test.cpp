@@ -209,7 +209,7 @@ TEST_F(LayerOnDevice, Fp8ForwardIsTheOracle) {
   EXPECT_THROW(forward(rank.layer(), exchange, rank.tokens()), std::invalid_argument);
 }
 
-TEST_F(LayerOnDevice, LaterPassesOfOtherSizesReuseTheLayer) {
+TEST_F(LayerOnDevice, LaterPassesOverNcclReuseTheLayer) {
   const LayerCase large(small_spec(), {23}, "reuse");
   LayerCase small = large;
   small.token_begin = {0, 4};
