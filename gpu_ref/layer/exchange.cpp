@@ -71,18 +71,6 @@ Stage stage_of(Transfer transfer) {
   return Stage::kDispatch;
 }
 
-/// Transfers over a network are a stage; what stands in for one is not measured.
-void transfer_rows(RankLayer& layer, Exchange& exchange, Transfer transfer) {
-  StageClock* clock = exchange.uses_network() ? layer.clock() : nullptr;
-  if (clock != nullptr) {
-    clock->start(stage_of(transfer), layer.stream());
-  }
-  exchange.move(layer, transfer);
-  if (clock != nullptr) {
-    clock->stop(layer.stream());
-  }
-}
-
 void choose(RankLayer& layer, const RankTokens& tokens) {
   if (tokens.given != nullptr) {
     layer.choose(tokens.x, tokens.num_tokens, *tokens.given);
@@ -130,6 +118,17 @@ void check_group(std::span<RankLayer* const> layers, std::size_t others) {
 }
 
 }  // namespace
+
+void transfer_rows(RankLayer& layer, Exchange& exchange, Transfer transfer) {
+  StageClock* clock = exchange.uses_network() ? layer.clock() : nullptr;
+  if (clock != nullptr) {
+    clock->start(stage_of(transfer), layer.stream());
+  }
+  exchange.move(layer, transfer);
+  if (clock != nullptr) {
+    clock->stop(layer.stream());
+  }
+}
 
 NcclExchange::NcclExchange(Communicator& communicator) : communicator_(communicator) {}
 

@@ -62,6 +62,10 @@ struct RankTokens {
   const GivenRouting* given = nullptr;  ///< null: the gate routes
 };
 
+/// Moves the rows of one transfer. Over a network it is a stage of the layer's clock; what stands
+/// in for one is not timed.
+void transfer_rows(RankLayer& layer, Exchange& exchange, Transfer transfer);
+
 /// One forward pass: all phases and transfers of `layer`.
 void forward(RankLayer& layer, Exchange& exchange, const RankTokens& tokens);
 

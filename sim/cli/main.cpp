@@ -74,6 +74,7 @@ int run(int argc, char** argv) {
   add_trace_command(app);
   add_topology_command(app);
   add_network_bench_command(app);
+  add_measure_command(app);
   try {
     check_command_words(app,
                         std::span<char* const>(argv, static_cast<std::size_t>(argc)).subspan(1));
@@ -88,6 +89,8 @@ int run(int argc, char** argv) {
     return fail(kUserMistake, error.what());
   } catch (const Cancelled&) {
     return fail(kInterrupted, "interrupted; nothing was written");
+  } catch (const Interrupted& interruption) {
+    return fail(kInterrupted, interruption.what());
   } catch (const std::logic_error& error) {
     return fail(kOurBug, fmt::format("bug in moesim: {}", error.what()));
   } catch (const std::bad_alloc&) {
