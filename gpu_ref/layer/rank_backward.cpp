@@ -39,7 +39,7 @@ void RankLayer::experts_backward(const RankGradients& gradients) {
   const int width = s.spec.shape.expert_width;
   State::reserve_rows(s.d_expert_y, rows, s.hidden());
   State::reserve_rows(s.d_activated, rows, width);
-  State::reserve_rows(s.d_gate_up, rows, 2 * width);
+  State::reserve_rows(s.d_gate_up, rows, std::int64_t{2} * width);
   State::reserve_rows(s.d_expert_x, rows, s.hidden());
   const auto gemm = [&](GemmPass pass, const GroupedShape& shape, const GroupedOperands& operands) {
     return &s.backward_gemms.emplace_back(s.blas, pass, shape, operands);
@@ -86,7 +86,7 @@ void RankLayer::experts_backward(const RankGradients& gradients) {
 void RankLayer::State::shared_backward(const RankGradients& gradients) {
   const int width = spec.shape.shared_width;
   reserve_rows(d_shared_activated, num_tokens, width);
-  reserve_rows(d_shared_gate_up, num_tokens, 2 * width);
+  reserve_rows(d_shared_gate_up, num_tokens, std::int64_t{2} * width);
   const std::array<std::int64_t, 2> rows = {0, num_tokens};
   const GroupedShape up_shape{rows, 2 * width, hidden()};
   const GroupedShape shared_down_shape{rows, hidden(), width};
