@@ -30,7 +30,8 @@ void check_kinds(const std::vector<std::string>& only) {
     if (std::find(known.begin(), known.end(), kind) == known.end()) {
       std::string list;
       for (const std::string& name : known) {
-        list += (list.empty() ? "" : ", ") + name;
+        list += list.empty() ? "" : ", ";
+        list += name;
       }
       throw KitMistake("--only: unknown kind \"" + kind + "\"; known: " + list);
     }
