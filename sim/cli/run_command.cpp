@@ -39,6 +39,7 @@ RunReport head_of(const ScenarioOptions& options,
   report.seed = scenario.seed;
   report.inputs = digests(scenario);
   report.notes = assembly.notes;
+  report.faults = assembly.faults;
   report.evidence = std::string(to_text(scenario.calibration.evidence));
   report.evidence_source = scenario.calibration.source;
   report.routing = assembly.routing->info();

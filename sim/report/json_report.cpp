@@ -159,6 +159,7 @@ std::string to_json(const RunReport& report) {
                      {"inputs", inputs},
                      {"evidence", {{"grade", report.evidence}, {"source", report.evidence_source}}},
                      {"notes", report.notes},
+                     {"faults", report.faults},
                      {"routing", routing_json(report.routing)},
                      {"summary", summary_json(report)},
                      {"steps", steps},
