@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+// Flows that come and go: weights and clocks.
+#include "sim/network/fair_share.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "sim/core/check.hpp"
+
+namespace moesim {
+namespace {
+
+constexpr double kNever = std::numeric_limits<double>::infinity();
+constexpr double kTicksPerSecond = 1e12;
+
+}  // namespace
+
+FairShare::FairShare(std::span<const BytesPerSecond> capacity) : classes_(capacity.size()) {
+  outer_capacity_.reserve(capacity.size());
+  for (const BytesPerSecond c : capacity) {
+    outer_capacity_.push_back(c.value);
+  }
+}
+
+void FairShare::make_room_for_links() {
+  for (std::size_t l = links_.size(); l < classes_.num_links(); ++l) {
+    links_.push_back({.capacity = classes_.capacity(l)});
+    couplings_.emplace_back();
+    owned_.emplace_back();
+    due_.push_back(kNever);
+    trigger_.push_back(kNever);
+    count_.push_back(0.0);
+  }
+}
+
+void FairShare::settle_clock(LinkState& link) const {
+  if (link.since != now_) {
+    link.served += link.level * (static_cast<double>(now_ - link.since) / kTicksPerSecond);
+    link.since = now_;
+  }
+}
+
+double FairShare::due_tick(const LinkState& link, double target) const {
+  const double ticks = (target - link.served) / link.level * kTicksPerSecond;
+  return static_cast<double>(link.since) +
+         (ticks < 9e15 ? static_cast<double>(static_cast<std::int64_t>(std::max(0.0, ticks) + 0.5))
+                       : ticks);
+}
+
+void FairShare::update_due(std::int32_t link) {
+  const OwnedHeap& heap = owned_[static_cast<std::size_t>(link)];
+  due_[static_cast<std::size_t>(link)] =
+      heap.empty() ? kNever : due_tick(at(link), heap.front().target);
+}
+
+void FairShare::start(FlowId id, const Flow& flow) {
+  const std::int32_t c = classes_.find_or_make(flow, outer_capacity_);
+  make_room_for_links();
+  const auto i = static_cast<std::size_t>(c);
+  const double size = flow.bytes.value;
+  is_stale_ = true;
+  has_starts_ = true;
+  std::int32_t& members = classes_.members[i];
+  const std::int32_t owner = classes_.owner[i];
+  if (owner < 0) {
+    members = classes_.pool.add(members, size, id);
+    if (classes_.weight[i] == 0) {
+      pending_.push_back(c);
+      classes_.list(c);
+    }
+    reweigh(c, 1);
+    return;
+  }
+  LinkState& link = at(owner);
+  OwnedHeap& heap = owned_[static_cast<std::size_t>(owner)];
+  settle_clock(link);
+  if (members < 0) {  // the last one has drained and still holds its share
+    members = classes_.pool.add(members, size, id);
+    heap.push({.target = link.served + size, .flow_class = c}, classes_.place);
+  } else {
+    const double left = heap.target_of(c, classes_.place) - link.served;
+    const double served = classes_.pool[members].finish - left;
+    members = classes_.pool.add(members, served + size, id);
+    heap.set_target(c, link.served + std::min(left, size), classes_.place);
+  }
+  update_due(owner);
+  reweigh(c, 1);
+}
+
+/// `change` more flows of a class hold a share.
+void FairShare::reweigh(std::int32_t c, std::int32_t change) {
+  const auto i = static_cast<std::size_t>(c);
+  classes_.weight[i] += change;
+  const std::int32_t owner = classes_.owner[i];
+  const double flows = change;
+  const double level = owner < 0 ? 0.0 : at(owner).level;
+  if (owner >= 0) {
+    at(owner).own += flows;
+    mark(owner);
+  }
+  for (const std::int32_t l : classes_.links(c)) {
+    LinkState& link = at(l);
+    if (classes_.cap(static_cast<std::size_t>(l)) != kNever) {
+      link.capacity = classes_.cap(static_cast<std::size_t>(l)) * classes_.weight[i];
+    }
+    if (l == owner || owner < 0) {
+      continue;
+    }
+    if (link.place >= 0) {
+      link.foreign += flows * level;
+      couplings_[static_cast<std::size_t>(owner)].add(l, flows);
+      mark(l);
+    } else if (change > 0) {
+      trigger_[static_cast<std::size_t>(l)] = rises_;  // look at it after this solve
+      next_check_ = std::min(next_check_, rises_);
+    }
+  }
+  if (owner >= 0 && classes_.weight[i] == 0) {
+    classes_.owner[i] = -1;
+    --num_owned_;
+  }
+}
+
+void FairShare::drain(std::size_t l, std::vector<FlowId>& drained) {
+  OwnedHeap& heap = owned_[l];
+  const LinkState& link = links_[l];
+  while (!heap.empty() && due_tick(link, heap.front().target) <= static_cast<double>(now_)) {
+    const OwnedClass first = heap.front();
+    std::int32_t& members = classes_.members[static_cast<std::size_t>(first.flow_class)];
+    const Member gone = classes_.pool[members];
+    members = classes_.pool.remove_first(members);
+    drained.push_back(gone.flow);
+    released_.push_back(first.flow_class);
+    if (members < 0) {
+      heap.erase(first.flow_class, classes_.place);
+    } else {
+      heap.set_target(first.flow_class,
+                      first.target + (classes_.pool[members].finish - gone.finish),
+                      classes_.place);
+    }
+  }
+  update_due(static_cast<std::int32_t>(l));
+}
+
+void FairShare::release() {
+  for (const std::int32_t c : released_) {
+    reweigh(c, -1);
+  }
+  released_.clear();
+}
+
+void FairShare::solve() {
+  ++work_.solves;
+  release();
+  begin_pending();
+  walk();
+  while (rises_ >= next_check_) {
+    check_slack();
+    walk();
+  }
+  is_stale_ = false;
+  has_starts_ = false;
+}
+
+/// Classes that had no flows. Many of them at once are cheaper to solve from scratch.
+void FairShare::begin_pending() {
+  constexpr std::size_t kFew = 16;
+  if (pending_.size() >= kFew && 4 * pending_.size() >= static_cast<std::size_t>(num_owned_)) {
+    rebuild();
+  } else {
+    for (const std::int32_t c : pending_) {
+      begin(c);
+    }
+  }
+  pending_.clear();
+}
+
+void FairShare::begin(std::int32_t c) {
+  const auto i = static_cast<std::size_t>(c);
+  std::int32_t owner = lowest_full_link(c);
+  if (owner < 0) {
+    owner = fill_one_link_of(c);
+  }
+  classes_.owner[i] = owner;
+  ++num_owned_;
+  LinkState& link = at(owner);
+  settle_clock(link);
+  const std::int32_t flows = classes_.weight[i];
+  classes_.weight[i] = 0;
+  reweigh(c, flows);
+  owned_[static_cast<std::size_t>(owner)].push(
+      {.target = link.served + classes_.pool[classes_.members[i]].finish, .flow_class = c},
+      classes_.place);
+}
+
+std::int32_t FairShare::lowest_full_link(std::int32_t c) const {
+  std::int32_t lowest = -1;
+  for (const std::int32_t l : classes_.links(c)) {
+    if (is_full(l) && (lowest < 0 || links_[static_cast<std::size_t>(l)].place <
+                                         links_[static_cast<std::size_t>(lowest)].place)) {
+      lowest = l;
+    }
+  }
+  return lowest;
+}
+
+/// A class that crosses no full link fills one: that with the least free capacity.
+std::int32_t FairShare::fill_one_link_of(std::int32_t c) {
+  std::int32_t least = -1;
+  double least_free = kNever;
+  for (const std::int32_t l : classes_.links(c)) {
+    const double free = at(l).capacity - load_of(l);
+    if (free < least_free) {
+      least_free = free;
+      least = l;
+    }
+  }
+  enter(least);
+  return least;
+}
+
+}  // namespace moesim
