@@ -100,7 +100,8 @@ void FairShare::reweigh(std::int32_t c, std::int32_t change) {
   }
   for (const std::int32_t l : classes_.links(c)) {
     LinkState& link = at(l);
-    if (classes_.cap(static_cast<std::size_t>(l)) != kNever) {
+    const bool is_cap = classes_.cap(static_cast<std::size_t>(l)) != kNever;
+    if (is_cap) {
       link.capacity = classes_.cap(static_cast<std::size_t>(l)) * classes_.weight[i];
     }
     if (l == owner || owner < 0) {
@@ -110,7 +111,7 @@ void FairShare::reweigh(std::int32_t c, std::int32_t change) {
       link.foreign += flows * level;
       couplings_[static_cast<std::size_t>(owner)].add(l, flows);
       mark(l);
-    } else if (change > 0) {
+    } else if (change > 0 || is_cap) {
       trigger_[static_cast<std::size_t>(l)] = rises_;  // look at it after this solve
       next_check_ = std::min(next_check_, rises_);
     }
