@@ -66,6 +66,10 @@ bool ClassTable::same(std::int32_t c, double rate_cap) const {
 std::int32_t ClassTable::make(double rate_cap) {
   const auto c = static_cast<std::int32_t>(size());
   hops_.insert(hops_.end(), path_.begin(), path_.end());
+  narrowest_.push_back(
+      *std::min_element(path_.begin(), path_.end(), [&](std::int32_t a, std::int32_t b) {
+        return capacity_[static_cast<std::size_t>(a)] < capacity_[static_cast<std::size_t>(b)];
+      }));
   if (rate_cap != kNoCap) {
     hops_.push_back(add_link(0.0, rate_cap));
   }

@@ -33,6 +33,10 @@ class ClassTable {
     const auto i = static_cast<std::size_t>(c);
     return std::span(hops_).subspan(first_hop_[i], first_hop_[i + 1] - first_hop_[i]);
   }
+  /// The link of least capacity that the class shares with others.
+  [[nodiscard]] std::int32_t narrowest(std::int32_t c) const {
+    return narrowest_[static_cast<std::size_t>(c)];
+  }
   /// Of a link that is no cap.
   [[nodiscard]] double capacity(std::size_t link) const { return capacity_[link]; }
   /// Rate cap of each flow of a class's own link, infinite for other links.
@@ -64,6 +68,7 @@ class ClassTable {
   std::vector<double> cap_;
   std::vector<std::uint32_t> first_hop_{0};
   std::vector<std::int32_t> hops_;
+  std::vector<std::int32_t> narrowest_;
   std::vector<std::uint8_t> is_listed_;  ///< by hop
   std::vector<std::vector<std::int32_t>> crossing_;
   std::vector<std::int32_t> slots_;  ///< open-addressed hash table of classes

@@ -96,6 +96,7 @@ void FairShare::reweigh(std::int32_t c, std::int32_t change) {
   const double level = owner < 0 ? 0.0 : at(owner).level;
   if (owner >= 0) {
     at(owner).own += flows;
+    at(owner).most_coupled += std::max(0.0, flows);
     mark(owner);
   }
   for (const std::int32_t l : classes_.links(c)) {
@@ -210,7 +211,7 @@ std::int32_t FairShare::fill_one_link_of(std::int32_t c) {
   std::int32_t least = -1;
   double least_free = kNever;
   for (const std::int32_t l : classes_.links(c)) {
-    const double free = at(l).capacity - load_of(l);
+    const double free = at(l).capacity - survey(l).load;
     if (free < least_free) {
       least_free = free;
       least = l;

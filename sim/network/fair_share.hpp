@@ -80,7 +80,16 @@ class FairShare {
     double served = 0.0;      ///< integral of the level, at `since`
     std::int64_t since = 0;   ///< tick
     std::int32_t place = -1;  ///< in order_, -1: slack
+    std::uint32_t surveyed = 0;
+    double most_coupled = 0.0;  ///< see most_coupled()
+    double most_allowed = 0.0;
   };
+  struct Survey {
+    double load = 0.0;
+    double at_most = 0.0;  ///< capacity of the narrowest links of all flows
+  };
+  /// A link is overloaded beyond this share of its capacity.
+  static constexpr double kOverload = 1e-11;
 
   [[nodiscard]] LinkState& at(std::int32_t link) { return links_[static_cast<std::size_t>(link)]; }
   [[nodiscard]] bool is_full(std::int32_t link) const {
@@ -110,9 +119,13 @@ class FairShare {
   void pass_on(std::int32_t link, double level);
   void leave(std::int32_t link);
   void enter(std::int32_t link);
+
+  // Slack links (fair_share_slack.cpp).
   void check_slack();
-  [[nodiscard]] double load_of(std::int32_t link);
-  void watch(std::int32_t link, double load);
+  Survey survey(std::int32_t link);
+  bool watch(std::int32_t link);
+  void note_rise(std::int32_t link, double rise);
+  double most_coupled(std::int32_t link);
 
   // Progressive filling (fair_share_fill.cpp).
   void rebuild();
@@ -135,7 +148,8 @@ class FairShare {
   std::vector<Mark> marked_;          ///< by place
   std::size_t first_marked_ = 0;
   std::vector<double> trigger_;  ///< by link: look at it when rises_ gets there; full: infinite
-  double rises_ = 0.0;           ///< sum of (rise of a level * flows owned)
+  double rises_ = 0.0;           ///< sum of (rise of a level * most_coupled())
+  std::uint32_t survey_ = 0;     ///< counts surveys
   double next_check_ = std::numeric_limits<double>::infinity();
   std::vector<std::int32_t> released_;  ///< a class for each drained member that holds a share
   std::vector<std::int32_t> pending_;   ///< classes with flows and no owner

@@ -123,7 +123,6 @@ void FairShare::couple() {
   for (std::size_t l = 0; l < links_.size(); ++l) {
     LinkState& link = links_[l];
     if (link.place < 0) {
-      watch(static_cast<std::int32_t>(l), link.foreign);
       continue;
     }
     scratch_.clear();
@@ -146,9 +145,16 @@ void FairShare::couple() {
       count_[static_cast<std::size_t>(other)] = 0.0;
     }
     link.own = own;
+    link.most_coupled = 0.0;
+    link.most_allowed = 0.0;
     link.foreign -= own * link.level;
     owned_[l].make(classes_.place);
     update_due(static_cast<std::int32_t>(l));
+  }
+  for (std::size_t l = 0; l < links_.size(); ++l) {
+    if (links_[l].place < 0) {
+      watch(static_cast<std::int32_t>(l));
+    }
   }
 }
 

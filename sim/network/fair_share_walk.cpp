@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The walk that restores the levels, and the watch over slack links.
+// The walk that restores the levels.
 #include <algorithm>
 #include <cmath>
 
@@ -12,8 +12,6 @@ namespace {
 constexpr double kNever = std::numeric_limits<double>::infinity();
 /// Levels closer than this share are one: rounding must not make two links change places for ever.
 constexpr double kSameLevel = 1e-13;
-/// A link is overloaded beyond this share of its capacity.
-constexpr double kOverload = 1e-11;
 
 }  // namespace
 
@@ -130,6 +128,7 @@ void FairShare::move_class(std::int32_t c, std::int32_t taker, std::int32_t from
     to.level = old.level;
   }
   to.own += flows;
+  to.most_coupled += flows;
   to.foreign -= flows * old.level;
   old.own -= flows;
   old.foreign += flows * to.level;
@@ -159,7 +158,9 @@ void FairShare::pass_on(std::int32_t l, double level) {
   if (rise == 0.0) {
     return;
   }
-  rises_ += std::max(0.0, rise * link.own);
+  if (rise > 0.0) {
+    note_rise(l, rise);
+  }
   link.level = level;
   const Couplings& couplings = couplings_[static_cast<std::size_t>(l)];
   const auto reached = couplings.links();
@@ -194,16 +195,7 @@ void FairShare::leave(std::int32_t l) {
       couplings_[static_cast<std::size_t>(owner)].erase(l);
     }
   }
-  watch(l, link.foreign);
-}
-
-/// Says when to look at a slack link again.
-void FairShare::watch(std::int32_t l, double load) {
-  const double capacity = at(l).capacity;
-  const double free = std::max(capacity - load, kOverload * capacity);
-  double& trigger = trigger_[static_cast<std::size_t>(l)];
-  trigger = load > 0.0 ? rises_ + free : kNever;
-  next_check_ = std::min(next_check_, trigger);
+  watch(l);
 }
 
 /// A slack link joins the order at its end; it owns nothing yet.
@@ -213,6 +205,8 @@ void FairShare::enter(std::int32_t l) {
   link.foreign = 0.0;
   link.own = 0.0;
   link.level = 0.0;
+  link.most_coupled = 0.0;
+  link.most_allowed = 0.0;
   settle_clock(link);
   for (const std::int32_t c : classes_.crossing(static_cast<std::size_t>(l))) {
     const auto i = static_cast<std::size_t>(c);
@@ -227,39 +221,6 @@ void FairShare::enter(std::int32_t l) {
   order_.push_back(l);
   marked_.push_back(kClean);
   mark(l);
-}
-
-double FairShare::load_of(std::int32_t l) {
-  double load = 0.0;
-  for (const std::int32_t c : classes_.crossing(static_cast<std::size_t>(l))) {
-    const auto i = static_cast<std::size_t>(c);
-    if (classes_.owner[i] >= 0) {
-      load += at(classes_.owner[i]).level * classes_.weight[i];
-    }
-  }
-  return load;
-}
-
-/// Looks at the slack links whose time has come. Starts the sum of rises anew, so that it keeps its
-/// digits.
-void FairShare::check_slack() {
-  const double rises = rises_;
-  rises_ = 0.0;
-  next_check_ = kNever;
-  for (std::size_t i = 0; i < trigger_.size(); ++i) {
-    trigger_[i] -= rises;
-    if (trigger_[i] <= 0.0) {
-      ++work_.checks;
-      const auto l = static_cast<std::int32_t>(i);
-      const double load = load_of(l);
-      if (load > at(l).capacity * (1.0 + kOverload)) {
-        enter(l);
-      } else {
-        watch(l, load);
-      }
-    }
-    next_check_ = std::min(next_check_, trigger_[i]);
-  }
 }
 
 }  // namespace moesim
