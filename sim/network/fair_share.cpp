@@ -28,6 +28,9 @@ void FairShare::make_room_for_links() {
     couplings_.emplace_back();
     owned_.emplace_back();
     due_.push_back(kNever);
+    if (l % kBlock == 0) {
+      first_due_.push_back(kNever);
+    }
     trigger_.push_back(kNever);
     count_.push_back(0.0);
   }
@@ -49,8 +52,36 @@ double FairShare::due_tick(const LinkState& link, double target) const {
 
 void FairShare::update_due(std::int32_t link) {
   const OwnedHeap& heap = owned_[static_cast<std::size_t>(link)];
-  due_[static_cast<std::size_t>(link)] =
-      heap.empty() ? kNever : due_tick(at(link), heap.front().target);
+  set_due(static_cast<std::size_t>(link),
+          heap.empty() ? kNever : due_tick(at(link), heap.front().target));
+}
+
+void FairShare::set_due(std::size_t link, double tick) {
+  const double before = due_[link];
+  double& first = first_due_[link / kBlock];
+  due_[link] = tick;
+  if (tick <= first) {
+    first = tick;
+  } else if (before == first) {
+    const auto begin = due_.begin() + static_cast<std::ptrdiff_t>(link / kBlock * kBlock);
+    first = *std::min_element(begin, std::min(begin + kBlock, due_.end()));
+  }
+}
+
+double FairShare::next_due() const {
+  return first_due_.empty() ? kNever : *std::min_element(first_due_.begin(), first_due_.end());
+}
+
+void FairShare::drain(std::vector<FlowId>& drained) {
+  const auto now = static_cast<double>(now_);
+  for (std::size_t block = 0; block < first_due_.size(); ++block) {
+    const std::size_t end = std::min((block + 1) * kBlock, due_.size());
+    for (std::size_t l = block * kBlock; first_due_[block] <= now && l < end; ++l) {
+      if (due_[l] <= now) {
+        drain(l, drained);
+      }
+    }
+  }
 }
 
 void FairShare::start(FlowId id, const Flow& flow) {
@@ -58,7 +89,6 @@ void FairShare::start(FlowId id, const Flow& flow) {
   make_room_for_links();
   const auto i = static_cast<std::size_t>(c);
   const double size = flow.bytes.value;
-  is_stale_ = true;
   has_starts_ = true;
   std::int32_t& members = classes_.members[i];
   const std::int32_t owner = classes_.owner[i];
@@ -113,8 +143,9 @@ void FairShare::reweigh(std::int32_t c, std::int32_t change) {
       couplings_[static_cast<std::size_t>(owner)].add(l, flows);
       mark(l);
     } else if (change > 0 || is_cap) {
-      trigger_[static_cast<std::size_t>(l)] = rises_;  // look at it after this solve
-      next_check_ = std::min(next_check_, rises_);
+      ask_check(l);
+    } else {
+      take(l, flows * level);
     }
   }
   if (owner >= 0 && classes_.weight[i] == 0) {
@@ -156,11 +187,10 @@ void FairShare::solve() {
   release();
   begin_pending();
   walk();
-  while (rises_ >= next_check_) {
+  while (rises_ >= next_check_ || !to_check_.empty()) {
     check_slack();
     walk();
   }
-  is_stale_ = false;
   has_starts_ = false;
 }
 

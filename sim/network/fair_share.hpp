@@ -40,12 +40,10 @@ class FairShare {
   /// Moves the clock; no class may be due before `now`.
   void move_to(std::int64_t now) { now_ = now; }
   void start(FlowId id, const Flow& flow);
-  /// Ticks at which the first members of a link's classes drain, by link; infinite without any.
-  [[nodiscard]] std::span<const double> due() const { return due_; }
-  /// Takes the members of a link's classes that are due by now. They keep their share until
-  /// release().
-  void drain(std::size_t link, std::vector<FlowId>& drained);
-  [[nodiscard]] bool is_stale() const { return is_stale_ || !released_.empty(); }
+  /// Tick at which the next members drain, infinite without any.
+  [[nodiscard]] double next_due() const;
+  /// Takes the members that are due by now. They keep their shares until solve().
+  void drain(std::vector<FlowId>& drained);
   [[nodiscard]] bool has_starts() const { return has_starts_; }
   /// Frees the shares of drained members, gives shares to started ones and restores all levels.
   void solve();
@@ -90,6 +88,7 @@ class FairShare {
   };
   /// A link is overloaded beyond this share of its capacity.
   static constexpr double kOverload = 1e-11;
+  static constexpr std::size_t kBlock = 32;
 
   [[nodiscard]] LinkState& at(std::int32_t link) { return links_[static_cast<std::size_t>(link)]; }
   [[nodiscard]] bool is_full(std::int32_t link) const {
@@ -97,7 +96,9 @@ class FairShare {
   }
   void make_room_for_links();
   void settle_clock(LinkState& link) const;
+  void drain(std::size_t link, std::vector<FlowId>& drained);
   void update_due(std::int32_t link);
+  void set_due(std::size_t link, double tick);
   [[nodiscard]] double due_tick(const LinkState& link, double target) const;
 
   // Changes of weight.
@@ -124,7 +125,11 @@ class FairShare {
   void check_slack();
   Survey survey(std::int32_t link);
   bool watch(std::int32_t link);
-  void note_rise(std::int32_t link, double rise);
+  void check(std::int32_t link);
+  void ask_check(std::int32_t link);
+  void set_trigger(std::int32_t link, double value);
+  void take(std::int32_t link, double rate);
+  void note_change(std::int32_t link, double rise);
   double most_coupled(std::int32_t link);
 
   // Progressive filling (fair_share_fill.cpp).
@@ -138,18 +143,20 @@ class FairShare {
   ClassTable classes_;
   std::vector<double> outer_capacity_;
   std::int64_t now_ = 0;
-  bool is_stale_ = false;
   bool has_starts_ = false;
   std::vector<LinkState> links_;
   std::vector<Couplings> couplings_;  ///< by link: flows it owns that cross another full link
   std::vector<OwnedHeap> owned_;      ///< by link
-  std::vector<double> due_;           ///< by link
+  std::vector<double> due_;           ///< by link: tick of the next drain
+  std::vector<double> first_due_;     ///< by kBlock links: the least of them
   std::vector<std::int32_t> order_;   ///< full links, ascending by level
   std::vector<Mark> marked_;          ///< by place
   std::size_t first_marked_ = 0;
   std::vector<double> trigger_;  ///< by link: look at it when rises_ gets there; full: infinite
   double rises_ = 0.0;           ///< sum of (rise of a level * most_coupled())
   std::uint32_t survey_ = 0;     ///< counts surveys
+  std::size_t num_watched_ = 0;  ///< finite triggers
+  std::vector<std::int32_t> to_check_;
   double next_check_ = std::numeric_limits<double>::infinity();
   std::vector<std::int32_t> released_;  ///< a class for each drained member that holds a share
   std::vector<std::int32_t> pending_;   ///< classes with flows and no owner

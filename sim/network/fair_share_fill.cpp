@@ -44,12 +44,13 @@ void FairShare::unbuild() {
     link.served = 0.0;
     link.since = now_;
     link.place = -1;
-    due_[l] = kNever;
-    trigger_[l] = kNever;
+    set_due(l, kNever);
+    set_trigger(static_cast<std::int32_t>(l), kNever);
   }
   order_.clear();
   num_owned_ = static_cast<std::int64_t>(pending_.size());
   rises_ = 0.0;
+  to_check_.clear();
   next_check_ = kNever;
 }
 

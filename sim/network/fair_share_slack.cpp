@@ -8,6 +8,7 @@ namespace moesim {
 namespace {
 
 constexpr double kNever = std::numeric_limits<double>::infinity();
+constexpr double kAtOnce = -kNever;
 
 }  // namespace
 
@@ -44,16 +45,40 @@ FairShare::Survey FairShare::survey(std::int32_t l) {
   return found;
 }
 
+void FairShare::set_trigger(std::int32_t l, double value) {
+  double& trigger = trigger_[static_cast<std::size_t>(l)];
+  num_watched_ += (value == kNever ? 0 : 1) - (trigger == kNever ? 0 : 1);
+  trigger = value;
+  next_check_ = std::min(next_check_, value);
+}
+
+/// Has the link looked at in this solve, whatever else is taken of it or given back before.
+void FairShare::ask_check(std::int32_t l) {
+  if (trigger_[static_cast<std::size_t>(l)] != kAtOnce) {
+    set_trigger(l, kAtOnce);
+    to_check_.push_back(l);
+  }
+}
+
+/// More of a slack link is taken (or less, if negative).
+void FairShare::take(std::int32_t l, double rate) {
+  double& trigger = trigger_[static_cast<std::size_t>(l)];
+  trigger -= rate;  // an infinite one stays so
+  if (trigger <= rises_ && trigger != kAtOnce) {
+    to_check_.push_back(l);
+  }
+  next_check_ = std::min(next_check_, trigger);
+}
+
 /// Says when to look at a slack link again: never, if all that its flows can get elsewhere fits.
 /// True if it is overloaded.
 bool FairShare::watch(std::int32_t l) {
   const double capacity = at(l).capacity;
   const Survey found = survey(l);
-  double& trigger = trigger_[static_cast<std::size_t>(l)];
-  trigger = found.at_most <= capacity
-                ? kNever
-                : rises_ + std::max(capacity - found.load, kOverload * capacity);
-  next_check_ = std::min(next_check_, trigger);
+  set_trigger(l,
+              found.at_most <= capacity
+                  ? kNever
+                  : rises_ + std::max(capacity - found.load, kOverload * capacity));
   return found.load > capacity * (1.0 + kOverload);
 }
 
@@ -84,41 +109,51 @@ double FairShare::most_coupled(std::int32_t l) {
   return std::min(link.most_coupled, link.own);
 }
 
-/// A level has risen: the slack links that the owned classes cross have less left. Few classes are
-/// walked; many count towards the common sum.
-void FairShare::note_rise(std::int32_t l, double rise) {
+/// A level has changed, and with it what the owned classes take of slack links. Few classes are
+/// walked; the rises of many count towards the common sum, and their falls are let pass.
+void FairShare::note_change(std::int32_t l, double rise) {
   constexpr std::size_t kFew = 48;
   const OwnedHeap& heap = owned_[static_cast<std::size_t>(l)];
-  if (heap.size() > kFew) {
-    rises_ += rise * most_coupled(l);
+  if (heap.size() > std::min(kFew, num_watched_)) {
+    rises_ += num_watched_ > 0 && rise > 0.0 ? rise * most_coupled(l) : 0.0;
     return;
   }
   for (const OwnedClass& entry : heap.entries()) {
     const double taken = rise * classes_.weight[static_cast<std::size_t>(entry.flow_class)];
     for (const std::int32_t other : classes_.links(entry.flow_class)) {
-      double& trigger = trigger_[static_cast<std::size_t>(other)];
-      trigger -= taken;  // infinite ones stay so
-      next_check_ = std::min(next_check_, trigger);
+      if (trigger_[static_cast<std::size_t>(other)] != kNever) {
+        take(other, taken);
+      }
     }
   }
 }
 
-/// Looks at the slack links whose time has come. Starts the sum of rises anew, so that it keeps its
-/// digits.
+/// Looks at the slack links whose time has come, and then has the walk place those that are full.
 void FairShare::check_slack() {
+  for (std::size_t i = 0; i < to_check_.size(); ++i) {
+    check(to_check_[i]);
+  }
+  to_check_.clear();
+  if (rises_ < next_check_) {
+    return;
+  }
+  // Starts the sum of rises anew, so that it keeps its digits.
   const double rises = rises_;
   rises_ = 0.0;
   next_check_ = kNever;
-  for (std::size_t i = 0; i < trigger_.size(); ++i) {
-    trigger_[i] -= rises;
-    if (trigger_[i] <= 0.0) {
-      ++work_.checks;
-      const auto l = static_cast<std::int32_t>(i);
-      if (watch(l)) {
-        enter(l);
-      }
+  for (std::size_t l = 0; l < trigger_.size(); ++l) {
+    trigger_[l] -= rises;
+    check(static_cast<std::int32_t>(l));
+    next_check_ = std::min(next_check_, trigger_[l]);
+  }
+}
+
+void FairShare::check(std::int32_t l) {
+  if (trigger_[static_cast<std::size_t>(l)] <= rises_) {
+    ++work_.checks;
+    if (watch(l)) {
+      enter(l);
     }
-    next_check_ = std::min(next_check_, trigger_[i]);
   }
 }
 

@@ -137,6 +137,7 @@ void FairShare::move_class(std::int32_t c, std::int32_t taker, std::int32_t from
   for (const std::int32_t l : classes_.links(c)) {
     LinkState& link = at(l);
     if (link.place < 0) {
+      take(l, flows * (to.level - old.level));
       continue;
     }
     if (l != taker) {
@@ -158,9 +159,7 @@ void FairShare::pass_on(std::int32_t l, double level) {
   if (rise == 0.0) {
     return;
   }
-  if (rise > 0.0) {
-    note_rise(l, rise);
-  }
+  note_change(l, rise);
   link.level = level;
   const Couplings& couplings = couplings_[static_cast<std::size_t>(l)];
   const auto reached = couplings.links();
@@ -188,7 +187,7 @@ void FairShare::leave(std::int32_t l) {
   marked_.pop_back();
   link.place = -1;
   link.level = 0.0;
-  due_[static_cast<std::size_t>(l)] = kNever;
+  set_due(static_cast<std::size_t>(l), kNever);
   for (const std::int32_t c : classes_.crossing(static_cast<std::size_t>(l))) {
     const std::int32_t owner = classes_.owner[static_cast<std::size_t>(c)];
     if (owner >= 0) {
@@ -216,7 +215,7 @@ void FairShare::enter(std::int32_t l) {
       link.foreign += flows * at(classes_.owner[i]).level;
     }
   }
-  trigger_[static_cast<std::size_t>(l)] = kNever;
+  set_trigger(l, kNever);
   link.place = static_cast<std::int32_t>(order_.size());
   order_.push_back(l);
   marked_.push_back(kClean);

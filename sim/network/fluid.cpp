@@ -2,7 +2,6 @@
 #include "sim/network/fluid.hpp"
 
 #include <algorithm>
-#include <array>
 #include <limits>
 
 #include "sim/core/check.hpp"
@@ -30,44 +29,21 @@ std::span<const FlowId> FluidSharing::advance(SimTime limit) {
     }
     move_to(next);
     if (tick == next) {
-      drain_now();
+      share_.drain(drained_);
+      std::sort(drained_.begin(), drained_.end());
       solve_at_ = std::min(solve_at_, now_ + window_);
       return drained_;
     }
   }
 }
 
-/// Minimum over flat memory, in four chains so that it is not bound by the latency of one.
 SimTime FluidSharing::next_drain() const {
-  constexpr double kNever = std::numeric_limits<double>::infinity();
-  const auto due = share_.due();
-  std::array<double, 4> least{kNever, kNever, kNever, kNever};
-  std::size_t i = 0;
-  for (; i + least.size() <= due.size(); i += least.size()) {
-    for (std::size_t j = 0; j < least.size(); ++j) {
-      least[j] = due[i + j] < least[j] ? due[i + j] : least[j];
-    }
-  }
-  for (; i < due.size(); ++i) {
-    least[0] = std::min(least[0], due[i]);
-  }
-  const double first = *std::min_element(least.begin(), least.end());
-  if (first == kNever) {
+  const double due = share_.next_due();
+  if (due == std::numeric_limits<double>::infinity()) {
     return SimTime::never();
   }
-  MOESIM_CHECK(first < 9.0e18, "clock overflow");
-  return {std::max(now_.picoseconds, static_cast<std::int64_t>(first))};
-}
-
-void FluidSharing::drain_now() {
-  const auto due = share_.due();
-  const auto now = static_cast<double>(now_.picoseconds);
-  for (std::size_t l = 0; l < due.size(); ++l) {
-    if (due[l] <= now) {
-      share_.drain(l, drained_);
-    }
-  }
-  std::sort(drained_.begin(), drained_.end());
+  MOESIM_CHECK(due < 9.0e18, "clock overflow");
+  return {std::max(now_.picoseconds, static_cast<std::int64_t>(due))};
 }
 
 }  // namespace moesim

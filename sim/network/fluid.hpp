@@ -35,7 +35,6 @@ class FluidSharing final : public Sharing {
  private:
   void move_to(SimTime now);
   [[nodiscard]] SimTime next_drain() const;
-  void drain_now();
 
   FairShare share_;
   SimTime window_;
