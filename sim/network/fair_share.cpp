@@ -31,7 +31,8 @@ void FairShare::make_room_for_links() {
     if (l % kBlock == 0) {
       first_due_.push_back(kNever);
     }
-    trigger_.push_back(kNever);
+    free_.push_back(kNever);
+    slack_couplings_.emplace_back();
     count_.push_back(0.0);
   }
 }
@@ -126,14 +127,14 @@ void FairShare::reweigh(std::int32_t c, std::int32_t change) {
   const double level = owner < 0 ? 0.0 : at(owner).level;
   if (owner >= 0) {
     at(owner).own += flows;
-    at(owner).most_coupled += std::max(0.0, flows);
     mark(owner);
   }
   for (const std::int32_t l : classes_.links(c)) {
     LinkState& link = at(l);
-    const bool is_cap = classes_.cap(static_cast<std::size_t>(l)) != kNever;
-    if (is_cap) {
-      link.capacity = classes_.cap(static_cast<std::size_t>(l)) * classes_.weight[i];
+    const double cap = classes_.cap(static_cast<std::size_t>(l));
+    if (cap != kNever) {
+      link.capacity = cap * classes_.weight[i];
+      free_[static_cast<std::size_t>(l)] += owner < 0 ? 0.0 : cap * flows;
     }
     if (l == owner || owner < 0) {
       continue;
@@ -142,10 +143,11 @@ void FairShare::reweigh(std::int32_t c, std::int32_t change) {
       link.foreign += flows * level;
       couplings_[static_cast<std::size_t>(owner)].add(l, flows);
       mark(l);
-    } else if (change > 0 || is_cap) {
-      ask_check(l);
-    } else {
+    } else if (link.is_watched) {
+      slack_couplings_[static_cast<std::size_t>(owner)].add(l, flows);
       take(l, flows * level);
+    } else if (change > 0 || cap != kNever) {
+      ask_check(l);
     }
   }
   if (owner >= 0 && classes_.weight[i] == 0) {
@@ -187,7 +189,7 @@ void FairShare::solve() {
   release();
   begin_pending();
   walk();
-  while (rises_ >= next_check_ || !to_check_.empty()) {
+  while (!to_check_.empty()) {
     check_slack();
     walk();
   }
@@ -241,7 +243,9 @@ std::int32_t FairShare::fill_one_link_of(std::int32_t c) {
   std::int32_t least = -1;
   double least_free = kNever;
   for (const std::int32_t l : classes_.links(c)) {
-    const double free = at(l).capacity - survey(l).load;
+    unwatch(l);
+    watch(l);
+    const double free = free_[static_cast<std::size_t>(l)];
     if (free < least_free) {
       least_free = free;
       least = l;

@@ -25,8 +25,8 @@ namespace moesim {
 ///     that cross both (levels equal to 1e-13 count as equal);
 ///   - a new level is passed on to the links that the owned classes cross, summed by link;
 ///   - a link that owns nothing any more is slack and leaves the order.
-/// Slack links get no updates. A slack link can only fill up when levels rise, so it is looked at
-/// again when the sum of (rise * flows owned) over all rises has used up its free capacity.
+/// Of a slack link only the free capacity is kept; with none left it joins the order. A slack link
+/// whose flows all come through narrower links, and together fit, is not even watched.
 /// When many classes start at once all levels are built anew by progressive filling.
 ///
 /// Source: max-min fairness as in max_min.hpp; derivation in docs/network.md, "Levels".
@@ -59,7 +59,8 @@ class FairShare {
     std::int64_t links_settled = 0;
     std::int64_t updates = 0;  ///< new levels passed on to a link
     std::int64_t takeovers = 0;
-    std::int64_t checks = 0;  ///< slack links looked at
+    std::int64_t slack_updates = 0;
+    std::int64_t checks = 0;  ///< surveys of slack links
     std::int64_t entered = 0;
   };
   [[nodiscard]] const Work& work() const { return work_; }
@@ -72,19 +73,15 @@ class FairShare {
   };
   struct LinkState {
     double capacity = 0.0;
-    double foreign = 0.0;     ///< taken by classes of other owners; full links only
-    double own = 0.0;         ///< flows owned
-    double level = 0.0;       ///< rate of each of them
-    double served = 0.0;      ///< integral of the level, at `since`
-    std::int64_t since = 0;   ///< tick
-    std::int32_t place = -1;  ///< in order_, -1: slack
-    std::uint32_t surveyed = 0;
-    double most_coupled = 0.0;  ///< see most_coupled()
-    double most_allowed = 0.0;
-  };
-  struct Survey {
-    double load = 0.0;
-    double at_most = 0.0;  ///< capacity of the narrowest links of all flows
+    double foreign = 0.0;        ///< taken by classes of other owners; full links only
+    double own = 0.0;            ///< flows owned
+    double level = 0.0;          ///< rate of each of them
+    double served = 0.0;         ///< integral of the level, at `since`
+    std::int64_t since = 0;      ///< tick
+    std::int32_t place = -1;     ///< in order_, -1: slack
+    std::uint32_t surveyed = 0;  ///< last survey that counted it
+    bool is_watched = false;     ///< slack, and owners tell it of their changes
+    bool is_asked = false;       ///< in to_check_
   };
   /// A link is overloaded beyond this share of its capacity.
   static constexpr double kOverload = 1e-11;
@@ -123,14 +120,10 @@ class FairShare {
 
   // Slack links (fair_share_slack.cpp).
   void check_slack();
-  Survey survey(std::int32_t link);
-  bool watch(std::int32_t link);
-  void check(std::int32_t link);
   void ask_check(std::int32_t link);
-  void set_trigger(std::int32_t link, double value);
   void take(std::int32_t link, double rate);
-  void note_change(std::int32_t link, double rise);
-  double most_coupled(std::int32_t link);
+  void watch(std::int32_t link);
+  void unwatch(std::int32_t link);
 
   // Progressive filling (fair_share_fill.cpp).
   void rebuild();
@@ -152,10 +145,9 @@ class FairShare {
   std::vector<std::int32_t> order_;   ///< full links, ascending by level
   std::vector<Mark> marked_;          ///< by place
   std::size_t first_marked_ = 0;
-  std::vector<double> trigger_;  ///< by link: look at it when rises_ gets there; full: infinite
-  double rises_ = 0.0;           ///< sum of (rise of a level * most_coupled())
-  std::uint32_t survey_ = 0;     ///< counts surveys
-  std::size_t num_watched_ = 0;  ///< finite triggers
+  std::vector<Couplings> slack_couplings_;  ///< by link: flows it owns that cross a watched link
+  std::vector<double> free_;                ///< by link: capacity left, if watched
+  std::uint32_t survey_ = 0;
   std::vector<std::int32_t> to_check_;
   double next_check_ = std::numeric_limits<double>::infinity();
   std::vector<std::int32_t> released_;  ///< a class for each drained member that holds a share

@@ -45,13 +45,11 @@ void FairShare::unbuild() {
     link.since = now_;
     link.place = -1;
     set_due(l, kNever);
-    set_trigger(static_cast<std::int32_t>(l), kNever);
+    slack_couplings_[l].clear();
+    link.is_watched = false;
   }
   order_.clear();
   num_owned_ = static_cast<std::int64_t>(pending_.size());
-  rises_ = 0.0;
-  to_check_.clear();
-  next_check_ = kNever;
 }
 
 /// Capacity not yet given away, by flow not yet fixed. Uses `foreign` for what is given away and
@@ -146,14 +144,12 @@ void FairShare::couple() {
       count_[static_cast<std::size_t>(other)] = 0.0;
     }
     link.own = own;
-    link.most_coupled = 0.0;
-    link.most_allowed = 0.0;
     link.foreign -= own * link.level;
     owned_[l].make(classes_.place);
     update_due(static_cast<std::int32_t>(l));
   }
   for (std::size_t l = 0; l < links_.size(); ++l) {
-    if (links_[l].place < 0) {
+    if (links_[l].place < 0 && links_[l].foreign > 0.0) {
       watch(static_cast<std::int32_t>(l));
     }
   }

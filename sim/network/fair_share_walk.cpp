@@ -128,26 +128,26 @@ void FairShare::move_class(std::int32_t c, std::int32_t taker, std::int32_t from
     to.level = old.level;
   }
   to.own += flows;
-  to.most_coupled += flows;
   to.foreign -= flows * old.level;
   old.own -= flows;
   old.foreign += flows * to.level;
-  Couplings& to_couplings = couplings_[static_cast<std::size_t>(taker)];
-  Couplings& old_couplings = couplings_[static_cast<std::size_t>(from)];
+  const double rise = to.level - old.level;
   for (const std::int32_t l : classes_.links(c)) {
     LinkState& link = at(l);
-    if (link.place < 0) {
-      take(l, flows * (to.level - old.level));
+    if (link.place < 0 && !link.is_watched) {
       continue;
     }
+    auto& couplings = link.place < 0 ? slack_couplings_ : couplings_;
     if (l != taker) {
-      to_couplings.add(l, flows);
+      couplings[static_cast<std::size_t>(taker)].add(l, flows);
     }
     if (l != from) {
-      old_couplings.add(l, -flows);
+      couplings[static_cast<std::size_t>(from)].add(l, -flows);
     }
-    if (l != taker && l != from) {
-      link.foreign += flows * (to.level - old.level);
+    if (link.place < 0) {
+      take(l, flows * rise);
+    } else if (l != taker && l != from) {
+      link.foreign += flows * rise;
       mark(l);
     }
   }
@@ -159,7 +159,6 @@ void FairShare::pass_on(std::int32_t l, double level) {
   if (rise == 0.0) {
     return;
   }
-  note_change(l, rise);
   link.level = level;
   const Couplings& couplings = couplings_[static_cast<std::size_t>(l)];
   const auto reached = couplings.links();
@@ -173,6 +172,13 @@ void FairShare::pass_on(std::int32_t l, double level) {
     first = std::min(first, other.place);
   }
   first_marked_ = std::min(first_marked_, static_cast<std::size_t>(first));
+  const Couplings& slack = slack_couplings_[static_cast<std::size_t>(l)];
+  const auto slack_links = slack.links();
+  const auto slack_flows = slack.flows();
+  work_.slack_updates += static_cast<std::int64_t>(slack_links.size());
+  for (std::size_t i = 0; i < slack_links.size(); ++i) {
+    take(slack_links[i], slack_flows[i] * rise);
+  }
 }
 
 /// A full link that owns nothing becomes slack.
@@ -200,12 +206,11 @@ void FairShare::leave(std::int32_t l) {
 /// A slack link joins the order at its end; it owns nothing yet.
 void FairShare::enter(std::int32_t l) {
   ++work_.entered;
+  unwatch(l);
   LinkState& link = at(l);
   link.foreign = 0.0;
   link.own = 0.0;
   link.level = 0.0;
-  link.most_coupled = 0.0;
-  link.most_allowed = 0.0;
   settle_clock(link);
   for (const std::int32_t c : classes_.crossing(static_cast<std::size_t>(l))) {
     const auto i = static_cast<std::size_t>(c);
@@ -215,7 +220,6 @@ void FairShare::enter(std::int32_t l) {
       link.foreign += flows * at(classes_.owner[i]).level;
     }
   }
-  set_trigger(l, kNever);
   link.place = static_cast<std::int32_t>(order_.size());
   order_.push_back(l);
   marked_.push_back(kClean);
