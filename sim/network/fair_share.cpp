@@ -25,6 +25,8 @@ FairShare::FairShare(std::span<const BytesPerSecond> capacity) : classes_(capaci
 void FairShare::make_room_for_links() {
   for (std::size_t l = links_.size(); l < classes_.num_links(); ++l) {
     links_.push_back({.capacity = classes_.capacity(l)});
+    foreign_.push_back(0.0);
+    place_.push_back(-1);
     couplings_.emplace_back();
     owned_.emplace_back();
     due_.push_back(kNever);
@@ -139,8 +141,8 @@ void FairShare::reweigh(std::int32_t c, std::int32_t change) {
     if (l == owner || owner < 0) {
       continue;
     }
-    if (link.place >= 0) {
-      link.foreign += flows * level;
+    if (place_[static_cast<std::size_t>(l)] >= 0) {
+      foreign_[static_cast<std::size_t>(l)] += flows * level;
       couplings_[static_cast<std::size_t>(owner)].add(l, flows);
       mark(l);
     } else if (link.is_watched) {
@@ -230,8 +232,8 @@ void FairShare::begin(std::int32_t c) {
 std::int32_t FairShare::lowest_full_link(std::int32_t c) const {
   std::int32_t lowest = -1;
   for (const std::int32_t l : classes_.links(c)) {
-    if (is_full(l) && (lowest < 0 || links_[static_cast<std::size_t>(l)].place <
-                                         links_[static_cast<std::size_t>(lowest)].place)) {
+    if (is_full(l) && (lowest < 0 || place_[static_cast<std::size_t>(l)] <
+                                         place_[static_cast<std::size_t>(lowest)])) {
       lowest = l;
     }
   }

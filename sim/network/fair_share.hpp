@@ -89,7 +89,7 @@ class FairShare {
 
   [[nodiscard]] LinkState& at(std::int32_t link) { return links_[static_cast<std::size_t>(link)]; }
   [[nodiscard]] bool is_full(std::int32_t link) const {
-    return links_[static_cast<std::size_t>(link)].place >= 0;
+    return place_[static_cast<std::size_t>(link)] >= 0;
   }
   void make_room_for_links();
   void settle_clock(LinkState& link) const;
@@ -111,7 +111,7 @@ class FairShare {
   void walk();
   [[nodiscard]] std::size_t next_marked(std::size_t place) const;
   std::size_t settle(std::size_t place);
-  [[nodiscard]] static double level_of(const LinkState& link);
+  [[nodiscard]] double level_of(std::int32_t link) const;
   bool take_over(std::int32_t taker, std::int32_t from);
   void move_class(std::int32_t c, std::int32_t taker, std::int32_t from);
   void pass_on(std::int32_t link, double level);
@@ -138,6 +138,9 @@ class FairShare {
   std::int64_t now_ = 0;
   bool has_starts_ = false;
   std::vector<LinkState> links_;
+  // What a change of level writes to, by link.
+  std::vector<double> foreign_;      ///< capacity taken by classes of other owners; full links only
+  std::vector<std::int32_t> place_;  ///< in order_, -1: slack
   std::vector<Couplings> couplings_;  ///< by link: flows it owns that cross another full link
   std::vector<OwnedHeap> owned_;      ///< by link
   std::vector<double> due_;           ///< by link: tick of the next drain

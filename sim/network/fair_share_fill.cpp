@@ -38,12 +38,12 @@ void FairShare::unbuild() {
     }
     owned_[l].clear();
     couplings_[l].clear();
-    link.foreign = 0.0;
+    foreign_[l] = 0.0;
     link.own = 0.0;
     link.level = 0.0;
     link.served = 0.0;
     link.since = now_;
-    link.place = -1;
+    place_[l] = -1;
     set_due(l, kNever);
     slack_couplings_[l].clear();
     link.is_watched = false;
@@ -56,7 +56,7 @@ void FairShare::unbuild() {
 /// `own` for the flows to fix.
 double FairShare::share_of(std::int32_t l) const {
   const LinkState& link = links_[static_cast<std::size_t>(l)];
-  return (link.capacity - link.foreign) / link.own;
+  return (link.capacity - foreign_[static_cast<std::size_t>(l)]) / link.own;
 }
 
 void FairShare::fill() {
@@ -94,7 +94,7 @@ void FairShare::fill() {
     level = share;
     shares_.pop_back();
     at(l).level = level;
-    at(l).place = static_cast<std::int32_t>(order_.size());
+    place_[static_cast<std::size_t>(l)] = static_cast<std::int32_t>(order_.size());
     order_.push_back(l);
     for (const std::int32_t c : classes_.crossing(static_cast<std::size_t>(l))) {
       if (classes_.owner[static_cast<std::size_t>(c)] < 0) {
@@ -112,7 +112,7 @@ void FairShare::fix(std::int32_t c, std::int32_t owner, double level) {
   owned_[static_cast<std::size_t>(owner)].append({.target = remaining_[i], .flow_class = c});
   const double flows = classes_.weight[i];
   for (const std::int32_t l : classes_.links(c)) {
-    at(l).foreign += flows * level;
+    foreign_[static_cast<std::size_t>(l)] += flows * level;
     at(l).own -= flows;
   }
 }
@@ -121,7 +121,7 @@ void FairShare::fix(std::int32_t c, std::int32_t owner, double level) {
 void FairShare::couple() {
   for (std::size_t l = 0; l < links_.size(); ++l) {
     LinkState& link = links_[l];
-    if (link.place < 0) {
+    if (place_[l] < 0) {
       continue;
     }
     scratch_.clear();
@@ -144,12 +144,12 @@ void FairShare::couple() {
       count_[static_cast<std::size_t>(other)] = 0.0;
     }
     link.own = own;
-    link.foreign -= own * link.level;
+    foreign_[l] -= own * link.level;
     owned_[l].make(classes_.place);
     update_due(static_cast<std::int32_t>(l));
   }
   for (std::size_t l = 0; l < links_.size(); ++l) {
-    if (links_[l].place < 0 && links_[l].foreign > 0.0) {
+    if (place_[l] < 0 && foreign_[l] > 0.0) {
       watch(static_cast<std::int32_t>(l));
     }
   }

@@ -85,7 +85,7 @@ void FairShare::check_slack() {
     const std::int32_t l = to_check_[i];
     LinkState& link = at(l);
     link.is_asked = false;
-    if (link.place >= 0) {
+    if (place_[static_cast<std::size_t>(l)] >= 0) {
       continue;
     }
     if (!link.is_watched) {

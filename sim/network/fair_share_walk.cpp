@@ -16,7 +16,7 @@ constexpr double kSameLevel = 1e-13;
 }  // namespace
 
 void FairShare::mark(std::int32_t link) {
-  const std::int32_t place = at(link).place;
+  const std::int32_t place = place_[static_cast<std::size_t>(link)];
   if (place >= 0) {
     marked_[static_cast<std::size_t>(place)] = kChanged;
     first_marked_ = std::min(first_marked_, static_cast<std::size_t>(place));
@@ -52,8 +52,9 @@ void FairShare::walk() {
 
 /// What the link can give to each flow it owns. Infinite for one that owns nothing and is not
 /// overloaded; minus infinity if it is overloaded.
-double FairShare::level_of(const LinkState& link) {
-  const double free = link.capacity - link.foreign;
+double FairShare::level_of(std::int32_t l) const {
+  const LinkState& link = links_[static_cast<std::size_t>(l)];
+  const double free = link.capacity - foreign_[static_cast<std::size_t>(l)];
   if (link.own > 0.0) {
     return free / link.own;
   }
@@ -66,7 +67,7 @@ std::size_t FairShare::settle(std::size_t place) {
   const std::int32_t l = order_[place];
   LinkState& link = at(l);
   settle_clock(link);
-  double level = level_of(link);
+  double level = level_of(l);
   while (place > 0) {
     const std::int32_t below = order_[place - 1];
     if (!(level < at(below).level * (1.0 - kSameLevel))) {
@@ -74,15 +75,15 @@ std::size_t FairShare::settle(std::size_t place) {
     }
     const bool took = take_over(l, below);
     if (took) {
-      level = level_of(link);
+      level = level_of(l);
     }
     order_[place] = below;
-    at(below).place = static_cast<std::int32_t>(place);
+    place_[static_cast<std::size_t>(below)] = static_cast<std::int32_t>(place);
     marked_[place] = took || marked_[place - 1] == kChanged ? kChanged : kPassed;
     --place;
   }
   order_[place] = l;
-  link.place = static_cast<std::int32_t>(place);
+  place_[static_cast<std::size_t>(l)] = static_cast<std::int32_t>(place);
   marked_[place] = kClean;
   if (link.own == 0.0) {
     leave(l);
@@ -128,26 +129,26 @@ void FairShare::move_class(std::int32_t c, std::int32_t taker, std::int32_t from
     to.level = old.level;
   }
   to.own += flows;
-  to.foreign -= flows * old.level;
+  foreign_[static_cast<std::size_t>(taker)] -= flows * old.level;
   old.own -= flows;
-  old.foreign += flows * to.level;
+  foreign_[static_cast<std::size_t>(from)] += flows * to.level;
   const double rise = to.level - old.level;
   for (const std::int32_t l : classes_.links(c)) {
     LinkState& link = at(l);
-    if (link.place < 0 && !link.is_watched) {
+    if (place_[static_cast<std::size_t>(l)] < 0 && !link.is_watched) {
       continue;
     }
-    auto& couplings = link.place < 0 ? slack_couplings_ : couplings_;
+    auto& couplings = place_[static_cast<std::size_t>(l)] < 0 ? slack_couplings_ : couplings_;
     if (l != taker) {
       couplings[static_cast<std::size_t>(taker)].add(l, flows);
     }
     if (l != from) {
       couplings[static_cast<std::size_t>(from)].add(l, -flows);
     }
-    if (link.place < 0) {
+    if (place_[static_cast<std::size_t>(l)] < 0) {
       take(l, flows * rise);
     } else if (l != taker && l != from) {
-      link.foreign += flows * rise;
+      foreign_[static_cast<std::size_t>(l)] += flows * rise;
       mark(l);
     }
   }
@@ -163,35 +164,39 @@ void FairShare::pass_on(std::int32_t l, double level) {
   const Couplings& couplings = couplings_[static_cast<std::size_t>(l)];
   const auto reached = couplings.links();
   const auto flows = couplings.flows();
-  work_.updates += static_cast<std::int64_t>(reached.size());
-  std::int32_t first = std::numeric_limits<std::int32_t>::max();
+  // All of them stand above l: a class is owned by the first full link on its path.
   for (std::size_t i = 0; i < reached.size(); ++i) {
-    LinkState& other = at(reached[i]);
-    other.foreign += flows[i] * rise;
-    marked_[static_cast<std::size_t>(other.place)] = kChanged;
-    first = std::min(first, other.place);
+    const auto other = static_cast<std::size_t>(reached[i]);
+    foreign_[other] += flows[i] * rise;
+    marked_[static_cast<std::size_t>(place_[other])] = kChanged;
   }
-  first_marked_ = std::min(first_marked_, static_cast<std::size_t>(first));
   const Couplings& slack = slack_couplings_[static_cast<std::size_t>(l)];
   const auto slack_links = slack.links();
   const auto slack_flows = slack.flows();
-  work_.slack_updates += static_cast<std::int64_t>(slack_links.size());
   for (std::size_t i = 0; i < slack_links.size(); ++i) {
-    take(slack_links[i], slack_flows[i] * rise);
+    double& free = free_[static_cast<std::size_t>(slack_links[i])];
+    free -= slack_flows[i] * rise;
+    if (free < 0.0) {
+      ask_check(slack_links[i]);
+    }
   }
+  work_.updates += static_cast<std::int64_t>(reached.size());
+  work_.slack_updates += static_cast<std::int64_t>(slack_links.size());
 }
 
 /// A full link that owns nothing becomes slack.
 void FairShare::leave(std::int32_t l) {
   LinkState& link = at(l);
-  for (std::size_t p = static_cast<std::size_t>(link.place); p + 1 < order_.size(); ++p) {
+  for (std::size_t p = static_cast<std::size_t>(place_[static_cast<std::size_t>(l)]);
+       p + 1 < order_.size();
+       ++p) {
     order_[p] = order_[p + 1];
     marked_[p] = marked_[p + 1];
-    at(order_[p]).place = static_cast<std::int32_t>(p);
+    place_[static_cast<std::size_t>(order_[p])] = static_cast<std::int32_t>(p);
   }
   order_.pop_back();
   marked_.pop_back();
-  link.place = -1;
+  place_[static_cast<std::size_t>(l)] = -1;
   link.level = 0.0;
   set_due(static_cast<std::size_t>(l), kNever);
   for (const std::int32_t c : classes_.crossing(static_cast<std::size_t>(l))) {
@@ -208,7 +213,7 @@ void FairShare::enter(std::int32_t l) {
   ++work_.entered;
   unwatch(l);
   LinkState& link = at(l);
-  link.foreign = 0.0;
+  foreign_[static_cast<std::size_t>(l)] = 0.0;
   link.own = 0.0;
   link.level = 0.0;
   settle_clock(link);
@@ -217,10 +222,10 @@ void FairShare::enter(std::int32_t l) {
     if (classes_.owner[i] >= 0) {
       const double flows = classes_.weight[i];
       couplings_[static_cast<std::size_t>(classes_.owner[i])].add(l, flows);
-      link.foreign += flows * at(classes_.owner[i]).level;
+      foreign_[static_cast<std::size_t>(l)] += flows * at(classes_.owner[i]).level;
     }
   }
-  link.place = static_cast<std::int32_t>(order_.size());
+  place_[static_cast<std::size_t>(l)] = static_cast<std::int32_t>(order_.size());
   order_.push_back(l);
   marked_.push_back(kClean);
   mark(l);
