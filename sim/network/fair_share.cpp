@@ -179,17 +179,23 @@ void FairShare::drain(std::size_t l, std::vector<FlowId>& drained) {
   update_due(static_cast<std::int32_t>(l));
 }
 
-void FairShare::release() {
-  for (const std::int32_t c : released_) {
-    reweigh(c, -1);
-  }
-  released_.clear();
-}
-
 void FairShare::solve() {
   ++work_.solves;
-  release();
-  begin_pending();
+  constexpr std::size_t kFew = 16;
+  const std::size_t changes = released_.size() + pending_.size();
+  if (changes >= kFew && 4 * changes >= static_cast<std::size_t>(num_owned_)) {
+    forget_released();
+    rebuild();
+  } else {
+    for (const std::int32_t c : released_) {
+      reweigh(c, -1);
+    }
+    for (const std::int32_t c : pending_) {
+      begin(c);
+    }
+  }
+  released_.clear();
+  pending_.clear();
   walk();
   while (!to_check_.empty()) {
     check_slack();
@@ -198,17 +204,19 @@ void FairShare::solve() {
   has_starts_ = false;
 }
 
-/// Classes that had no flows. Many of them at once are cheaper to solve from scratch.
-void FairShare::begin_pending() {
-  constexpr std::size_t kFew = 16;
-  if (pending_.size() >= kFew && 4 * pending_.size() >= static_cast<std::size_t>(num_owned_)) {
-    rebuild();
-  } else {
-    for (const std::int32_t c : pending_) {
-      begin(c);
+/// Lowers the weights without keeping the levels up to date: they are about to be built anew.
+void FairShare::forget_released() {
+  for (const std::int32_t c : released_) {
+    const auto i = static_cast<std::size_t>(c);
+    --classes_.weight[i];
+    if (classes_.weight[i] == 0) {
+      classes_.owner[i] = -1;
+    }
+    const auto last = static_cast<std::size_t>(classes_.links(c).back());
+    if (classes_.cap(last) != kNever) {
+      links_[last].capacity = classes_.cap(last) * classes_.weight[i];
     }
   }
-  pending_.clear();
 }
 
 void FairShare::begin(std::int32_t c) {

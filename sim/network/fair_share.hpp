@@ -27,7 +27,7 @@ namespace moesim {
 ///   - a link that owns nothing any more is slack and leaves the order.
 /// Of a slack link only the free capacity is kept; with none left it joins the order. A slack link
 /// whose flows all come through narrower links, and together fit, is not even watched.
-/// When many classes start at once all levels are built anew by progressive filling.
+/// When many classes start or end at once all levels are built anew by progressive filling.
 ///
 /// Source: max-min fairness as in max_min.hpp; derivation in docs/network.md, "Levels".
 /// Valid for: any paths and caps.
@@ -100,8 +100,7 @@ class FairShare {
 
   // Changes of weight.
   void reweigh(std::int32_t c, std::int32_t change);
-  void release();
-  void begin_pending();
+  void forget_released();
   void begin(std::int32_t c);
   [[nodiscard]] std::int32_t lowest_full_link(std::int32_t c) const;
   std::int32_t fill_one_link_of(std::int32_t c);
