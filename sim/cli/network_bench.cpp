@@ -25,7 +25,7 @@ namespace {
 
 /// A drained flow holds its share for at most tolerance * bound / this. Finish times then stay
 /// within tolerance * makespan: docs/network.md, "Tolerance".
-constexpr double kWindowsPerTolerance = 2.0;
+constexpr double kWindowsPerTolerance = 6.0;
 
 double clock_seconds(clockid_t clock) {
   timespec time{};

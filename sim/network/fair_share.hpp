@@ -22,7 +22,7 @@ namespace moesim {
 /// Full links stand in ascending order of level. A link's level depends on lower ones only, so the
 /// equations are triangular, and one walk upwards from the first link that changed restores them:
 ///   - a link that ends up below its predecessor changes places with it and takes over the classes
-///     that cross both (levels equal to 1e-13 count as equal);
+///     that cross both (levels equal to 1e-12 count as equal);
 ///   - a new level is passed on to the links that the owned classes cross, summed by link;
 ///   - a link that owns nothing any more is slack and leaves the order.
 /// Of a slack link only the free capacity is kept; with none left it joins the order. A slack link

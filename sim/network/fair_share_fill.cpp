@@ -18,6 +18,7 @@ void FairShare::rebuild() {
   unbuild();
   fill();
   couple();
+  pending_.clear();
 }
 
 /// Notes what is left of each class and forgets who owns it.
