@@ -21,7 +21,7 @@ struct Member {
 /// Pairing heaps over one pool; a heap is the index of its first member to finish, -1 when empty.
 /// Source: Fredman, Sedgewick, Sleator, Tarjan, "The pairing heap", Algorithmica 1 (1986).
 /// Valid for: at most 2^31 live flows. Cost: O(1) to add, O(log members) amortised to remove.
-/// Checked by: member_pool_test.
+/// Checked by: class_table_test.
 class MemberPool {
  public:
   [[nodiscard]] const Member& operator[](std::int32_t node) const {

@@ -146,7 +146,8 @@ class Checker {
     }
   }
 
-  /// Of the program's files, only those whose path begins with `owner` may include the library; tests may use it as an oracle.
+  /// Of the program's files, only those whose path begins with `owner` may include the library;
+  /// tests may use it as an oracle.
   void check_owner(std::size_t number,
                    std::string_view name,
                    std::string_view library,
