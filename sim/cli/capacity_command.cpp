@@ -83,9 +83,9 @@ void run(const CapacityOptions& options) {
     print_error(fmt::format("results: {}\n", (to.out / kMark).string()));
   }
   if (report.sweep.steps_done < report.sweep.steps) {
-    throw PartlyDone(fmt::format("interrupted; the report covers the first {} of {} steps",
-                                 report.sweep.steps_done,
-                                 report.sweep.steps));
+    throw Interrupted(fmt::format("interrupted; the report covers the first {} of {} steps",
+                                  report.sweep.steps_done,
+                                  report.sweep.steps));
   }
 }
 

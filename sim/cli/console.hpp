@@ -20,8 +20,8 @@ void print_error(std::string_view text);
 /// For commands that look at interrupted(); the others are ended by the signal itself.
 void watch_for_interrupt();
 
-/// Thrown after an interrupted command has reported what it had done. Exit code 130.
-class PartlyDone : public std::runtime_error {
+/// Thrown by a command that Ctrl-C ended and that says itself what is left. Exit code 130.
+class Interrupted : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };

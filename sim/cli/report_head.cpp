@@ -17,6 +17,7 @@ RunReport report_head(const ScenarioOptions& options,
     report.inputs.push_back({path.string(), sha256_hex(path)});
   }
   report.notes = assembly.notes;
+  report.faults = assembly.faults;
   report.evidence = std::string(to_text(scenario.calibration.evidence));
   report.evidence_source = scenario.calibration.source;
   report.routing = assembly.routing->info();

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <functional>
+
 #include "sim/core/atomic_file.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/report/csv_report.hpp"
@@ -12,6 +14,16 @@
 namespace moesim::cli {
 namespace fs = std::filesystem;
 namespace {
+
+void write_all(const fs::path& folder, const RunReport& report) {
+  write_file_atomically(folder / "report.json", to_json(report));
+  write_file_atomically(folder / "summary.csv", summary_csv(report));
+  write_file_atomically(folder / "layers.csv", layers_csv(report));
+  write_file_atomically(folder / "experts.csv", experts_csv(report));
+  write_file_atomically(folder / "ranks.csv", ranks_csv(report));
+  write_file_atomically(folder / "links.csv", links_csv(report));
+  write_file_atomically(folder / "scenario.toml", report.resolved);
+}
 
 /// Puts `from` where `to` is; the old folder is gone only when the new one stands.
 void swap_in(const fs::path& from, const fs::path& to) {
@@ -29,6 +41,29 @@ void swap_in(const fs::path& from, const fs::path& to) {
   fs::remove_all(old, error);
 }
 
+constexpr std::string_view kRunMark = "report.json";
+
+/// Lets `write` fill a hidden folder beside `folder`, then puts it there.
+void write_whole(const fs::path& folder,
+                 std::string_view mark,
+                 const std::function<void(const fs::path&)>& write) {
+  check_result_folder(folder, mark);
+  fs::path target = fs::absolute(folder).lexically_normal();
+  if (!target.has_filename()) {
+    target = target.parent_path();
+  }
+  const fs::path temporary =
+      target.parent_path() / fmt::format(".{}.part{}", target.filename().string(), ::getpid());
+  try {
+    write(temporary);
+    swap_in(temporary, target);
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove_all(temporary, ignored);
+    throw;
+  }
+}
+
 }  // namespace
 
 void check_result_folder(const fs::path& folder, std::string_view mark) {
@@ -41,34 +76,32 @@ void check_result_folder(const fs::path& folder, std::string_view mark) {
 }
 
 void write_folder(const fs::path& folder, const std::vector<ResultFile>& files) {
-  check_result_folder(folder, files.front().name);
-  fs::path target = fs::absolute(folder).lexically_normal();
-  if (!target.has_filename()) {
-    target = target.parent_path();
-  }
-  const fs::path temporary =
-      target.parent_path() / fmt::format(".{}.part{}", target.filename().string(), ::getpid());
-  try {
+  write_whole(folder, files.front().name, [&](const fs::path& temporary) {
     for (const ResultFile& file : files) {
       write_file_atomically(temporary / file.name, file.text);
     }
-    swap_in(temporary, target);
-  } catch (...) {
-    std::error_code ignored;
-    fs::remove_all(temporary, ignored);
-    throw;
-  }
+  });
 }
 
 void write_results(const fs::path& folder, const RunReport& report) {
-  write_folder(folder,
-               {{"report.json", to_json(report)},
-                {"summary.csv", summary_csv(report)},
-                {"layers.csv", layers_csv(report)},
-                {"experts.csv", experts_csv(report)},
-                {"ranks.csv", ranks_csv(report)},
-                {"links.csv", links_csv(report)},
-                {"scenario.toml", report.resolved}});
+  write_whole(folder, kRunMark, [&](const fs::path& temporary) { write_all(temporary, report); });
+}
+
+void write_gpu_results(const fs::path& folder, const GpuReport& report) {
+  write_whole(folder, kRunMark, [&](const fs::path& temporary) {
+    write_file_atomically(temporary / "report.json", gpu_json(report));
+    write_file_atomically(temporary / "scenario.toml", report.head.resolved);
+  });
+}
+
+void write_comparison(const fs::path& folder,
+                      const RunReport& simulated,
+                      const GpuReport& measured) {
+  write_whole(folder, kRunMark, [&](const fs::path& temporary) {
+    write_all(temporary, simulated);
+    write_file_atomically(temporary / "gpu_report.json", gpu_json(measured));
+    write_file_atomically(temporary / "comparison.json", comparison_json(simulated, measured));
+  });
 }
 
 }  // namespace moesim::cli

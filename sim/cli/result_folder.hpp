@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "sim/cli/gpu_report.hpp"
 #include "sim/report/run_report.hpp"
 
 namespace moesim::cli {
@@ -29,5 +30,12 @@ struct ResultFile {
 
 /// Writes `files` as write_results does; the first of them marks the folder.
 void write_folder(const std::filesystem::path& folder, const std::vector<ResultFile>& files);
+
+/// The same for `--backend gpu` (report.json is the measured one, and scenario.toml) and `both` (a
+/// simulation's files, gpu_report.json and comparison.json).
+void write_gpu_results(const std::filesystem::path& folder, const GpuReport& report);
+void write_comparison(const std::filesystem::path& folder,
+                      const RunReport& simulated,
+                      const GpuReport& measured);
 
 }  // namespace moesim::cli

@@ -154,6 +154,7 @@ Json head_json(std::string_view format, const RunReport& report) {
           {"inputs", inputs},
           {"evidence", {{"grade", report.evidence}, {"source", report.evidence_source}}},
           {"notes", report.notes},
+          {"faults", report.faults},
           {"routing", routing_json(report.routing)}};
 }
 

@@ -25,7 +25,8 @@ struct RunReport {
   std::uint64_t seed = 0;
   std::vector<InputDigest> inputs;
   std::vector<std::string> notes;
-  std::string evidence;  ///< weakest grade of the constants used
+  std::vector<std::string> faults;  ///< what is broken, slow or taken by others
+  std::string evidence;             ///< weakest grade of the constants used
   std::string evidence_source;
   RoutingSourceInfo routing;
   std::vector<std::string> link_names;  ///< by LinkId

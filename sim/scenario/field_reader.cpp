@@ -28,13 +28,17 @@ std::string_view range_text(NumberRange range) {
       return "a number above 0";
     case NumberRange::kNotNegative:
       return "a number, 0 or more";
+    case NumberRange::kShare:
+      return "a number from 0 to 1";
   }
   return "";
 }
 
 bool is_in(NumberRange range, double value) {
-  const bool low = range == NumberRange::kNotNegative ? value >= 0.0 : value > 0.0;
-  return std::isfinite(value) && low && (range != NumberRange::kFraction || value <= 1.0);
+  const bool zero = range == NumberRange::kNotNegative || range == NumberRange::kShare;
+  const bool low = zero ? value >= 0.0 : value > 0.0;
+  const bool at_most_one = range == NumberRange::kFraction || range == NumberRange::kShare;
+  return std::isfinite(value) && low && (!at_most_one || value <= 1.0);
 }
 
 std::optional<double> as_number(const ConfigValue& value) {

@@ -2,6 +2,7 @@
 #include "sim/step/layer_tasks.hpp"
 
 #include <algorithm>
+#include <span>
 
 namespace moesim {
 namespace {
@@ -74,16 +75,41 @@ class PhaseBuilder {
     const TaskKind kind = label_.combine ? TaskKind::kCombineFlow : TaskKind::kDispatchFlow;
     const bool kernel_waits_for_sends = model_.dispatch.kind != DispatcherKind::kLowLatency;
     for (const Transfer& t : plan_.transfers) {
-      const TaskId flow = graph_.add_flow(label(kind, t.source),
-                                          paths_.find(t.source, t.destination),
-                                          bytes(static_cast<double>(t.bytes)));
-      flows_.push_back(flow);
-      graph_.add_edge(start[t.source.index()], flow);
-      graph_.add_edge(flow, done[t.destination.index()]);
+      transfers_.push_back(add_transfer(t, kind));
+      const TaskId sent = transfers_.back().end;
+      graph_.add_edge(sent, done[t.destination.index()]);
       if (kernel_waits_for_sends) {
-        graph_.add_edge(flow, done[t.source.index()]);
+        graph_.add_edge(sent, done[t.source.index()]);
       }
     }
+  }
+
+  /// A transfer as tasks: one flow, or where packets are spread one flow a path and a join.
+  struct TransferTasks {
+    std::vector<TaskId> flows;
+    TaskId end;
+  };
+
+  TransferTasks add_transfer(const Transfer& t, TaskKind kind) {
+    const std::span<const PathPart> parts = paths_.find(t.source, t.destination);
+    const std::vector<std::int64_t> split = split_bytes(t.bytes, parts);
+    TransferTasks tasks;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      if (split[i] > 0) {
+        tasks.flows.push_back(graph_.add_flow(
+            label(kind, t.source), parts[i].path, bytes(static_cast<double>(split[i]))));
+        graph_.add_edge(start[t.source.index()], tasks.flows.back());
+      }
+    }
+    tasks.end = tasks.flows.front();
+    if (tasks.flows.size() > 1) {
+      const TaskKind join = label_.combine ? TaskKind::kCombineDone : TaskKind::kDispatchDone;
+      tasks.end = graph_.add_delay(label(join, t.source), SimTime{});
+      for (const TaskId flow : tasks.flows) {
+        graph_.add_edge(flow, tasks.end);
+      }
+    }
+    return tasks;
   }
 
   /// The relay forwards from the first chunk on; the last byte is forwarded after it has arrived.
@@ -98,10 +124,12 @@ class PhaseBuilder {
         graph_.add_delay(label(TaskKind::kPipelineFill, relay), latency_of(group.stage1));
     for (const std::size_t i : group.stage0) {
       graph_.add_edge(start[plan_.transfers[i].source.index()], fill);
-      graph_.add_edge(flows_[i], drain);
+      graph_.add_edge(transfers_[i].end, drain);
     }
     for (const std::size_t i : group.stage1) {
-      graph_.add_edge(fill, flows_[i]);
+      for (const TaskId flow : transfers_[i].flows) {
+        graph_.add_edge(fill, flow);
+      }
       graph_.add_edge(drain, done[plan_.transfers[i].destination.index()]);
     }
   }
@@ -109,7 +137,9 @@ class PhaseBuilder {
   void store_and_forward(const Group& group) {
     for (const std::size_t before : group.stage0) {
       for (const std::size_t after : group.stage1) {
-        graph_.add_edge(flows_[before], flows_[after]);
+        for (const TaskId flow : transfers_[after].flows) {
+          graph_.add_edge(transfers_[before].end, flow);
+        }
       }
     }
   }
@@ -117,9 +147,10 @@ class PhaseBuilder {
   [[nodiscard]] SimTime latency_of(const std::vector<std::size_t>& transfers) const {
     SimTime longest;
     for (const std::size_t i : transfers) {
-      const Task& flow = graph_.tasks[flows_[i].index()];
-      longest = std::max(longest,
-                         ticks(paths_.paths()[static_cast<std::size_t>(flow.flow_path)].latency));
+      for (const TaskId id : transfers_[i].flows) {
+        const auto path = static_cast<std::size_t>(graph_.tasks[id.index()].flow_path);
+        longest = std::max(longest, ticks(paths_.paths()[path].latency));
+      }
     }
     return longest;
   }
@@ -147,7 +178,7 @@ class PhaseBuilder {
   const CommunicationModel& model_;
   PathTable& paths_;
   TaskLabel label_;
-  std::vector<TaskId> flows_;  ///< by transfer
+  std::vector<TransferTasks> transfers_;  ///< by transfer
 };
 
 /// One delay per rank, after the same rank's task of `before` (none: at the start).

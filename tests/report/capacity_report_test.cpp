@@ -80,7 +80,7 @@ TEST(CapacityReport, SaysItInText) {
   EXPECT_THAT(text, HasSubstr("\ndrop, scope rank\n"));
   EXPECT_THAT(
       text,
-      HasSubstr("\n1 *       15.0  20.0       -  5.00   0.00  1.00 kB   110 us  110 us    0.29\n"));
+      HasSubstr("\n1 *       15.0  20.0       -  5.00   0.00  1.00 kB  110 us  110 us    0.29\n"));
   EXPECT_THAT(text, HasSubstr("\nknee *: factor 1\n"));
 }
 
