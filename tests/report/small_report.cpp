@@ -70,6 +70,7 @@ RunReport small_report() {
           .seed = 3,
           .inputs = {{"small.toml", "00ff"}},
           .notes = {"a note"},
+          .faults = {},
           .evidence = "assumed",
           .evidence_source = "a guess",
           .routing = {.model = "toy",
