@@ -47,8 +47,9 @@ struct CapacityCurveSummary {
 /// The point of a falling curve farthest below the chord from its first to its last point:
 ///   argmax of 1 - x' - y', x' = (x - x_first) / (x_last - x_first), y' alike from last to first
 /// None when x does not grow or y does not fall over the whole curve, or no point lies more than
-/// 0.05 below the chord (a nearly straight curve). Source: Satopaa et al. 2011 (Kneedle), without smoothing. Valid for: the swept range; it
-/// moves with the first and the last point. Checked by: capacity_report_test.
+/// 0.05 below the chord (a nearly straight curve). Source: Satopaa et al. 2011 (Kneedle), without
+/// smoothing. Valid for: the swept range; it moves with the first and the last point. Checked by:
+/// capacity_report_test.
 [[nodiscard]] std::optional<std::size_t> knee_of(std::span<const double> x,
                                                  std::span<const double> y);
 
