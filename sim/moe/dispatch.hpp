@@ -48,6 +48,7 @@ struct DispatchSpec {
   Forwarding forwarding = Forwarding::kPipelined;
   bool scale_up =
       true;  ///< low_latency: false sends through the NIC even inside a domain (pure RDMA)
+  int sms = 24;  ///< multiprocessors of one dispatch or combine kernel, for its copy rate
 };
 
 /// Bytes of one copy of a token on the wire, part by part.
