@@ -74,8 +74,15 @@ class FieldWriter : public FieldVisitor {
   [[nodiscard]] bool has_no_effect(std::string_view path) const {
     return (path == "capacity.factor" && scenario_.capacity.policy == OverflowPolicy::kNone) ||
            (path == "placement.file" && scenario_.placement.kind != PlacementKind::kFile) ||
-           (path == "dispatch.forwarding" &&
-            scenario_.dispatch.kind != DispatcherKind::kHierarchical);
+           has_no_effect(path, scenario_.dispatch);
+  }
+  [[nodiscard]] static bool has_no_effect(std::string_view path, const DispatchSpec& dispatch) {
+    const bool relays = has_relays(dispatch.kind);
+    const bool nccl = dispatch.kind == DispatcherKind::kNccl;
+    return (path == "dispatch.forwarding" && !relays) ||
+           (path == "dispatch.chunk_tokens" &&
+            (!relays || dispatch.forwarding == Forwarding::kStoreAndForward)) ||
+           (path == "dispatch.channels" && !nccl) || (path == "dispatch.pxn" && !nccl);
   }
   void line(Key key, const std::string& value) {
     if (!has_no_effect(fmt::format("{}.{}", prefix_, key.name))) {

@@ -129,6 +129,11 @@ std::vector<Change> load_and_policy_changes() {
           {"dispatch.dispatcher", "low_latency"},
           {"dispatch.forwarding", "store_and_forward", {"dispatch.dispatcher=hierarchical"}},
           {"dispatch.scale_up", "false", {"dispatch.dispatcher=low_latency"}},
+          {"dispatch.sms", "20"},
+          {"dispatch.chunk_tokens", "16", {"dispatch.dispatcher=hybrid_ep"}},
+          {"dispatch.channels", "4", {"dispatch.dispatcher=nccl"}},
+          {"dispatch.pxn", "false", {"dispatch.dispatcher=nccl"}},
+          {"dispatch.notify", "true"},
           {"network.engine", "simgrid"},
           {"network.paths", "rail_aligned"},
           {"step.layers", "1"}};
