@@ -74,10 +74,8 @@ std::pair<ExchangeWork, ExchangeWork> works_of(const Exchange& exchange,
                               .forwarding = Forwarding::kPipelined,
                               .scale_up = exchange.scale_up,
                               .sms = sms};
-  const ModelShape model =
-      operator_shape(exchange.hidden, 1, exchange.experts, exchange.top_k, true);
-  ExchangeWork work = prepare_exchange(
-      hardware.cluster(exchange.ranks), dispatch, model, routing, exchange.copy, repeat);
+  ExchangeWork work =
+      prepare_exchange(hardware.cluster(exchange.ranks), dispatch, routing, exchange.copy, repeat);
   ExchangeWork combine = work;
   combine.combine = true;
   return {std::move(work), std::move(combine)};

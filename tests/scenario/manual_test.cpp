@@ -55,6 +55,8 @@ class RowLister : public FieldVisitor {
   void number(Key key, double& value, NumberRange range) override {
     const std::string_view words = range == NumberRange::kFraction   ? "number, above 0 to 1"
                                    : range == NumberRange::kPositive ? "number, above 0"
+                                   : range == NumberRange::kShare    ? "number, 0 to 1"
+                                   : range == NumberRange::kAny      ? "number"
                                                                      : "number, 0 or more";
     add(key, std::string(words), fmt::format("{}", value));
   }
