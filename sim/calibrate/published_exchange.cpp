@@ -273,7 +273,7 @@ void read_collective(const Row& row, Hardware& hardware, Reading& reading, Colle
     return;
   }
   if (row.number("size_bytes") < kSmallestCollective) {
-    ++reading.skipped["an all-to-all below 1 MiB: NCCL runs another protocol there"];
+    ++reading.skipped[kTooSmallCollective];
     return;
   }
   reading.points.push_back(all_to_all_point(hardware,

@@ -99,10 +99,13 @@ void merge_preset(Load& load,
   load.tree.add_missing(preset);
 }
 
-/// A scenario that states neither a calibration nor its preset gets the one shipped for its GPU.
+/// A scenario that names no calibration and does not state all of one gets the one of its GPU.
 void choose_calibration(Load& load) {
-  if (load.tree.find("calibration.preset") != nullptr ||
-      load.tree.find("calibration.source") != nullptr) {
+  const std::vector<Diagnostic> alone = read_fields(load.tree, load.file.string()).diagnostics;
+  const bool is_whole = std::none_of(alone.begin(), alone.end(), [](const Diagnostic& d) {
+    return d.message == "missing" && d.key.starts_with("calibration");
+  });
+  if (load.tree.find("calibration.preset") != nullptr || is_whole) {
     return;
   }
   const SourcePlace place{load.file.string(), 0, 0};

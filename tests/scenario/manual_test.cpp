@@ -88,7 +88,7 @@ std::map<std::string, Row> declared_rows() {
   Scenario scenario;
   visit_fields(lister, scenario);
   for (const PresetTable& table : preset_tables()) {
-    const std::string fallback = table.table == "calibration" ? "`\"assumed\"`" : "none";
+    const std::string fallback = table.table == "calibration" ? "by GPU" : "none";
     lister.rows[std::string(table.table) + ".preset"] = {"string", fallback};
   }
   return std::move(lister.rows);
