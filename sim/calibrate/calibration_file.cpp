@@ -25,7 +25,13 @@ const std::vector<Preference>& preferences() {
       {"experts", {"deepgemm_masked", "deepgemm_contiguous", "trtllm_cutlass", "deepgemm"}},
       {"pairwise", {"nvlink_one_sided", "deepep_normal", "nvlink_two_sided", "nccl"}},
       {"hierarchical", {"deepep_normal"}},
-      {"low_latency", {"deepep_low_latency"}}};
+      {"low_latency", {"deepep_low_latency"}},
+      {"low_latency_without_scale_up", {"deepep_low_latency_rdma"}},
+      {"nccl", {"nccl"}},
+      {"all_gather", {"nccl"}},
+      {"one_sided", {"nvlink_one_sided"}},
+      {"two_sided", {"nvlink_two_sided"}},
+      {"two_dimensional", {"nccl"}}};
   return list;
 }
 
@@ -56,6 +62,9 @@ std::string constants_toml(const KernelFit& kernel) {
   }
   if (kernel.family == KernelFamily::kExperts) {
     text += fmt::format("tile_rows = {}\ntile_columns = {}\n", constants.tile_rows, constants.tile_columns);
+  }
+  if (kernel.family == KernelFamily::kCommunication && kernel.kernel != "nccl") {
+    text += "combine_sums = true\n";
   }
   return text;
 }

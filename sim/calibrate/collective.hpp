@@ -12,6 +12,8 @@ namespace moesim::calibrate {
 /// Smaller all-to-alls of NCCL start faster and move slower (its LL protocols); the model has one
 /// start, so they are not fitted.
 inline constexpr double kSmallestCollective = 1024.0 * 1024.0;
+inline constexpr const char* kTooSmallCollective =
+    "an all-to-all below 1 MiB: NCCL runs another protocol there";
 
 /// One timed all-to-all. `bytes` is one rank's whole send buffer, its own part included, as
 /// nccl-tests counts it: every rank sends bytes / ranks to every other.

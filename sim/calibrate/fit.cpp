@@ -13,6 +13,7 @@ namespace moesim::calibrate {
 namespace {
 
 constexpr int kMostIterations = 30;
+constexpr double kTolerance = 1e-5;     // of the cost, relative
 constexpr double kDerivativeStep = 1e-3;  // relative; times are rounded to picoseconds
 
 CostConstants with_values(const CostConstants& base,
@@ -60,6 +61,7 @@ Fitted solve(std::span<const Point> points,
   ceres::Solver::Options options;
   options.linear_solver_type = ceres::DENSE_QR;
   options.max_num_iterations = kMostIterations;
+  options.function_tolerance = kTolerance;
   options.num_threads = 1;
   options.logging_type = ceres::SILENT;
   ceres::Solver::Summary summary;

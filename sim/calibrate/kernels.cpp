@@ -14,6 +14,9 @@ namespace {
 constexpr double kBestGemmEfficiency = 0.85;
 constexpr double kBestMemoryEfficiency = 0.95;
 
+/// Largest over smallest size from which a start tells itself apart from a rate.
+constexpr double kSizesThatDiffer = 8;
+
 std::string plain(double value) {
   return fmt::format("{:.4g}", value);
 }
@@ -101,15 +104,18 @@ std::vector<Constant> communication_constants(std::span<const Point> points) {
   std::vector<Constant> constants;
   const bool collective = points.front().kernel == "nccl";
   const bool combine = std::any_of(points.begin(), points.end(), [](const Point& p) { return p.is_combine; });
-  if (distinct<double>(points, &Point::size).size() > 1) {
+  const auto [least, most] = std::minmax_element(
+      points.begin(), points.end(), [](const Point& a, const Point& b) { return a.size < b.size; });
+  const bool sizes_differ = most->size >= kSizesThatDiffer * least->size;
+  if (sizes_differ) {
     constants.push_back(communication_start());
   }
   if (combine) {
     constants.push_back(combine_extra_start());
   }
-  if (collective) {
+  if (collective && sizes_differ) {
     constants.push_back(message_overhead());
-  } else if (points.front().kernel != "deepep_normal") {
+  } else if (!collective && points.front().kernel != "deepep_normal") {
     constants.push_back(message_gap());
   }
   const auto uses = [&](bool Point::* member) {

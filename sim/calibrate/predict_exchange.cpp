@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/calibrate/predict_exchange.hpp"
 
-#include <algorithm>
 #include <utility>
 
 #include "sim/moe/capacity.hpp"
@@ -21,7 +20,6 @@ void lengthen(CommPlan& plan, std::int64_t repeat) {
 
 ExchangeWork prepare_exchange(std::shared_ptr<const Cluster> cluster,
                               const DispatchSpec& dispatch,
-                              const ModelShape& model,
                               const Routing& routing,
                               CopyBytes copy,
                               std::int64_t repeat) {
@@ -29,8 +27,6 @@ ExchangeWork prepare_exchange(std::shared_ptr<const Cluster> cluster,
   work.cluster = std::move(cluster);
   work.dispatch = dispatch;
   work.ranks = routing.num_ranks();
-  work.model = model;
-  work.tokens = routing.token_begin[1] * repeat;
   DispatchSetup setup{.places = {}, .spec = dispatch, .copy = copy};
   for (int r = 0; r < work.ranks; ++r) {
     const GpuPlace& gpu = work.cluster->place(GpuId{r});
@@ -42,9 +38,6 @@ ExchangeWork prepare_exchange(std::shared_ptr<const Cluster> cluster,
                               setup);
   lengthen(work.traffic.dispatch, repeat);
   lengthen(work.traffic.combine, repeat);
-  for (std::int64_t& rows : work.traffic.returned_rows) {
-    rows *= repeat;
-  }
   return work;
 }
 
@@ -53,6 +46,7 @@ ExchangeWork prepare_all_to_all(std::shared_ptr<const Cluster> cluster,
                                 std::int64_t bytes_each) {
   ExchangeWork work;
   work.cluster = std::move(cluster);
+  work.dispatch.kind = DispatcherKind::kNccl;
   work.ranks = ranks;
   for (int s = 0; s < ranks; ++s) {
     for (int d = 0; d < ranks; ++d) {
@@ -78,14 +72,8 @@ Seconds predict_exchange(const ExchangeWork& work, const CostConstants& constant
                             .dispatch = work.dispatch,
                             .path_policy = PathPolicy::kEcmp,
                             .ranks = work.ranks};
-  if (!work.combine) {
-    return time_dispatch(setup, work.traffic.dispatch, constants);
-  }
-  const std::vector<std::int64_t>& rows = work.traffic.returned_rows;
-  const ComputeModel compute{work.cluster->gpu, constants};
-  return time_combine(setup, work.traffic.combine, constants) +
-         combine_reduce_time(
-             compute, work.model, *std::max_element(rows.begin(), rows.end()), work.tokens);
+  return work.combine ? time_combine(setup, work.traffic.combine, constants)
+                      : time_dispatch(setup, work.traffic.dispatch, constants);
 }
 
 }  // namespace moesim::calibrate

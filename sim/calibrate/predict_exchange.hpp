@@ -17,15 +17,12 @@ struct ExchangeWork {
   int ranks = 0;
   LayerTraffic traffic;
   bool combine = false;
-  ModelShape model;            ///< for the weighted sum of a combine
-  std::int64_t tokens = 0;     ///< of one rank
 };
 
 /// Transfers of a routing under the dispatcher; byte and message counts times `repeat`, which stands
 /// for a routing `repeat` times as long.
 [[nodiscard]] ExchangeWork prepare_exchange(std::shared_ptr<const Cluster> cluster,
                                             const DispatchSpec& dispatch,
-                                            const ModelShape& model,
                                             const Routing& routing,
                                             CopyBytes copy,
                                             std::int64_t repeat = 1);
@@ -38,8 +35,8 @@ struct ExchangeWork {
 /// Bytes of the phase's transfers over the ranks: what the fit's range is about.
 [[nodiscard]] double bytes_per_rank(const ExchangeWork& work);
 
-/// time_dispatch or time_combine, and for a combine the weighted sum of the slowest rank, since the published
-/// kernels sum while they receive and a step has it as a part of its combine phase.
+/// time_dispatch or time_combine. Published combines sum the returned rows themselves, so their
+/// calibrations say combine_sums and a step adds no kernel for it.
 [[nodiscard]] Seconds predict_exchange(const ExchangeWork& work, const CostConstants& constants);
 
 }  // namespace moesim::calibrate

@@ -74,10 +74,8 @@ std::pair<ExchangeWork, ExchangeWork> works_of(const Exchange& exchange,
                               .forwarding = Forwarding::kPipelined,
                               .scale_up = exchange.scale_up,
                               .sms = sms};
-  const ModelShape model =
-      operator_shape(exchange.hidden, 1, exchange.experts, exchange.top_k, true);
-  ExchangeWork work = prepare_exchange(
-      hardware.cluster(exchange.ranks), dispatch, model, routing, exchange.copy, repeat);
+  ExchangeWork work =
+      prepare_exchange(hardware.cluster(exchange.ranks), dispatch, routing, exchange.copy, repeat);
   ExchangeWork combine = work;
   combine.combine = true;
   return {std::move(work), std::move(combine)};
@@ -215,6 +213,7 @@ void read_trtllm_all_to_all(const Row& row, Hardware& hardware, Reading& reading
   const bool one_sided = row.text("backend") == "NVLinkOneSided";
   Exchange exchange =
       exchange_of(row, one_sided ? "nvlink_one_sided" : "nvlink_two_sided", "ep_size");
+  exchange.dispatcher = one_sided ? DispatcherKind::kOneSided : DispatcherKind::kTwoSided;
   exchange.balanced = true;
   exchange.copy.payload = wire_bytes(row, row.text("activation_dtype"), exchange.hidden);
   exchange.copy.indices = exchange.top_k * kChoiceBytes;
@@ -236,6 +235,7 @@ void read_trtllm_blog(const Row& row, Hardware& hardware, Reading& reading) {
     return;
   }
   Exchange exchange = exchange_of(row, "nvlink_one_sided", "ep_size");
+  exchange.dispatcher = DispatcherKind::kOneSided;
   exchange.balanced = true;
   exchange.copy.payload = row.count("bytes_per_token_dispatch");
   exchange.copy.indices = exchange.top_k * kChoiceBytes;
@@ -275,7 +275,7 @@ void read_collective(const Row& row, Hardware& hardware, Reading& reading, Colle
     return;
   }
   if (row.number("size_bytes") < kSmallestCollective) {
-    ++reading.skipped["an all-to-all below 1 MiB: NCCL runs another protocol there"];
+    ++reading.skipped[kTooSmallCollective];
     return;
   }
   reading.points.push_back(all_to_all_point(hardware,

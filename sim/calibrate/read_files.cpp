@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "sim/calibrate/nccl_log.hpp"
 #include "sim/core/atomic_file.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/core/text.hpp"
@@ -15,7 +16,11 @@ Reading read_files(std::span<const std::filesystem::path> files, Hardware& hardw
   Reading reading;
   for (const std::filesystem::path& file : files) {
     const std::string text = read_file(file);
-    read_published_csv(file, text, hardware, reading);
+    if (is_nccl_log(text)) {
+      read_nccl_log(file, text, hardware, reading);
+    } else {
+      read_published_csv(file, text, hardware, reading);
+    }
   }
   return reading;
 }

@@ -11,7 +11,7 @@
 
 namespace moesim::calibrate {
 
-/// Reads each file by what it holds: a log of nccl-tests or of DeepEP's tests, else a published CSV
+/// Reads each file by what it holds: a log of nccl-tests, else a published CSV
 /// table. Throws UserError with file and line, EnvironmentError if one cannot be read.
 [[nodiscard]] Reading read_files(std::span<const std::filesystem::path> files, Hardware& hardware);
 

@@ -118,8 +118,7 @@ void add_calibrate_command(CLI::App& app) {
   command
       ->add_option("files",
                    options->files,
-                   "measurements: moesim-raw JSON lines, published CSV tables, nccl-tests and "
-                   "DeepEP test logs")
+                   "measurements: published CSV tables (docs/calibration.md) and nccl-tests logs")
       ->required()
       ->type_name("FILES");
   command

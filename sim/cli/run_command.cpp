@@ -27,6 +27,29 @@ std::vector<InputDigest> digests(const Scenario& scenario) {
   return inputs;
 }
 
+/// --strict: every phase rests on a fit, and no input left its range. The gate has no fit of its
+/// own and is let through.
+void refuse_outside(const StepEvidence& evidence) {
+  std::vector<Diagnostic> mistakes;
+  const auto refuse = [&](const std::string& sentence) {
+    Diagnostic mistake;
+    mistake.key = "--strict";
+    mistake.message = sentence;
+    mistakes.push_back(std::move(mistake));
+  };
+  for (const PhaseEvidence& phase : evidence.phases) {
+    if (phase.phase != "gate" && !phase.band && phase.grade == Evidence::kAssumed) {
+      refuse(phase.phase + ": constants are assumed, not fitted to measurements");
+    }
+    for (const std::string& sentence : phase.out) {
+      refuse(sentence);
+    }
+  }
+  if (!mistakes.empty()) {
+    throw UserError(std::move(mistakes));
+  }
+}
+
 RunReport simulate(const ScenarioOptions& options) {
   watch_for_interrupt();
   if (!options.out.empty()) {
@@ -41,7 +64,6 @@ RunReport simulate(const ScenarioOptions& options) {
   report.seed = scenario.seed;
   report.inputs = digests(scenario);
   report.notes = assembly.notes;
-  report.evidence = std::string(to_text(scenario.calibration.evidence));
   report.evidence_source = scenario.calibration.source;
   report.routing = assembly.routing->info();
   const std::vector<BytesPerSecond> rates =
@@ -59,6 +81,10 @@ RunReport simulate(const ScenarioOptions& options) {
               .on_progress = [&](int done, int total) { progress.update(done, total); }});
   if (interrupted()) {  // during the last step
     throw Cancelled();
+  }
+  report.evidence = judge(assembly.step, report.steps);
+  if (options.strict) {
+    refuse_outside(report.evidence);
   }
   return report;
 }
@@ -80,6 +106,7 @@ void add_run_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "run", "Simulate a scenario: phase times, critical path, imbalance, drops, hot spots");
   add_scenario_options(*command, *options);
+  add_strict_option(*command, *options);
   command->footer(
       "Example: moesim run scenarios/tinymoe_h200.toml --set capacity.policy=drop "
       "--set capacity.factor=1.25 --out out/demo");
@@ -95,6 +122,7 @@ void add_explain_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "explain", "Where each microsecond of a layer goes; hot experts, ranks, pairs and links");
   add_scenario_options(*command, *options);
+  add_strict_option(*command, *options);
   command->add_option("--layer", *layer, "only this MoE layer, counted from 0")
       ->type_name("N")
       ->check(CLI::Range(0, 99'999));

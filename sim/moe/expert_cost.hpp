@@ -72,6 +72,10 @@ struct CostConstants {
                                         ///< the efficiency m / (m + message_overhead)
   BytesPerSecond sm_copy_rate;          ///< of one multiprocessor in a dispatch; 0: no bound
   BytesPerSecond combine_sm_copy_rate;  ///< the same in a combine
+  bool combine_sums = false;            ///< the combine kernel sums the returned rows itself; else a
+                                        ///< kernel of its own does
+  std::string expert_kernel;            ///< whose table the experts' constants were taken from
+  std::string communication_kernel;     ///< whose table those of dispatch and combine were
   FitRecord expert_fit;
   FitRecord communication_fit;
 };

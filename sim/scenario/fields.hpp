@@ -35,6 +35,8 @@ enum class NumberRange {
   kFraction,     ///< (0, 1]
   kPositive,     ///< > 0
   kNotNegative,  ///< >= 0
+  kShare,        ///< [0, 1]
+  kAny,          ///< finite
 };
 
 /// How one kind of physical value is read and written; `value` in SI base units.

@@ -53,7 +53,9 @@ LayerCompute compute_times(const StepModel& model,
     times.experts.push_back(ticks(expert_time(compute, model.model, slot_tokens[r]) +
                                   shared_expert_time(compute, model.model, tokens)));
     times.reduce.push_back(
-        ticks(combine_reduce_time(compute, model.model, traffic.returned_rows[r], tokens)));
+        model.constants.combine_sums
+            ? SimTime{}
+            : ticks(combine_reduce_time(compute, model.model, traffic.returned_rows[r], tokens)));
   }
   return times;
 }
