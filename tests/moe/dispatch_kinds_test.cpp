@@ -3,15 +3,12 @@
 // rounds, and what group-limited gating does to the rail.
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <array>
 #include <numeric>
-#include <set>
 #include <string>
 
-#include "sim/core/rng.hpp"
 #include "sim/moe/dispatch.hpp"
 #include "sim/moe/dispatch_parts.hpp"
+#include "tests/moe/group_limited.hpp"
 
 namespace moesim {
 namespace {
@@ -154,43 +151,15 @@ TEST(Notify, IsLeftOutUnlessAskedForAndWhereNoCountsAreExchanged) {
   }
 }
 
-/// Top-8 of 256 experts in 8 groups of 32 by random scores, only from the 4 groups with the largest
-/// best score: the gating that DeepEP's own tests use.
-std::vector<ExpertIndex> group_limited_choice(RngStream& rng) {
-  std::array<double, 256> score{};
-  std::generate(score.begin(), score.end(), [&] { return rng.uniform01(); });
-  const auto best = [&](std::size_t group) {
-    return *std::max_element(score.begin() + static_cast<std::ptrdiff_t>(32 * group),
-                             score.begin() + static_cast<std::ptrdiff_t>(32 * group + 32));
-  };
-  std::array<std::size_t, 8> groups{0, 1, 2, 3, 4, 5, 6, 7};
-  std::sort(groups.begin(), groups.end(), [&](auto a, auto b) { return best(a) > best(b); });
-  std::vector<ExpertIndex> experts;
-  for (std::size_t g = 0; g < 4; ++g) {
-    for (std::size_t e = 32 * groups[g]; e < 32 * groups[g] + 32; ++e) {
-      experts.push_back(static_cast<ExpertIndex>(e));
-    }
-  }
-  std::sort(experts.begin(), experts.end(), [&](auto a, auto b) { return score[a] > score[b]; });
-  experts.resize(8);
-  return experts;
-}
-
 // EP64, 8 nodes, a group a node. Published for this setting: 3.984 nodes and 7.48 ranks a token.
 // 7 of 8 nodes are remote, so 3.486 copies a token leave over the NIC; without the limit a token
 // visits 8 (1 - C(224, 8) / C(256, 8)) = 5.30 nodes, 4.64 of them remote: 33 % more NIC bytes.
 TEST(Hierarchical, GroupLimitedGatingBoundsTheCopiesOnTheRail) {
   constexpr int kRanks = 64;
   constexpr int kTokens = 100;
-  RngStream rng(1, "group-limited");
-  Routing routing{.num_experts = 256, .top_k = 8, .token_begin = {0}, .experts = {}, .weights = {}};
+  const Routing routing = testing::group_limited_routing(kRanks, kTokens);
   DispatchSetup setup{.places = {}, .spec = {.kind = DispatcherKind::kHierarchical}, .copy = kCopy};
   for (int r = 0; r < kRanks; ++r) {
-    for (int t = 0; t < kTokens; ++t) {
-      const std::vector<ExpertIndex> experts = group_limited_choice(rng);
-      routing.experts.insert(routing.experts.end(), experts.begin(), experts.end());
-    }
-    routing.token_begin.push_back((r + 1) * kTokens);
     setup.places.push_back({r / 8, r % 8});
   }
   const LayerTraffic traffic = plan_traffic(routing, {}, contiguous_placement(256, kRanks), setup);
