@@ -35,16 +35,16 @@ struct FitErrors {
 /// [calibration.expert_fit], [calibration.communication_fit]: what the constants of one kernel rest
 /// on. No points: nothing was fitted. Ranges that do not apply to the kernel stay 0.
 struct FitRecord {
-  std::string kernel;   ///< whose constants these are
-  std::string source;   ///< whose measurements
-  FitErrors fitted;     ///< on the points of the fit
-  FitErrors left_out;   ///< on points that a refit without them predicted
+  std::string kernel;     ///< whose constants these are
+  std::string source;     ///< whose measurements
+  FitErrors fitted;       ///< on the points of the fit
+  FitErrors left_out;     ///< on points that a refit without them predicted
   double spread_p10 = 1;  ///< of measured / predicted, left-out points
   double spread_p90 = 1;
-  Covered rows;         ///< experts: rows of the rank; communication: bytes a rank sends in a phase
-  Covered slots;        ///< experts: slots of the rank; communication: ranks
-  Covered hidden;       ///< hidden size
-  Covered width;        ///< experts: expert width; communication: scale-up domains
+  Covered rows;    ///< experts: rows of the rank; communication: bytes a rank sends in a phase
+  Covered slots;   ///< experts: slots of the rank; communication: ranks
+  Covered hidden;  ///< hidden size
+  Covered width;   ///< experts: expert width; communication: scale-up domains
 
   [[nodiscard]] bool is_fitted() const { return fitted.points > 0; }
 };
@@ -72,10 +72,10 @@ struct CostConstants {
                                         ///< the efficiency m / (m + message_overhead)
   BytesPerSecond sm_copy_rate;          ///< of one multiprocessor in a dispatch; 0: no bound
   BytesPerSecond combine_sm_copy_rate;  ///< the same in a combine
-  bool combine_sums = false;            ///< the combine kernel sums the returned rows itself; else a
-                                        ///< kernel of its own does
-  std::string expert_kernel;            ///< whose table the experts' constants were taken from
-  std::string communication_kernel;     ///< whose table those of dispatch and combine were
+  bool combine_sums = false;         ///< the combine kernel sums the returned rows itself; else a
+                                     ///< kernel of its own does
+  std::string expert_kernel;         ///< whose table the experts' constants were taken from
+  std::string communication_kernel;  ///< whose table those of dispatch and combine were
   FitRecord expert_fit;
   FitRecord communication_fit;
 };
@@ -100,8 +100,8 @@ struct ComputeModel {
 /// of the dtype * gemm_efficiency / sms: bf16 for bf16 and mxfp4 (dequantised) weights, fp8 for
 /// fp8. Activations: fp8 with fp8 weights, else bf16, read once; results are bf16. Source: roofline
 /// (Williams et al. 2009) with tile and wave quantisation (NVIDIA, Matrix Multiplication Background
-/// User's Guide). Valid for: one kernel per call, no split along inner. fp32 weights have no GEMM (our bug); fp8 on a GPU without
-/// fp8_rate is a UserError. Checked by: expert_cost_test.
+/// User's Guide). Valid for: one kernel per call, no split along inner. fp32 weights have no GEMM
+/// (our bug); fp8 on a GPU without fp8_rate is a UserError. Checked by: expert_cost_test.
 [[nodiscard]] Seconds grouped_gemm_time(const ComputeModel& compute,
                                         std::span<const std::int64_t> rows,
                                         std::int64_t columns,

@@ -31,13 +31,14 @@ Seconds phase_time(const ExchangeSetup& setup,
   const auto ranks = static_cast<std::size_t>(setup.ranks);
   LayerWork work;
   (combine ? work.traffic.combine : work.traffic.dispatch) = plan;
-  work.compute = {std::vector<SimTime>(ranks), std::vector<SimTime>(ranks), std::vector<SimTime>(ranks)};
+  work.compute = {
+      std::vector<SimTime>(ranks), std::vector<SimTime>(ranks), std::vector<SimTime>(ranks)};
   const PathFinder finder(*setup.cluster, setup.path_policy, 1);
   const PathScope scope = setup.dispatch.scale_up ? PathScope::kAny : PathScope::kScaleOutOnly;
   PathTable paths(finder, setup.ranks, scope);
   TaskGraph graph;
-  const LayerTasks layer = append_layer(
-      graph, work, communication_model(setup.dispatch, constants), paths, nullptr);
+  const LayerTasks layer =
+      append_layer(graph, work, communication_model(setup.dispatch, constants), paths, nullptr);
   graph.paths = paths.paths();
   const auto network =
       make_network(NetworkEngine::kFluid, effective_capacities(*setup.cluster, constants));

@@ -19,9 +19,10 @@ struct ExchangeSetup {
   int ranks = 0;
 };
 
-/// From the start of the kernels to the last rank's end, by append_layer and the fluid network, with
-/// no other work on the ranks. The weighted sum of a combine is not in it: it is combine_reduce_time
-/// in a step. Checked by: exchange_test (equals a step whose compute takes no time).
+/// From the start of the kernels to the last rank's end, by append_layer and the fluid network,
+/// with no other work on the ranks. The weighted sum of a combine is not in it: it is
+/// combine_reduce_time in a step. Checked by: exchange_test (equals a step whose compute takes no
+/// time).
 [[nodiscard]] Seconds time_dispatch(const ExchangeSetup& setup,
                                     const CommPlan& plan,
                                     const CostConstants& constants);

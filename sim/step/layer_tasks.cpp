@@ -76,11 +76,11 @@ class PhaseBuilder {
     const TaskKind kind = label_.combine ? TaskKind::kCombineFlow : TaskKind::kDispatchFlow;
     const bool kernel_waits_for_sends = model_.dispatch.kind != DispatcherKind::kLowLatency;
     for (const Transfer& t : plan_.transfers) {
-      const TaskId flow = graph_.add_flow(label(kind, t.source),
-                                          paths_.find(t.source, t.destination),
-                                          bytes(static_cast<double>(t.bytes)) +
-                                              static_cast<double>(t.messages) *
-                                                  model_.message_overhead);
+      const TaskId flow =
+          graph_.add_flow(label(kind, t.source),
+                          paths_.find(t.source, t.destination),
+                          bytes(static_cast<double>(t.bytes)) +
+                              static_cast<double>(t.messages) * model_.message_overhead);
       flows_.push_back(flow);
       graph_.add_edge(start[t.source.index()], flow);
       graph_.add_edge(flow, done[t.destination.index()]);

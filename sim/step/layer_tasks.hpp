@@ -66,9 +66,9 @@ struct LayerTasks {
 /// its kernel lasts at least
 ///   max(messages * message_gap, bytes sent / copy rate).
 /// A transfer puts bytes + messages * message_overhead on its links, so the efficiency of a link is
-/// m / (m + message_overhead) at message size m. Source: DeepEP normal and low-latency kernels (deepseek-ai/DeepEP), csrc/kernels.
-/// Valid for: kernels that keep the stream until done. Left out: the notify round that exchanges
-/// counts, chunk sizes. Checked by: layer_tasks_test.
+/// m / (m + message_overhead) at message size m. Source: DeepEP normal and low-latency kernels
+/// (deepseek-ai/DeepEP), csrc/kernels. Valid for: kernels that keep the stream until done. Left
+/// out: the notify round that exchanges counts, chunk sizes. Checked by: layer_tasks_test.
 LayerTasks append_layer(TaskGraph& graph,
                         const LayerWork& work,
                         const CommunicationModel& model,
