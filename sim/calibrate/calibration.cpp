@@ -56,7 +56,7 @@ std::vector<Fold> folds_of(std::span<const Point> points) {
   return folds;
 }
 
-Covered range_of(std::span<const Point> points, double Point::* member) {
+Covered range_of(std::span<const Point> points, double Point::*member) {
   const auto less = [&](const Point& a, const Point& b) { return a.*member < b.*member; };
   const auto [low, high] = std::minmax_element(points.begin(), points.end(), less);
   return {(*low).*member, (*high).*member};

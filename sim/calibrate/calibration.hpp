@@ -14,7 +14,7 @@ namespace moesim::calibrate {
 /// A point with what was predicted for it.
 struct Judged {
   const Point* point = nullptr;
-  Seconds fitted;               ///< by the fit to all points
+  Seconds fitted;                                         ///< by the fit to all points
   std::vector<std::pair<std::string, Seconds>> left_out;  ///< (fold, by the refit without it)
 };
 

@@ -3,10 +3,10 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "sim/moe/traces/csv.hpp"
@@ -61,7 +61,8 @@ std::string constants_toml(const KernelFit& kernel) {
     text += fmt::format("{} = {}\n", constant.key, constant.write(constant.value(constants)));
   }
   if (kernel.family == KernelFamily::kExperts) {
-    text += fmt::format("tile_rows = {}\ntile_columns = {}\n", constants.tile_rows, constants.tile_columns);
+    text += fmt::format(
+        "tile_rows = {}\ntile_columns = {}\n", constants.tile_rows, constants.tile_columns);
   }
   if (kernel.family == KernelFamily::kCommunication && kernel.kernel != "nccl") {
     text += "combine_sums = true\n";
@@ -70,12 +71,13 @@ std::string constants_toml(const KernelFit& kernel) {
 }
 
 std::string errors_toml(std::string_view which, const FitErrors& errors) {
-  return fmt::format("{0}_points = {1}\n{0}_median = {2:.4f}\n{0}_p90 = {3:.4f}\n{0}_bias = {4:.4f}\n",
-                     which,
-                     errors.points,
-                     errors.median,
-                     errors.p90,
-                     errors.bias);
+  return fmt::format(
+      "{0}_points = {1}\n{0}_median = {2:.4f}\n{0}_p90 = {3:.4f}\n{0}_bias = {4:.4f}\n",
+      which,
+      errors.points,
+      errors.median,
+      errors.p90,
+      errors.bias);
 }
 
 std::string range_toml(std::string_view what, Covered covered) {
@@ -87,9 +89,11 @@ std::string fit_toml(const KernelFit& kernel) {
   const FitRecord& record = kernel.record;
   return fmt::format("source = \"{}\"\n", record.source) + errors_toml("fitted", record.fitted) +
          errors_toml("left_out", record.left_out) +
-         fmt::format("spread_p10 = {:.4f}\nspread_p90 = {:.4f}\n", record.spread_p10, record.spread_p90) +
+         fmt::format(
+             "spread_p10 = {:.4f}\nspread_p90 = {:.4f}\n", record.spread_p10, record.spread_p90) +
          range_toml(experts ? "rows" : "bytes", record.rows) +
-         range_toml(experts ? "slots" : "ranks", record.slots) + range_toml("hidden", record.hidden) +
+         range_toml(experts ? "slots" : "ranks", record.slots) +
+         range_toml("hidden", record.hidden) +
          range_toml(experts ? "width" : "domains", record.width);
 }
 
@@ -127,7 +131,8 @@ std::string calibration_toml(const FileHead& head, std::span<const KernelFit> fi
   text += defaults_toml(fits);
   for (const KernelFit& kernel : fits) {
     const std::string table = fmt::format("{}.{}", table_of(kernel.family), kernel.kernel);
-    text += fmt::format("\n[{}]\n{}\n[{}.fit]\n{}", table, constants_toml(kernel), table, fit_toml(kernel));
+    text += fmt::format(
+        "\n[{}]\n{}\n[{}.fit]\n{}", table, constants_toml(kernel), table, fit_toml(kernel));
   }
   return text;
 }
@@ -162,9 +167,8 @@ std::string calibration_json(const FileHead& head, std::span<const KernelFit> fi
                        {"spread_p10_ratio", kernel.record.spread_p10},
                        {"spread_p90_ratio", kernel.record.spread_p90}});
   }
-  const nlohmann::ordered_json json = {{"format", "moesim-calibration"},
-                                       {"hardware", head.hardware},
-                                       {"kernels", kernels}};
+  const nlohmann::ordered_json json = {
+      {"format", "moesim-calibration"}, {"hardware", head.hardware}, {"kernels", kernels}};
   return json.dump(2) + "\n";
 }
 

@@ -13,7 +13,7 @@ namespace moesim::calibrate {
 namespace {
 
 constexpr int kMostIterations = 30;
-constexpr double kTolerance = 1e-5;     // of the cost, relative
+constexpr double kTolerance = 1e-5;       // of the cost, relative
 constexpr double kDerivativeStep = 1e-3;  // relative; times are rounded to picoseconds
 
 CostConstants with_values(const CostConstants& base,

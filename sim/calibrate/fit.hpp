@@ -23,8 +23,8 @@ struct Fitted {
 /// with s = kRobustScale, so that an outlier pulls with its size, not its square. Every tile choice
 /// and start is tried; the smallest sum wins, the first among equals. Constants that the points
 /// cannot tell apart keep the value of `base`.
-/// Source: Ceres 2.1, trust region (Levenberg-Marquardt), central numeric derivatives; soft L1 loss.
-/// Valid for: times > 0. The models have kinks (max, tiles), so the end is a local minimum.
+/// Source: Ceres 2.1, trust region (Levenberg-Marquardt), central numeric derivatives; soft L1
+/// loss. Valid for: times > 0. The models have kinks (max, tiles), so the end is a local minimum.
 /// Checked by: fit_test (recovers constants that made the points).
 inline constexpr double kRobustScale = 0.1;
 [[nodiscard]] Fitted fit_constants(std::span<const Point> points, const CostConstants& base);

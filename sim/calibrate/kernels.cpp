@@ -35,60 +35,108 @@ std::string size_text(double value) {
 }
 
 Constant kernel_launch() {
-  return {"kernel_launch", [](CostConstants& c) -> double& { return c.kernel_launch.value; },
-          time_text, 0.2e-6, 60e-6, {2e-6, 10e-6}};
+  return {"kernel_launch",
+          [](CostConstants& c) -> double& { return c.kernel_launch.value; },
+          time_text,
+          0.2e-6,
+          60e-6,
+          {2e-6, 10e-6}};
 }
 Constant gemm_efficiency() {
-  return {"gemm_efficiency", [](CostConstants& c) -> double& { return c.gemm_efficiency; }, plain,
-          0.05, kBestGemmEfficiency, {0.3, 0.7}};
+  return {"gemm_efficiency",
+          [](CostConstants& c) -> double& { return c.gemm_efficiency; },
+          plain,
+          0.05,
+          kBestGemmEfficiency,
+          {0.3, 0.7}};
 }
 Constant memory_efficiency() {
-  return {"memory_efficiency", [](CostConstants& c) -> double& { return c.memory_efficiency; },
-          plain, 0.2, kBestMemoryEfficiency, {0.8}};
+  return {"memory_efficiency",
+          [](CostConstants& c) -> double& { return c.memory_efficiency; },
+          plain,
+          0.2,
+          kBestMemoryEfficiency,
+          {0.8}};
 }
 Constant gemm_overlap() {
-  return {"gemm_overlap", [](CostConstants& c) -> double& { return c.gemm_overlap; }, plain, 0.0,
-          1.0, {0.5}};
+  return {"gemm_overlap",
+          [](CostConstants& c) -> double& { return c.gemm_overlap; },
+          plain,
+          0.0,
+          1.0,
+          {0.5}};
 }
 Constant expert_floor() {
-  return {"expert_floor", [](CostConstants& c) -> double& { return c.expert_floor.value; },
-          time_text, 0.0, 1e-3, {350e-6}};
+  return {"expert_floor",
+          [](CostConstants& c) -> double& { return c.expert_floor.value; },
+          time_text,
+          0.0,
+          1e-3,
+          {350e-6}};
 }
 Constant communication_start() {
   return {"communication_start",
-          [](CostConstants& c) -> double& { return c.communication_start.value; }, time_text, 1e-6,
-          300e-6, {12e-6}};
+          [](CostConstants& c) -> double& { return c.communication_start.value; },
+          time_text,
+          1e-6,
+          300e-6,
+          {12e-6}};
 }
 Constant combine_extra_start() {
   return {"combine_extra_start",
-          [](CostConstants& c) -> double& { return c.combine_extra_start.value; }, time_text, 0.0,
-          200e-6, {3e-6}};
+          [](CostConstants& c) -> double& { return c.combine_extra_start.value; },
+          time_text,
+          0.0,
+          200e-6,
+          {3e-6}};
 }
 Constant message_gap() {
-  return {"message_gap", [](CostConstants& c) -> double& { return c.message_gap.value; }, gap_text,
-          0.0, 500e-9, {5e-9, 30e-9}};
+  return {"message_gap",
+          [](CostConstants& c) -> double& { return c.message_gap.value; },
+          gap_text,
+          0.0,
+          500e-9,
+          {5e-9, 30e-9}};
 }
 Constant message_overhead() {
-  return {"message_overhead", [](CostConstants& c) -> double& { return c.message_overhead.value; },
-          size_text, 0.0, 20e6, {1e5}};
+  return {"message_overhead",
+          [](CostConstants& c) -> double& { return c.message_overhead.value; },
+          size_text,
+          0.0,
+          20e6,
+          {1e5}};
 }
 Constant scale_up_efficiency() {
-  return {"scale_up_efficiency", [](CostConstants& c) -> double& { return c.scale_up_efficiency; },
-          plain, 0.1, 1.0, {0.75}};
+  return {"scale_up_efficiency",
+          [](CostConstants& c) -> double& { return c.scale_up_efficiency; },
+          plain,
+          0.1,
+          1.0,
+          {0.75}};
 }
 Constant scale_out_efficiency() {
   return {"scale_out_efficiency",
-          [](CostConstants& c) -> double& { return c.scale_out_efficiency; }, plain, 0.1, 1.0,
+          [](CostConstants& c) -> double& { return c.scale_out_efficiency; },
+          plain,
+          0.1,
+          1.0,
           {0.87}};
 }
 Constant sm_copy_rate() {
-  return {"sm_copy_rate", [](CostConstants& c) -> double& { return c.sm_copy_rate.value; },
-          rate_text, 1e9, 100e9, {15e9}};
+  return {"sm_copy_rate",
+          [](CostConstants& c) -> double& { return c.sm_copy_rate.value; },
+          rate_text,
+          1e9,
+          100e9,
+          {15e9}};
 }
 Constant combine_sm_copy_rate() {
   return {"combine_sm_copy_rate",
-          [](CostConstants& c) -> double& { return c.combine_sm_copy_rate.value; }, rate_text, 1e9,
-          100e9, {15e9}};
+          [](CostConstants& c) -> double& { return c.combine_sm_copy_rate.value; },
+          rate_text,
+          1e9,
+          100e9,
+          {15e9}};
 }
 
 template <typename Value, typename Member>
@@ -103,7 +151,8 @@ std::set<Value> distinct(std::span<const Point> points, Member member) {
 std::vector<Constant> communication_constants(std::span<const Point> points) {
   std::vector<Constant> constants;
   const bool collective = points.front().kernel == "nccl";
-  const bool combine = std::any_of(points.begin(), points.end(), [](const Point& p) { return p.is_combine; });
+  const bool combine =
+      std::any_of(points.begin(), points.end(), [](const Point& p) { return p.is_combine; });
   const auto [least, most] = std::minmax_element(
       points.begin(), points.end(), [](const Point& a, const Point& b) { return a.size < b.size; });
   const bool sizes_differ = most->size >= kSizesThatDiffer * least->size;
@@ -118,7 +167,7 @@ std::vector<Constant> communication_constants(std::span<const Point> points) {
   } else if (!collective && points.front().kernel != "deepep_normal") {
     constants.push_back(message_gap());
   }
-  const auto uses = [&](bool Point::* member) {
+  const auto uses = [&](bool Point::*member) {
     return std::any_of(points.begin(), points.end(), [&](const Point& p) { return p.*member; });
   };
   if (uses(&Point::uses_scale_up)) {

@@ -30,7 +30,8 @@ struct TileChoice {
 /// Constants that `points` of one kernel can tell apart, so that none is fitted to nothing:
 /// experts      kernel_launch, gemm_efficiency, memory_efficiency, gemm_overlap; expert_floor where
 ///              the kernel is known to be issued by the host one by one
-/// communication  communication_start when sizes differ by 8 or more; combine_extra_start with both phases;
+/// communication  communication_start when sizes differ by 8 or more; combine_extra_start with both
+/// phases;
 ///              message_gap for kernels of one message a token and rank; message_overhead for
 ///              collectives; scale_up_efficiency; scale_out_efficiency when NICs carry bytes; the
 ///              copy rates of an SM with more than one SM count

@@ -89,9 +89,8 @@ std::int64_t tokens_received(const std::vector<std::int64_t>& load,
                              std::size_t per_rank) {
   std::vector<std::size_t> order(load.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return load[a] > load[b];
-  });
+  std::stable_sort(
+      order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return load[a] > load[b]; });
   std::vector<bool> seen(static_cast<std::size_t>(tokens));
   std::int64_t at = 0;
   for (const std::size_t expert : order) {
@@ -148,13 +147,13 @@ std::vector<std::int64_t> power_law_load(LoadShape shape,
     const std::size_t first = most_loaded_rank(shape, load);
     const auto from = load.begin() + static_cast<std::ptrdiff_t>(first);
     Draw draw{.rank_load = {from, from + static_cast<std::ptrdiff_t>(per_rank)}, .key = 0};
-    draw.key = received ? std::abs(tokens_received(load, tokens, first, per_rank) - *received)
-                        : std::accumulate(draw.rank_load.begin(), draw.rank_load.end(), std::int64_t{0});
+    draw.key = received
+                   ? std::abs(tokens_received(load, tokens, first, per_rank) - *received)
+                   : std::accumulate(draw.rank_load.begin(), draw.rank_load.end(), std::int64_t{0});
     draws.push_back(std::move(draw));
   }
-  std::stable_sort(draws.begin(), draws.end(), [](const Draw& a, const Draw& b) {
-    return a.key < b.key;
-  });
+  std::stable_sort(
+      draws.begin(), draws.end(), [](const Draw& a, const Draw& b) { return a.key < b.key; });
   return draws[received ? 0 : kPowerLawDraws / 2].rank_load;
 }
 

@@ -18,9 +18,9 @@ struct LoadShape {
 };
 
 /// Experts of token t, choice i: (t + i * stride) mod E with stride = E / k; with fewer tokens than
-/// the stride, floor(t * stride / tokens) + i * stride, so that the visited experts spread over all.
-/// Source: "balanced" and "uniform" of ai-dynamo/aiconfigurator's collectors; 8 distinct ranks a
-/// token at EP8, as TensorRT-LLM's "perfect" routing. Checked by: loads_test.
+/// the stride, floor(t * stride / tokens) + i * stride, so that the visited experts spread over
+/// all. Source: "balanced" and "uniform" of ai-dynamo/aiconfigurator's collectors; 8 distinct ranks
+/// a token at EP8, as TensorRT-LLM's "perfect" routing. Checked by: loads_test.
 [[nodiscard]] Routing balanced_routing(LoadShape shape, int tokens_per_rank);
 
 /// top_k distinct experts a token, uniform, from (seed, "calibration routing").
@@ -34,10 +34,9 @@ struct LoadShape {
 /// assignments than experts. The benchmark's own draw is not published: of kPowerLawDraws draws
 /// the one whose most loaded rank is the median stands for it.
 /// When the benchmark says how many tokens the rank received, the draw that comes nearest to it
-/// stands instead; tokens are dealt as there: the experts' assignments one after the other, heaviest
-/// expert first, assignment i to token i mod tokens.
-/// Source: sample_power_law of ai-dynamo/aiconfigurator's collectors. Valid for: a != 1.
-/// Checked by: loads_test.
+/// stands instead; tokens are dealt as there: the experts' assignments one after the other,
+/// heaviest expert first, assignment i to token i mod tokens. Source: sample_power_law of
+/// ai-dynamo/aiconfigurator's collectors. Valid for: a != 1. Checked by: loads_test.
 inline constexpr int kPowerLawDraws = 31;
 [[nodiscard]] std::vector<std::int64_t> power_law_load(LoadShape shape,
                                                        std::int64_t tokens,

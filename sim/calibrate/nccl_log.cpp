@@ -46,7 +46,7 @@ std::optional<double> positive_number(std::string_view text) {
 /// What the comment lines of a log say.
 struct Header {
   int ranks = 0;
-  bool is_ours = true;      ///< every rank's GPU is the hardware's
+  bool is_ours = true;     ///< every rank's GPU is the hardware's
   std::string collective;  ///< "alltoall_perf", "" when the log does not say
 };
 
@@ -58,13 +58,15 @@ void read_comment(std::string_view line, const Hardware& hardware, Header& heade
              line.find(" device ") != std::string_view::npos) {
     ++header.ranks;
     const std::size_t name = line.find(']');
-    header.is_ours = header.is_ours && name != std::string_view::npos &&
-                     hardware.is_gpu(line.substr(name + 1));
+    header.is_ours =
+        header.is_ours && name != std::string_view::npos && hardware.is_gpu(line.substr(name + 1));
   }
 }
 
 /// A row of times; nothing for other text between them.
-std::optional<AllToAll> read_row(const std::filesystem::path& path, std::string_view line, int number) {
+std::optional<AllToAll> read_row(const std::filesystem::path& path,
+                                 std::string_view line,
+                                 int number) {
   const std::vector<std::string_view> cells = cells_of(line);
   if (cells.empty() || cells[0].find_first_not_of("0123456789") != std::string_view::npos) {
     return std::nullopt;
@@ -99,7 +101,8 @@ void add_points(const std::filesystem::path& path,
   if (header.ranks == 0) {
     refuse(path, 0, "no \"#  Rank n ... device d\" lines, so the number of ranks is unknown");
   }
-  const std::string named = header.collective.empty() ? path.filename().string() : header.collective;
+  const std::string named =
+      header.collective.empty() ? path.filename().string() : header.collective;
   const bool all_to_all = named.find("alltoall") != std::string::npos;
   for (AllToAll& row : rows) {
     if (!header.is_ours || !all_to_all || row.bytes < kSmallestCollective) {

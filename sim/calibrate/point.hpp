@@ -17,7 +17,8 @@ enum class KernelFamily { kExperts, kCommunication };
 /// constants: it calls the functions that a step calls, on work prepared once.
 struct Point {
   KernelFamily family = KernelFamily::kExperts;
-  std::string kernel;  ///< the table of the calibration file: "deepgemm_masked", "deepep_normal", ...
+  std::string
+      kernel;  ///< the table of the calibration file: "deepgemm_masked", "deepep_normal", ...
   std::string place;   ///< file:line
   std::string label;   ///< for people: "EP8 power_law_1.01 4096 tokens"
   std::string source;  ///< who measured, for the calibration file

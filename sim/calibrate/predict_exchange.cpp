@@ -61,7 +61,8 @@ ExchangeWork prepare_all_to_all(std::shared_ptr<const Cluster> cluster,
 
 double bytes_per_rank(const ExchangeWork& work) {
   double sum = 0;
-  for (const Transfer& t : (work.combine ? work.traffic.combine : work.traffic.dispatch).transfers) {
+  for (const Transfer& t :
+       (work.combine ? work.traffic.combine : work.traffic.dispatch).transfers) {
     sum += static_cast<double>(t.bytes);
   }
   return sum / work.ranks;

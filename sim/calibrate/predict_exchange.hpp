@@ -19,8 +19,8 @@ struct ExchangeWork {
   bool combine = false;
 };
 
-/// Transfers of a routing under the dispatcher; byte and message counts times `repeat`, which stands
-/// for a routing `repeat` times as long.
+/// Transfers of a routing under the dispatcher; byte and message counts times `repeat`, which
+/// stands for a routing `repeat` times as long.
 [[nodiscard]] ExchangeWork prepare_exchange(std::shared_ptr<const Cluster> cluster,
                                             const DispatchSpec& dispatch,
                                             const Routing& routing,

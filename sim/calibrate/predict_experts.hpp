@@ -37,6 +37,7 @@ struct GemmWork {
 
 /// A DeepSeek-like model for published rows: hidden, width, experts, top_k; bf16 or fp8 weights and
 /// dispatch, bf16 combine.
-[[nodiscard]] ModelShape operator_shape(int hidden, int width, int num_experts, int top_k, bool fp8);
+[[nodiscard]] ModelShape operator_shape(
+    int hidden, int width, int num_experts, int top_k, bool fp8);
 
 }  // namespace moesim::calibrate

@@ -14,8 +14,8 @@
 namespace moesim::calibrate {
 namespace {
 
-constexpr int kMostTokens = 1024;   // longer routings are repeats of a shorter one
-constexpr int kMostRanks = 64;      // of a fit: one flow a pair, hundreds of evaluations
+constexpr int kMostTokens = 1024;         // longer routings are repeats of a shorter one
+constexpr int kMostRanks = 64;            // of a fit: one flow a pair, hundreds of evaluations
 constexpr std::int64_t kChoiceBytes = 8;  // 4 B expert id + 4 B gate weight
 
 /// What a benchmark of dispatch and combine did.
@@ -41,11 +41,12 @@ Exchange exchange_of(const Row& row, std::string kernel, std::string_view ranks)
                     .experts = row.count("num_experts"),
                     .copy = {}};
   if (exchange.experts % exchange.ranks != 0 || exchange.top_k > exchange.experts) {
-    row.refuse(fmt::format("{} experts, top-{} on {} ranks: the ranks must divide the experts, and "
-                           "top-k be no more than them",
-                           exchange.experts,
-                           exchange.top_k,
-                           exchange.ranks));
+    row.refuse(
+        fmt::format("{} experts, top-{} on {} ranks: the ranks must divide the experts, and "
+                    "top-k be no more than them",
+                    exchange.experts,
+                    exchange.top_k,
+                    exchange.ranks));
   }
   return exchange;
 }
@@ -81,7 +82,10 @@ std::pair<ExchangeWork, ExchangeWork> works_of(const Exchange& exchange,
   return {std::move(work), std::move(combine)};
 }
 
-Point exchange_point(const Row& row, const Exchange& exchange, ExchangeWork work, Seconds measured) {
+Point exchange_point(const Row& row,
+                     const Exchange& exchange,
+                     ExchangeWork work,
+                     Seconds measured) {
   const int domains = work.cluster->place(GpuId{exchange.ranks - 1}).domain + 1;
   Point point;
   point.family = KernelFamily::kCommunication;
@@ -118,8 +122,7 @@ void read_deepep_readme(const Row& row, Hardware& hardware, Reading& reading, bo
   }
   Exchange exchange =
       exchange_of(row, low_latency ? "deepep_low_latency" : "deepep_normal", "ep_size");
-  exchange.dispatcher =
-      low_latency ? DispatcherKind::kLowLatency : DispatcherKind::kHierarchical;
+  exchange.dispatcher = low_latency ? DispatcherKind::kLowLatency : DispatcherKind::kHierarchical;
   if (low_latency && row.text("intra_node_transport") == "RDMA") {
     exchange.kernel = "deepep_low_latency_rdma";
     exchange.scale_up = false;
@@ -127,11 +130,9 @@ void read_deepep_readme(const Row& row, Hardware& hardware, Reading& reading, bo
   exchange.copy = fp8_copy(exchange);
   auto [dispatch, combine] =
       works_of(exchange, hardware, low_latency ? DispatchSpec{}.sms : row.count("comm_sms"));
-  const Seconds time =
-      row.microseconds(low_latency ? "reported_latency_us" : "derived_time_us");
+  const Seconds time = row.microseconds(low_latency ? "reported_latency_us" : "derived_time_us");
   const bool is_combine = row.text("phase") == "combine";
-  Point point =
-      exchange_point(row, exchange, std::move(is_combine ? combine : dispatch), time);
+  Point point = exchange_point(row, exchange, std::move(is_combine ? combine : dispatch), time);
   point.source = row.text("source") + " @" + row.text("commit");
   reading.points.push_back(std::move(point));
 }
@@ -220,10 +221,8 @@ void read_trtllm_all_to_all(const Row& row, Hardware& hardware, Reading& reading
   exchange.copy.combine = activation_row_bytes(exchange.hidden, Dtype::kBf16);
   auto [dispatch, combine] = works_of(exchange, hardware, DispatchSpec{}.sms);
   const bool is_combine = op == "alltoall_combine";
-  Point point = exchange_point(row,
-                               exchange,
-                               std::move(is_combine ? combine : dispatch),
-                               row.microseconds("time_us"));
+  Point point = exchange_point(
+      row, exchange, std::move(is_combine ? combine : dispatch), row.microseconds("time_us"));
   point.shape += is_combine ? "" : " " + row.text("activation_dtype");
   point.source = "ai-dynamo/aiconfigurator @095f58a, TensorRT-LLM " + row.text("trtllm_version");
   reading.points.push_back(std::move(point));
@@ -264,7 +263,10 @@ struct CollectiveColumns {
 };
 
 /// aic_nccl_collectives, nccl_multinode_logs: the all-to-alls.
-void read_collective(const Row& row, Hardware& hardware, Reading& reading, CollectiveColumns names) {
+void read_collective(const Row& row,
+                     Hardware& hardware,
+                     Reading& reading,
+                     CollectiveColumns names) {
   if (!is_ours(row, names.gpu, hardware, reading)) {
     return;
   }
@@ -286,14 +288,16 @@ void read_collective(const Row& row, Hardware& hardware, Reading& reading, Colle
                                              .time = row.microseconds(names.time)}));
 }
 void read_aic_collective(const Row& row, Hardware& hardware, Reading& reading) {
-  read_collective(row, hardware, reading, {"device", "num_gpus", "time_us_median", [](const Row& r) {
-                    return "ai-dynamo/aiconfigurator @095f58a, NCCL " + r.text("nccl_version");
-                  }});
+  read_collective(
+      row, hardware, reading, {"device", "num_gpus", "time_us_median", [](const Row& r) {
+                                 return "ai-dynamo/aiconfigurator @095f58a, NCCL " +
+                                        r.text("nccl_version");
+                               }});
 }
 void read_log_collective(const Row& row, Hardware& hardware, Reading& reading) {
   read_collective(row, hardware, reading, {"gpu", "gpus", "time_us", [](const Row& r) {
-                    return r.text("source") + " @" + r.text("commit");
-                  }});
+                                             return r.text("source") + " @" + r.text("commit");
+                                           }});
 }
 
 }  // namespace

@@ -36,12 +36,12 @@ Operator operator_of(const Row& row, std::string_view tokens_column) {
               .distribution = row.text("distribution"),
               .tokens = row.count(tokens_column)};
   if (op.load.num_experts % op.load.ranks != 0) {
-    row.refuse(fmt::format(
-        "ep: {} does not divide num_experts = {}", op.load.ranks, op.load.num_experts));
+    row.refuse(
+        fmt::format("ep: {} does not divide num_experts = {}", op.load.ranks, op.load.num_experts));
   }
   if (op.load.top_k > op.load.num_experts) {
-    row.refuse(fmt::format(
-        "topk: {} is more than num_experts = {}", op.load.top_k, op.load.num_experts));
+    row.refuse(
+        fmt::format("topk: {} is more than num_experts = {}", op.load.top_k, op.load.num_experts));
   }
   return op;
 }
@@ -67,14 +67,16 @@ std::vector<std::int64_t> load_of(const Row& row,
   return power_law_load(op.load, op.tokens, exponent, received);
 }
 
-Point operator_point(const Row& row, const Hardware& hardware, const Operator& op, ExpertWork work) {
+Point operator_point(const Row& row,
+                     const Hardware& hardware,
+                     const Operator& op,
+                     ExpertWork work) {
   work.gpu = hardware.spec().gpu;
   const bool fp8 = op.dtype == "fp8_block" || op.dtype == "fp8";
   if (!fp8 && op.dtype != "bfloat16") {
     row.refuse(fmt::format("moe_dtype: \"{}\" is not bfloat16, fp8 or fp8_block", op.dtype));
   }
-  work.model =
-      operator_shape(op.hidden, op.width, op.load.num_experts, op.load.top_k, fp8);
+  work.model = operator_shape(op.hidden, op.width, op.load.num_experts, op.load.top_k, fp8);
   Point point;
   point.family = KernelFamily::kExperts;
   point.place = row.place();
@@ -93,7 +95,10 @@ Point operator_point(const Row& row, const Hardware& hardware, const Operator& o
   return point;
 }
 
-bool skip_other_gpu(const Row& row, std::string_view column, const Hardware& hardware, Reading& reading) {
+bool skip_other_gpu(const Row& row,
+                    std::string_view column,
+                    const Hardware& hardware,
+                    Reading& reading) {
   if (hardware.is_gpu(row.text(column))) {
     return false;
   }
@@ -201,7 +206,9 @@ void read_deepgemm(const Row& row, Hardware& hardware, Reading& reading) {
 
 const std::vector<TableForm>& expert_forms() {
   static const std::vector<TableForm> forms = {
-      {"aic_wideep_moe_compute_trtllm", {"rank0_received_tokens", "moe_dtype"}, read_trtllm_operator},
+      {"aic_wideep_moe_compute_trtllm",
+       {"rank0_received_tokens", "moe_dtype"},
+       read_trtllm_operator},
       {"aic_wideep_moe_compute_sglang", {"phase", "moe_dtype"}, read_sglang_operator},
       {"aic_moe_grouped_gemm", {"kernel_source", "moe_dtype", "inter"}, read_fused_operator},
       {"deepgemm_readme", {"m_per_group", "derived_time_us"}, read_deepgemm}};

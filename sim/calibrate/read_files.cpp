@@ -46,8 +46,8 @@ std::vector<std::vector<Point>> points_by_kernel(const Reading& reading,
     const auto found = std::find(names.begin(), names.end(), kernel);
     if (found == names.end()) {
       const std::vector<std::string_view> views(names.begin(), names.end());
-      throw UserError(fmt::format(
-          "--kernel {}: not in the files; found: {}", kernel, word_list(views)));
+      throw UserError(
+          fmt::format("--kernel {}: not in the files; found: {}", kernel, word_list(views)));
     }
     chosen.push_back(by_kernel[static_cast<std::size_t>(found - names.begin())]);
   }

@@ -78,7 +78,8 @@ double Row::number(std::string_view column) const {
 int Row::count(std::string_view column) const {
   const double value = number(column);
   if (value != std::floor(value) || value > std::numeric_limits<std::int32_t>::max()) {
-    refuse(fmt::format("{}: \"{}\" is not a whole number from 1 to 2^31 - 1", column, text(column)));
+    refuse(
+        fmt::format("{}: \"{}\" is not a whole number from 1 to 2^31 - 1", column, text(column)));
   }
   return static_cast<int>(value);
 }

@@ -30,7 +30,8 @@ class Hardware {
   [[nodiscard]] const ClusterSpec& spec() const { return spec_; }
   /// True when a table's name of a GPU ("NVIDIA H100 80GB HBM3", "H800 SXM") is this one's.
   [[nodiscard]] bool is_gpu(std::string_view name) const;
-  /// A cluster of at least `gpus` GPUs in whole domains; `domain_gpus` > 0: in domains of that many.
+  /// A cluster of at least `gpus` GPUs in whole domains; `domain_gpus` > 0: in domains of that
+  /// many.
   [[nodiscard]] std::shared_ptr<const Cluster> cluster(int gpus, int domain_gpus = 0);
 
  private:
@@ -68,7 +69,7 @@ void read_published_csv(const std::filesystem::path& path,
 /// Rows that describe an expert operator, an exchange; used by read_published_csv.
 using RowReader = void (*)(const Row& row, Hardware& hardware, Reading& reading);
 struct TableForm {
-  std::string_view name;                         ///< of the published table
+  std::string_view name;                           ///< of the published table
   std::vector<std::string_view> distinct_columns;  ///< a table with all of these has this form
   RowReader read;
 };

@@ -167,8 +167,7 @@ Seconds grouped_gemm_time(const ComputeModel& compute,
   const GemmShape shape{.columns = columns, .inner = inner, .weights = weight_dtype};
   const Seconds arithmetic = compute_time(compute, rows, shape);
   const Seconds memory = memory_time(compute, gemm_bytes(rows, shape));
-  const Seconds exposed =
-      (1.0 - compute.constants.gemm_overlap) * std::min(arithmetic, memory);
+  const Seconds exposed = (1.0 - compute.constants.gemm_overlap) * std::min(arithmetic, memory);
   return std::max(arithmetic, memory) + exposed + compute.constants.kernel_launch;
 }
 

@@ -82,7 +82,8 @@ std::string summary_csv(const RunReport& report) {
   std::string csv =
       "step_mean_s,step_p50_s,step_p99_s,gate_s,dispatch_s,experts_s,combine_s,rank_imbalance_"
       "ratio,"
-      "dropped_ratio,dropped_gate_weight_ratio,slowest_layer,hot_expert,hot_rank,hot_link,grade,band_p10_ratio,band_"
+      "dropped_ratio,dropped_gate_weight_ratio,slowest_layer,hot_expert,hot_rank,hot_link,grade,"
+      "band_p10_ratio,band_"
       "p90_ratio,gate_grade,dispatch_grade,experts_grade,combine_grade\n";
   csv += fmt::format("{},{},{},{},{},{},{},",
                      run.step_s.mean,

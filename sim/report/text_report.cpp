@@ -14,7 +14,8 @@ std::string time_cell(Seconds time) {
 
 /// ", P10-P90 0.92-1.08 of the time shown"; "" without a band.
 std::string band_words(const std::optional<Band>& band) {
-  return band ? fmt::format(", P10-P90 {:.2f}-{:.2f} of the times shown", band->p10, band->p90) : "";
+  return band ? fmt::format(", P10-P90 {:.2f}-{:.2f} of the times shown", band->p10, band->p90)
+              : "";
 }
 
 std::string band_cell(const std::optional<Band>& band) {

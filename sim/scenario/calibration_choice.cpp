@@ -122,8 +122,8 @@ void choose_one(CalibrationChoice& choice,
         stated != nullptr ? stated : preset.find(std::string(kDefaults) + default_key);
     Diagnostic mistake = mistake_at_value(*named, quoted_text(kernel) + " is unknown");
     const std::vector<std::string_view> views(known.begin(), known.end());
-    mistake.hint = known.empty() ? "the calibration has no such tables"
-                                 : "known: " + word_list(views);
+    mistake.hint =
+        known.empty() ? "the calibration has no such tables" : "known: " + word_list(views);
     choice.diagnostics.push_back(std::move(mistake));
     return;
   }
@@ -151,6 +151,9 @@ CalibrationChoice choose_kernels(const ConfigTree& preset, const ConfigTree& sce
     } else {
       choice.constants.put(entry);
     }
+  }
+  if (!choice.needs_assumed) {
+    return choice;
   }
   choose_one(choice, preset, scenario, kExperts, "experts");
   choose_one(choice, preset, scenario, kCommunication, dispatcher_key(scenario));

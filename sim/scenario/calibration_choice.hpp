@@ -28,6 +28,7 @@ struct CalibrationChoice {
 /// calibration.expert_fit or calibration.communication_fit. A scenario that states one of those K
 /// itself has constants that nobody fitted, so the fit is left out. A file without kernel tables is
 /// taken as it is.
-[[nodiscard]] CalibrationChoice choose_kernels(const ConfigTree& preset, const ConfigTree& scenario);
+[[nodiscard]] CalibrationChoice choose_kernels(const ConfigTree& preset,
+                                               const ConfigTree& scenario);
 
 }  // namespace moesim

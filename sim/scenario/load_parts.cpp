@@ -46,10 +46,10 @@ ClusterSpec load_cluster(const std::string& name) {
   if (!fs::is_regular_file(file, failed)) {
     const std::vector<std::string> names = preset_names(folder);
     const std::vector<std::string_view> views(names.begin(), names.end());
-    throw UserError(is_path(name) ? fmt::format("cluster {} is no file", quoted_text(name))
-                                  : fmt::format("cluster {} is unknown; known: {}",
-                                                quoted_text(name),
-                                                word_list(views)));
+    throw UserError(
+        is_path(name)
+            ? fmt::format("cluster {} is no file", quoted_text(name))
+            : fmt::format("cluster {} is unknown; known: {}", quoted_text(name), word_list(views)));
   }
   return load_table("cluster", file).cluster;
 }

@@ -10,7 +10,8 @@ namespace moesim {
 namespace {
 
 enum Phase : std::size_t { kGatePhase, kDispatchPhase, kExpertsPhase, kCombinePhase, kNumPhases };
-constexpr std::array<const char*, kNumPhases> kPhaseNames = {"gate", "dispatch", "experts", "combine"};
+constexpr std::array<const char*, kNumPhases> kPhaseNames = {
+    "gate", "dispatch", "experts", "combine"};
 
 /// Smallest and largest of what a run fed a cost model with.
 struct Seen {
@@ -76,14 +77,18 @@ PhaseEvidence judge_experts(const StepModel& model, std::span<const StepResult> 
   const double per_rank = static_cast<double>(model.model.num_experts) / model.ranks;
   check_range(phase, "rows on a rank", rows, fit.rows);
   check_range(phase, "experts on a rank", {per_rank, per_rank, true}, fit.slots);
-  const auto single = [](int value) { return Seen{static_cast<double>(value), static_cast<double>(value), true}; };
+  const auto single = [](int value) {
+    return Seen{static_cast<double>(value), static_cast<double>(value), true};
+  };
   check_range(phase, "hidden size", single(model.model.hidden_size), fit.hidden);
   check_range(phase, "expert width", single(model.model.expert_width), fit.width);
   grade_by_ranges(phase);
   return phase;
 }
 
-PhaseEvidence judge_communication(Phase which, const StepModel& model, std::span<const StepResult> steps) {
+PhaseEvidence judge_communication(Phase which,
+                                  const StepModel& model,
+                                  std::span<const StepResult> steps) {
   const FitRecord& fit = model.constants.communication_fit;
   PhaseEvidence phase = start_phase(which, fit, model.constants.evidence);
   if (!fit.is_fitted()) {
@@ -99,7 +104,9 @@ PhaseEvidence judge_communication(Phase which, const StepModel& model, std::span
       }
     }
   }
-  const auto single = [](int value) { return Seen{static_cast<double>(value), static_cast<double>(value), true}; };
+  const auto single = [](int value) {
+    return Seen{static_cast<double>(value), static_cast<double>(value), true};
+  };
   check_range(phase, "bytes sent by a rank", sent, fit.rows);
   check_range(phase, "ranks", single(model.ranks), fit.slots);
   check_range(phase, "hidden size", single(model.model.hidden_size), fit.hidden);

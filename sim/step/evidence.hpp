@@ -45,7 +45,8 @@ inline constexpr double kPartThatMatters = 0.01;
 ///              no fit: the constants' own word
 /// dispatch, combine  the same with the communication fit
 /// gate         at best extrapolated: the experts' constants, another kernel
-/// step         the weakest phase that holds kPartThatMatters of the critical path or more; its band
+/// step         the weakest phase that holds kPartThatMatters of the critical path or more; its
+/// band
 ///              adds the parts up as if all were off in the same direction:
 ///   ratio_q = sum over phases of share * ratio_q(phase),   q in {P10, P90}
 /// and is absent when a phase that matters has none.

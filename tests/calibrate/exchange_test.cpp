@@ -12,8 +12,8 @@ namespace {
 using testing::ideal_constants;
 using testing::small_spec;
 
-/// 8 ranks, 8 MB a rank: 1 MB to each of 7 others over a 100 GB/s port, in 70 us; 1 us of path and 10
-/// us of start.
+/// 8 ranks, 8 MB a rank: 1 MB to each of 7 others over a 100 GB/s port, in 70 us; 1 us of path and
+/// 10 us of start.
 TEST(Exchange, OfAnAllToAllTakesStartPathAndBytesOverThePort) {
   Hardware hardware(small_spec());
   const ExchangeWork work = prepare_all_to_all(hardware.cluster(8), 8, 1'000'000);

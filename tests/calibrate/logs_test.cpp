@@ -69,14 +69,16 @@ std::string mistake_of(const std::string& text) {
 
 TEST(NcclLog, MistakesNameFileAndLine) {
   EXPECT_EQ(mistake_of(kHeader), "bad.log: error: a header of nccl-tests and no row of times");
-  EXPECT_EQ(mistake_of(std::string(kHeader) + "1048576 131072 float none -1 15.5\n"),
-            "bad.log:9:1: error: 6 cells; expected size, count, type, redop, root, time, algbw, busbw");
+  EXPECT_EQ(
+      mistake_of(std::string(kHeader) + "1048576 131072 float none -1 15.5\n"),
+      "bad.log:9:1: error: 6 cells; expected size, count, type, redop, root, time, algbw, busbw");
   EXPECT_EQ(mistake_of(std::string(kHeader) + "1048576 131072 float none -1 N/A 1 1 0\n"),
             "bad.log:9:1: error: size \"1048576\" and time \"N/A\" are not both numbers above 0");
   EXPECT_EQ(mistake_of(std::string(kHeader) + "1048576 131072 float none -1 nan 1 1 0\n"),
             "bad.log:9:1: error: size \"1048576\" and time \"nan\" are not both numbers above 0");
-  EXPECT_EQ(mistake_of(kRows),
-            "bad.log: error: no \"#  Rank n ... device d\" lines, so the number of ranks is unknown");
+  EXPECT_EQ(
+      mistake_of(kRows),
+      "bad.log: error: no \"#  Rank n ... device d\" lines, so the number of ranks is unknown");
 }
 
 }  // namespace

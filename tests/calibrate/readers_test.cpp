@@ -60,7 +60,8 @@ TEST(PublishedTables, ACollectiveSendsItsShareToEachRank) {
 
 TEST(PublishedTables, DispatchAndCombineAreTwoPointsOfARow) {
   const Reading reading = read(
-      "device,sglang_version,ep_size,hidden,topk,num_experts,tokens_per_rank,dispatch_us,combine_us,"
+      "device,sglang_version,ep_size,hidden,topk,num_experts,tokens_per_rank,dispatch_us,combine_"
+      "us,"
       "combine_bw_gb_s\nT1,1,8,512,4,16,32,20,30,1\n");
   ASSERT_EQ(reading.points.size(), 2U);
   EXPECT_EQ(reading.points[0].kernel, "deepep_low_latency");
@@ -99,7 +100,8 @@ TEST(PublishedTables, WithoutAPointOrAKernelSaySo) {
   EXPECT_EQ(mistake({}, {}), "error: no measurement of this hardware in the files");
   const Reading reading = read(std::string(kExpertHeader) +
                                "t,T1,1,generation,fp8_block,512,256,4,16,1,2,uniform,8,30\n");
-  EXPECT_EQ(mistake(reading, {"nccl"}), "error: --kernel nccl: not in the files; found: deepgemm_masked");
+  EXPECT_EQ(mistake(reading, {"nccl"}),
+            "error: --kernel nccl: not in the files; found: deepgemm_masked");
 }
 
 }  // namespace

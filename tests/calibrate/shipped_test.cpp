@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <toml++/toml.h>
 
+#include <cmath>
+#include <cstdlib>
 #include <filesystem>
 
 #include "sim/calibrate/calibration_file.hpp"
@@ -14,8 +16,9 @@ namespace {
 namespace fs = std::filesystem;
 
 fs::path published() {
-  const char* data = std::getenv("MOESIM_SHARED_DATA");
-  return fs::path(data != nullptr ? data : MOESIM_SOURCE_DIR "/shared/data") / "published";
+  const char* sets = std::getenv("MOESIM_DATA_SETS");
+  return (sets != nullptr ? fs::path(sets) : fs::path(MOESIM_SOURCE_DIR) / "../shared/data") /
+         "published";
 }
 
 /// Four digits are written and libm differs between machines: constants may move by 1 %.
@@ -35,8 +38,7 @@ void expect_refit(const std::string& file,
   const auto points = points_by_kernel(reading, kernels);
   const auto fits = calibrate(points, load_assumed_constants());
   const toml::table refit = toml::parse(calibration_toml({"", ""}, fits));
-  const toml::table shipped =
-      toml::parse_file(MOESIM_SOURCE_DIR "/scenarios/calibration/" + file);
+  const toml::table shipped = toml::parse_file(MOESIM_SOURCE_DIR "/scenarios/calibration/" + file);
   for (const KernelFit& fit : fits) {
     const char* family = fit.family == KernelFamily::kExperts ? "experts" : "communication";
     const auto* ours = shipped[family][fit.kernel].as_table();

@@ -231,7 +231,8 @@ TEST(CsvReport, SummaryIsOneRowWithTheHotSpotsOfTheSlowestLayer) {
             "hot_expert,hot_rank,hot_link,grade,band_p10_ratio,band_p90_ratio,gate_grade,"
             "dispatch_grade,experts_grade,combine_grade\n"
             "3.0000000000000004e-05,2e-05,4e-05,1e-06,4.9999999999999996e-06,"
-            "9.999999999999999e-06,4e-06,1.5,0.1,0.04,0,1,0,b->a,assumed,,,assumed,assumed,extrapolated,assumed\n");
+            "9.999999999999999e-06,4e-06,1.5,0.1,0.04,0,1,0,b->a,assumed,,,assumed,assumed,"
+            "extrapolated,assumed\n");
 }
 
 TEST(CsvReport, ExpertsAndRanksHaveOneRowEach) {
