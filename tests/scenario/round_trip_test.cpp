@@ -130,7 +130,6 @@ std::vector<Change> load_and_policy_changes() {
           {"dispatch.forwarding", "store_and_forward", {"dispatch.dispatcher=hierarchical"}},
           {"dispatch.sms", "20"},
           {"dispatch.scale_up", "false", {"dispatch.dispatcher=low_latency"}},
-          {"dispatch.sms", "20"},
           {"dispatch.chunk_tokens", "16", {"dispatch.dispatcher=hybrid_ep"}},
           {"dispatch.channels", "4", {"dispatch.dispatcher=nccl"}},
           {"dispatch.pxn", "false", {"dispatch.dispatcher=nccl"}},

@@ -12,7 +12,7 @@ namespace moesim {
 namespace {
 
 constexpr int kTokens = 4096;
-constexpr int kSampled = 64;  // tokens a rank that are routed; each stands for kTokens / kSampled
+constexpr int kSampled = 512;  // tokens a rank that are routed; each stands for kTokens / kSampled
 
 CostConstants constants() {
   CostConstants c;
@@ -56,31 +56,56 @@ ClusterSpec with_twice_the_nvlink(ClusterSpec spec) {
   return spec;
 }
 
-/// Dispatch time in microseconds.
-double dispatch_us(const ClusterSpec& spec, const Routing& routing, DispatcherKind kind) {
-  const Cluster cluster = build_cluster(spec);
-  ModelShape model;
-  model.hidden_size = 7168;
-  model.num_experts = routing.num_experts;
-  model.top_k = 8;
-  model.dispatch_dtype = Dtype::kFp8;
-  const int ranks = routing.num_ranks();
-  DispatchSetup setup{.places = {}, .spec = {.kind = kind}, .copy = copy_bytes(model, kind)};
-  for (int r = 0; r < ranks; ++r) {
-    const GpuPlace& gpu = cluster.place(GpuId{r});
-    setup.places.push_back({gpu.domain, gpu.index_in_domain});
+/// The transfers of a dispatch, and what runs them.
+struct Dispatch {
+  Cluster cluster;
+  DispatchSpec spec;
+  CommPlan plan;
+  int ranks = 0;
+
+  Dispatch(const ClusterSpec& hardware, const Routing& routing, DispatcherKind kind)
+      : cluster(build_cluster(hardware)), spec{.kind = kind}, ranks(routing.num_ranks()) {
+    ModelShape model;
+    model.hidden_size = 7168;
+    model.num_experts = routing.num_experts;
+    model.top_k = 8;
+    model.dispatch_dtype = Dtype::kFp8;
+    DispatchSetup setup{.places = {}, .spec = spec, .copy = copy_bytes(model, kind)};
+    for (int r = 0; r < ranks; ++r) {
+      const GpuPlace& gpu = cluster.place(GpuId{r});
+      setup.places.push_back({gpu.domain, gpu.index_in_domain});
+    }
+    plan =
+        plan_traffic(routing, {}, contiguous_placement(routing.num_experts, ranks), setup).dispatch;
+    for (Transfer& t : plan.transfers) {
+      t.bytes *= kTokens / kSampled;
+      t.messages *= kTokens / kSampled;
+    }
   }
-  LayerTraffic traffic =
-      plan_traffic(routing, {}, contiguous_placement(routing.num_experts, ranks), setup);
-  for (Transfer& t : traffic.dispatch.transfers) {
-    t.bytes *= kTokens / kSampled;
-    t.messages *= kTokens / kSampled;
+  /// Bytes that a rank sends, on average, to ranks of its own domain or to others.
+  [[nodiscard]] double sent_bytes(bool inside) const {
+    double sum = 0;
+    for (const Transfer& t : plan.transfers) {
+      const bool same = cluster.place(GpuId{t.source.value}).domain ==
+                        cluster.place(GpuId{t.destination.value}).domain;
+      sum += same == inside ? static_cast<double>(t.bytes) : 0.0;
+    }
+    return sum / ranks;
   }
-  const ExchangeSetup exchange{.cluster = &cluster,
-                               .dispatch = setup.spec,
-                               .path_policy = PathPolicy::kEcmp,
-                               .ranks = ranks};
-  return time_dispatch(exchange, traffic.dispatch, constants()).value * 1e6;
+  [[nodiscard]] double scale_up_us() const { return sent_bytes(true) / (900e9 * 0.75) * 1e6; }
+  [[nodiscard]] double nic_us() const { return sent_bytes(false) / (50e9 * 0.87) * 1e6; }
+};
+
+double dispatch_us(const ClusterSpec& hardware, const Routing& routing, DispatcherKind kind) {
+  const Dispatch d(hardware, routing, kind);
+  return time_dispatch({.cluster = &d.cluster,
+                        .dispatch = d.spec,
+                        .path_policy = PathPolicy::kEcmp,
+                        .ranks = d.ranks},
+                       d.plan,
+                       constants())
+             .value *
+         1e6;
 }
 
 constexpr DispatcherKind kHierarchical = DispatcherKind::kHierarchical;
@@ -116,19 +141,19 @@ TEST(HardCases, EP64WithGroupLimitedGatingIsBoundByTheNic) {
   EXPECT_NEAR(dispatch_us(h800(8), free, kHierarchical) / us, 4.64 / 3.486, 0.07);
 }
 
-// One rack: 7.7 copies a token over NVLink at 675 GB/s, 348 us. Two racks: nearly every token has
-// an expert in the other one, so a copy of each crosses a NIC: 30.5 MB at 43.5 GB/s, 700 us, which
-// twice the NICs nearly halve. One copy per rank instead of per rack sends four of them over the
-// NIC.
+// One rack: 7.6 copies a token leave over NVLink, and no NIC is used. Two racks: nearly every token
+// has an expert in the other one, so a copy of each crosses a NIC, 30.5 MB at 43.5 GB/s, twice as
+// long as all NVLink traffic. With one copy per rank, four of them cross the NIC.
 TEST(HardCases, NVL72IsBoundByTheNicOnceASecondRackTakesPart) {
   const Routing one = testing::uniform_routing(288, 72, kSampled);
   const Routing two = testing::uniform_routing(288, 144, kSampled);
-  const double inside = dispatch_us(nvl72(1), one, kHierarchical);
-  const double across = dispatch_us(nvl72(2), two, kHierarchical);
-  EXPECT_NEAR(inside, 360, 0.15 * 360);
-  EXPECT_NEAR(across, 712, 0.15 * 712);
-  EXPECT_LT(dispatch_us(with_twice_the_nics(nvl72(2)), two, kHierarchical), 0.75 * across);
-  EXPECT_GT(dispatch_us(nvl72(2), two, DispatcherKind::kPairwise), 3 * across);
+  const Dispatch inside(nvl72(1), one, kHierarchical);
+  EXPECT_NEAR(inside.scale_up_us(), 344, 0.02 * 344);
+  EXPECT_EQ(inside.sent_bytes(false), 0);
+  const Dispatch across(nvl72(2), two, kHierarchical);
+  EXPECT_NEAR(across.nic_us(), 700, 0.02 * 700);
+  EXPECT_GT(across.nic_us(), 1.9 * across.scale_up_us());
+  EXPECT_GT(Dispatch(nvl72(2), two, DispatcherKind::kPairwise).nic_us(), 3.8 * across.nic_us());
 }
 
 }  // namespace
