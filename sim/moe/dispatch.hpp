@@ -47,7 +47,8 @@ struct DispatchSpec {
   DispatcherKind kind = DispatcherKind::kPairwise;
   Forwarding forwarding = Forwarding::kPipelined;
   bool scale_up =
-      true;  ///< low_latency: false sends through the NIC even inside a domain (pure RDMA)
+      true;      ///< low_latency: false sends through the NIC even inside a domain (pure RDMA)
+  int sms = 24;  ///< multiprocessors of one dispatch or combine kernel, for its copy rate
 };
 
 /// Bytes of one copy of a token on the wire, part by part.

@@ -64,7 +64,9 @@ class PhaseBuilder {
     const TaskKind join = label_.combine ? TaskKind::kCombineDone : TaskKind::kDispatchDone;
     for (std::size_t r = 0; r < ready.size(); ++r) {
       const RankId rank = id_at<RankId>(r);
-      start.push_back(graph_.add_delay(label(TaskKind::kLaunch, rank), ticks(model_.kernel_start)));
+      const Seconds extra = label_.combine ? model_.combine_extra_start : Seconds{};
+      start.push_back(
+          graph_.add_delay(label(TaskKind::kLaunch, rank), ticks(model_.kernel_start + extra)));
       done.push_back(graph_.add_delay(label(join, rank), SimTime{}));
       graph_.add_edge(ready[r], start[r]);
       graph_.add_edge(start[r], done[r]);
@@ -93,11 +95,13 @@ class PhaseBuilder {
   TransferTasks add_transfer(const Transfer& t, TaskKind kind) {
     const std::span<const PathPart> parts = paths_.find(t.source, t.destination);
     const std::vector<std::int64_t> split = split_bytes(t.bytes, parts);
+    const double overhead = 1 + static_cast<double>(t.messages) * model_.message_overhead.value /
+                                    static_cast<double>(t.bytes);
     TransferTasks tasks;
     for (std::size_t i = 0; i < parts.size(); ++i) {
       if (split[i] > 0) {
         tasks.flows.push_back(graph_.add_flow(
-            label(kind, t.source), parts[i].path, bytes(static_cast<double>(split[i]))));
+            label(kind, t.source), parts[i].path, bytes(static_cast<double>(split[i]) * overhead)));
         graph_.add_edge(start[t.source.index()], tasks.flows.back());
       }
     }
@@ -155,15 +159,23 @@ class PhaseBuilder {
     return longest;
   }
 
+  [[nodiscard]] Seconds copy_time(double sent) const {
+    const BytesPerSecond rate = label_.combine ? model_.combine_copy_rate : model_.copy_rate;
+    return rate.value > 0 ? bytes(sent) / rate : Seconds{};
+  }
+
   /// A rank's own messages leave one after the other: neither it nor its receivers are done before.
   void add_issue() {
     std::vector<std::int64_t> messages(start.size());
+    std::vector<std::int64_t> sent(start.size());
     for (const Transfer& t : plan_.transfers) {
       messages[t.source.index()] += t.messages;
+      sent[t.source.index()] += t.bytes;
     }
     std::vector<TaskId> issue(start.size());
     for (std::size_t r = 0; r < start.size(); ++r) {
-      const SimTime length = ticks(static_cast<double>(messages[r]) * model_.message_gap);
+      const SimTime length = ticks(std::max(static_cast<double>(messages[r]) * model_.message_gap,
+                                            copy_time(static_cast<double>(sent[r]))));
       issue[r] = graph_.add_delay(label(TaskKind::kIssue, id_at<RankId>(r)), length);
       graph_.add_edge(start[r], issue[r]);
       graph_.add_edge(issue[r], done[r]);
@@ -198,6 +210,18 @@ std::vector<TaskId> add_compute(TaskGraph& graph,
 }
 
 }  // namespace
+
+CommunicationModel communication_model(const DispatchSpec& dispatch,
+                                       const CostConstants& constants) {
+  const double sms = dispatch.sms;
+  return {.dispatch = dispatch,
+          .kernel_start = constants.communication_start,
+          .message_gap = constants.message_gap,
+          .combine_extra_start = constants.combine_extra_start,
+          .message_overhead = constants.message_overhead,
+          .copy_rate = constants.sm_copy_rate * sms,
+          .combine_copy_rate = constants.combine_sm_copy_rate * sms};
+}
 
 LayerTasks append_layer(TaskGraph& graph,
                         const LayerWork& work,

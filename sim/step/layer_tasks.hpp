@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sim/moe/dispatch.hpp"
+#include "sim/moe/expert_cost.hpp"
 #include "sim/step/path_table.hpp"
 #include "sim/step/task_graph.hpp"
 
@@ -22,9 +23,18 @@ struct LayerCompute {
 /// How the transfers of a layer run.
 struct CommunicationModel {
   DispatchSpec dispatch;
-  Seconds kernel_start;  ///< of one dispatch or combine kernel
-  Seconds message_gap;   ///< sender time per message
+  Seconds kernel_start;         ///< of one dispatch or combine kernel
+  Seconds message_gap;          ///< sender time per message
+  Seconds combine_extra_start;  ///< of a combine kernel, beyond kernel_start
+  Bytes message_overhead;       ///< link bytes a message costs beyond its own
+  /// Bytes/s that the multiprocessors of one kernel copy, all together; 0: no bound.
+  BytesPerSecond copy_rate;
+  BytesPerSecond combine_copy_rate;
 };
+
+/// What the constants say of the dispatcher's kernels; copy rates are sms * the rate of one.
+[[nodiscard]] CommunicationModel communication_model(const DispatchSpec& dispatch,
+                                                     const CostConstants& constants);
 
 /// Everything the tasks of one layer are made of.
 struct LayerWork {
@@ -52,10 +62,13 @@ struct LayerTasks {
 ///   pipelined: every stage-0 flow of its group to have started, one path latency earlier (fill);
 ///     its destination also waits for the last stage-0 byte plus one forwarding latency (drain),
 ///   store_and_forward: every stage-0 flow of its group to have ended.
-/// The messages of a rank leave one after the other: its kernel lasts at least messages *
-/// message_gap. Source: DeepEP normal and low-latency kernels (deepseek-ai/DeepEP), csrc/kernels.
-/// Valid for: kernels that keep the stream until done. Left out: the notify round that exchanges
-/// counts, chunk sizes, SM limits on the copy rate. Checked by: layer_tasks_test.
+/// The messages of a rank leave one after the other, and its multiprocessors copy what it sends:
+/// its kernel lasts at least
+///   max(messages * message_gap, bytes sent / copy rate).
+/// A transfer puts bytes + messages * message_overhead on its links, so the efficiency of a link is
+/// m / (m + message_overhead) at message size m. Source: DeepEP normal and low-latency kernels
+/// (deepseek-ai/DeepEP), csrc/kernels. Valid for: kernels that keep the stream until done. Left
+/// out: the notify round that exchanges counts, chunk sizes. Checked by: layer_tasks_test.
 LayerTasks append_layer(TaskGraph& graph,
                         const LayerWork& work,
                         const CommunicationModel& model,

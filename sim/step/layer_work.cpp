@@ -46,7 +46,10 @@ LayerCompute compute_times(const StepModel& model,
                                    shared_expert_time(compute, model.model, tokens)) /
                                   speed));
     times.reduce.push_back(
-        ticks(combine_reduce_time(compute, model.model, traffic.returned_rows[r], tokens) / speed));
+        model.constants.combine_sums
+            ? SimTime{}
+            : ticks(combine_reduce_time(compute, model.model, traffic.returned_rows[r], tokens) /
+                    speed));
   }
   return times;
 }

@@ -117,8 +117,8 @@ class StepRun {
   }
 
   void build() {
-    const CommunicationModel communication{
-        model_.dispatch, model_.constants.communication_start, model_.constants.message_gap};
+    const CommunicationModel communication =
+        communication_model(model_.dispatch, model_.constants);
     for (const PreparedLayer& prepared : prepared_) {
       const LayerTasks* previous = layers_.empty() ? nullptr : &layers_.back();
       layers_.push_back(append_layer(graph_, prepared.work, communication, paths_, previous));

@@ -62,12 +62,11 @@ struct BareRun {
     for (int layer = 0; layer < m.layers; ++layer) {
       prepared.push_back(prepare_layer(m, 0, layer));
       const LayerTasks* previous = layers.empty() ? nullptr : &layers.back();
-      layers.push_back(
-          append_layer(graph,
-                       prepared.back().work,
-                       {m.dispatch, m.constants.communication_start, m.constants.message_gap},
-                       paths,
-                       previous));
+      layers.push_back(append_layer(graph,
+                                    prepared.back().work,
+                                    communication_model(m.dispatch, m.constants),
+                                    paths,
+                                    previous));
     }
     graph.paths = paths.paths();
     times = execute(graph, *make_network(m.engine, effective_capacities(m.cluster, m.constants)));
