@@ -73,4 +73,12 @@ void Progress::update(int done, int total) {
   std::fflush(stderr);
 }
 
+void Progress::stage(std::string_view part) {
+  if (enabled_) {
+    shown_ = true;
+    fmt::print(stderr, "\r\033[K{}: {}", what_, part);
+    std::fflush(stderr);
+  }
+}
+
 }  // namespace moesim::cli

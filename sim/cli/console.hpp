@@ -19,14 +19,17 @@ void print_error(std::string_view text);
 /// For commands that look at interrupted(); the others are ended by the signal itself.
 void watch_for_interrupt();
 
-/// One line on standard error, shown only on a terminal and after two seconds, wiped at the end.
+/// One line on standard error, shown only on a terminal, wiped at the end.
 class Progress {
  public:
   Progress(std::string what, bool enabled);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
+  /// Counted work: shown once it has lasted two seconds.
   void update(int done, int total);
+  /// Work whose parts cannot be counted: names the part that begins, at once.
+  void stage(std::string_view part);
 
  private:
   std::string what_;

@@ -18,15 +18,24 @@ namespace moesim::cli {
 namespace fs = std::filesystem;
 namespace {
 
-TraceInfo describe(const traces::RoutePack& pack) {
+TraceInfo describe(const traces::RoutePack& pack, Progress& progress) {
   TraceInfo info;
+  progress.stage("hashing");
   info.sha256 = sha256_hex(pack.folder);
+  progress.stage("measuring skew");
   info.skew = traces::measure_skew(pack);
+  progress.stage("checking");
   info.findings = traces::check_pack(pack);
   if (pack.per_token()) {
+    progress.stage("comparing neighbouring tokens");
     info.overlap = traces::overlap_by_lag(*pack.topk, pack.sequences, pack.header.experts);
   }
   return info;
+}
+
+TraceInfo read_info(const traces::RoutePack& pack) {
+  Progress progress("trace info", true);
+  return describe(pack, progress);
 }
 
 void add_info(CLI::App& trace) {
@@ -43,7 +52,7 @@ void add_info(CLI::App& trace) {
   command->footer("Example: moesim trace info scenarios/traces/tinymoe-balanced");
   command->callback([=] {
     const traces::RoutePack pack = traces::read_pack(*pack_folder);
-    const TraceInfo info = describe(pack);
+    const TraceInfo info = read_info(pack);
     if (!out->empty()) {
       write_file_atomically(*out / "info.json", trace_json(pack, info));
       write_file_atomically(*out / "expert_load.csv", trace_load_csv(pack));
@@ -108,17 +117,29 @@ void add_reading(CLI::App& command, ImportCommand& import) {
   command.add_flag("--overwrite", options.overwrite, "replace an existing pack");
 }
 
+struct Imported {
+  traces::ImportReport report;
+  traces::RoutePack pack;
+  TraceInfo info;
+};
+
+Imported import_and_describe(const ImportCommand& import) {
+  Progress progress("trace import", true);
+  progress.stage("reading, checking and writing");
+  traces::ImportReport report = traces::import_trace(import.input, import.pack, import.options);
+  traces::RoutePack pack = traces::read_pack(import.pack);
+  TraceInfo info = describe(pack, progress);
+  return {std::move(report), std::move(pack), std::move(info)};
+}
+
 void run_import(const ImportCommand& import) {
-  const traces::ImportReport report =
-      traces::import_trace(import.input, import.pack, import.options);
+  const auto [report, pack, info] = import_and_describe(import);
   for (const std::string& sentence : report.dropped) {
     print_error("dropped: " + sentence + "\n");
   }
   for (const std::string& sentence : report.warnings) {
     print_error("warning: " + sentence + "\n");
   }
-  const traces::RoutePack pack = traces::read_pack(import.pack);
-  const TraceInfo info = describe(pack);
   print_error(fmt::format("read as {}: {}\ninput sha256: {}\n",
                           report.form,
                           import.input.string(),

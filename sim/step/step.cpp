@@ -70,9 +70,13 @@ class StepRun {
         finder_(model.cluster, model.path_policy, model.seed),
         paths_(finder_, model.ranks, scope(model.dispatch)) {
     prepared_.resize(static_cast<std::size_t>(model.layers));
-    tbb::parallel_for(std::size_t{0}, prepared_.size(), [&](std::size_t layer) {
+    // A context of its own: when another step of a replay throws, TBB cancels the loop over steps,
+    // and a loop bound to it would return with layers unprepared.
+    tbb::task_group_context own(tbb::task_group_context::isolated);
+    const auto prepare = [&](std::size_t layer) {
       prepared_[layer] = prepare_layer(model, step, static_cast<int>(layer));
-    });
+    };
+    tbb::parallel_for(std::size_t{0}, prepared_.size(), prepare, own);
     result_.step = step;
     result_.link_bytes.resize(capacity_.size());
   }

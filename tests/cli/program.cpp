@@ -6,8 +6,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
+#include <thread>
 
 #include "sim/core/atomic_file.hpp"
 
@@ -26,6 +29,18 @@ namespace {
     ::execv(MOESIM_BINARY, arguments.data());
   }
   ::_exit(127);
+}
+
+/// Bit n-1 of the mask of caught signals, as Linux shows it.
+bool catches(pid_t pid, int signal) {
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  const std::string key = "SigCgt:";
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(key)) {
+      return ((std::stoull(line.substr(key.size()), nullptr, 16) >> (signal - 1)) & 1U) != 0;
+    }
+  }
+  return false;
 }
 
 }  // namespace
@@ -59,6 +74,13 @@ Program::~Program() {
 
 void Program::send(int signal) const {
   EXPECT_EQ(::kill(pid_, signal), 0);
+}
+
+bool Program::comes_to_catch(int signal) {
+  while (still_runs() && !catches(pid_, signal)) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return !ended_;
 }
 
 bool Program::still_runs() {

@@ -27,6 +27,8 @@ class Program {
   Program& operator=(const Program&) = delete;
 
   void send(int signal) const;
+  /// Waits until the program handles the signal itself: false when it ends before.
+  [[nodiscard]] bool comes_to_catch(int signal);
   [[nodiscard]] bool still_runs();
   [[nodiscard]] Outcome wait();
 
