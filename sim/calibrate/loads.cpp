@@ -169,4 +169,15 @@ std::vector<std::int64_t> balanced_load(LoadShape shape, std::int64_t tokens) {
   return load;
 }
 
+std::vector<std::int64_t> filled_load(LoadShape shape, std::int64_t tokens, std::int64_t block) {
+  const std::int64_t rows = tokens * shape.top_k / shape.ranks;
+  const std::int64_t slots = shape.num_experts / shape.ranks;
+  const std::int64_t used = std::clamp((rows + block - 1) / block, std::int64_t{1}, slots);
+  std::vector<std::int64_t> load(static_cast<std::size_t>(slots));
+  for (std::int64_t i = 0; i < used; ++i) {
+    load[static_cast<std::size_t>(i)] = rows / used + (i < rows % used ? 1 : 0);
+  }
+  return load;
+}
+
 }  // namespace moesim::calibrate

@@ -274,6 +274,10 @@ void read_collective(const Row& row, Hardware& hardware, Reading& reading, Colle
                                          : "a collective other than all-to-all"];
     return;
   }
+  if (row.number("size_bytes") < kSmallestCollective) {
+    ++reading.skipped["an all-to-all below 1 MiB: NCCL runs another protocol there"];
+    return;
+  }
   reading.points.push_back(all_to_all_point(hardware,
                                             {.place = row.place(),
                                              .source = names.source(row),

@@ -132,7 +132,9 @@ void read_sglang_operator(const Row& row, Hardware& hardware, Reading& reading) 
   const Operator op = operator_of(row, "num_tokens");
   const bool context = row.text("phase") == "context";
   ExpertWork work;
-  work.slot_tokens = load_of(row, op);
+  const bool filled = context && op.distribution == "uniform";
+  work.slot_tokens =
+      filled ? filled_load(op.load, op.tokens, kContiguousPadding) : load_of(row, op);
   work.output_rows = context ? op.tokens : 0;
   work.row_padding = context ? kContiguousPadding : 1;
   Point point = operator_point(row, hardware, op, std::move(work));
@@ -150,6 +152,10 @@ void read_trtllm_operator(const Row& row, Hardware& hardware, Reading& reading) 
   }
   const Operator op = operator_of(row, "global_tokens");
   const int received = row.count("rank0_received_tokens");
+  if (op.tokens * op.load.top_k <= op.load.num_experts) {
+    ++reading.skipped["fewer assignments than experts: the load cannot be told from the row"];
+    return;
+  }
   ExpertWork work;
   work.slot_tokens = load_of(row, op, received);
   work.output_rows = received;
