@@ -32,12 +32,11 @@ std::string percent(double ratio) {
 }
 
 std::vector<std::string> error_cells(const FitErrors& errors) {
-  return errors.points == 0
-             ? std::vector<std::string>{"0", "-", "-", "-"}
-             : std::vector<std::string>{fmt::format("{}", errors.points),
-                                        percent(errors.median),
-                                        percent(errors.p90),
-                                        percent(errors.bias)};
+  return errors.points == 0 ? std::vector<std::string>{"0", "-", "-", "-"}
+                            : std::vector<std::string>{fmt::format("{}", errors.points),
+                                                       percent(errors.median),
+                                                       percent(errors.p90),
+                                                       percent(errors.bias)};
 }
 
 /// One line a kernel: errors in % on fitted and on left-out points.
@@ -128,8 +127,7 @@ void add_calibrate_command(CLI::App& app) {
                    "hardware they were taken on: a preset of scenarios/clusters, or a path")
       ->required()
       ->type_name("NAME");
-  command
-      ->add_option("--kernel", options->kernels, "fit this kernel only; may be repeated")
+  command->add_option("--kernel", options->kernels, "fit this kernel only; may be repeated")
       ->type_name("NAME")
       ->allow_extra_args(false);
   command->add_option("-o,--output", options->output, "write the calibration file (TOML) here")

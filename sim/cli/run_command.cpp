@@ -9,58 +9,25 @@
 #include "sim/cli/console.hpp"
 #include "sim/cli/options.hpp"
 #include "sim/cli/result_folder.hpp"
+#include "sim/cli/simulate.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/report/json_report.hpp"
 #include "sim/report/text_report.hpp"
-#include "sim/scenario/assemble.hpp"
-#include "sim/scenario/digest.hpp"
-#include "sim/step/replay.hpp"
 
 namespace moesim::cli {
 namespace {
 
-std::vector<InputDigest> digests(const Scenario& scenario) {
-  std::vector<InputDigest> inputs;
-  for (const std::filesystem::path& path : scenario.inputs) {
-    inputs.push_back({path.string(), sha256_hex(path)});
-  }
-  return inputs;
-}
-
-RunReport simulate(const ScenarioOptions& options) {
+RunReport simulate_scenario(const ScenarioOptions& options) {
   watch_for_interrupt();
   if (!options.out.empty()) {
     check_result_folder(options.out);
   }
   const Scenario scenario = load(options);
-  const Assembly assembly = assemble(scenario);
-  RunReport report;
-  report.version = MOESIM_VERSION;
-  report.scenario = options.file.string();
-  report.resolved = resolved_toml(scenario);
-  report.seed = scenario.seed;
-  report.inputs = digests(scenario);
-  report.notes = assembly.notes;
-  report.evidence = std::string(to_text(scenario.calibration.evidence));
-  report.evidence_source = scenario.calibration.source;
-  report.routing = assembly.routing->info();
-  const std::vector<BytesPerSecond> rates =
-      effective_capacities(assembly.step.cluster, scenario.calibration);
-  for (std::size_t i = 0; i < rates.size(); ++i) {
-    report.link_names.push_back(assembly.step.cluster.link_name(id_at<LinkId>(i)));
-    report.link_rates.push_back(rates[i].value);
-  }
   Progress progress("steps", !options.quiet);
-  report.steps =
-      replay(assembly.step,
-             scenario.batch.steps,
-             {.threads = options.threads,
-              .cancelled = &interrupted(),
-              .on_progress = [&](int done, int total) { progress.update(done, total); }});
-  if (interrupted()) {  // during the last step
-    throw Cancelled();
-  }
-  return report;
+  return simulate(
+      options.file, scenario, {.threads = options.threads, .on_step = [&](int done, int total) {
+                                 progress.update(done, total);
+                               }});
 }
 
 void finish(const ScenarioOptions& options, const RunReport& report, const std::string& text) {
@@ -84,7 +51,7 @@ void add_run_command(CLI::App& app) {
       "Example: moesim run scenarios/tinymoe_h200.toml --set capacity.policy=drop "
       "--set capacity.factor=1.25 --out out/demo");
   command->callback([options] {
-    const RunReport report = simulate(*options);
+    const RunReport report = simulate_scenario(*options);
     finish(*options, report, summary_text(report));
   });
 }
@@ -100,7 +67,7 @@ void add_explain_command(CLI::App& app) {
       ->check(CLI::Range(0, 99'999));
   command->footer("Example: moesim explain scenarios/tinymoe_h200.toml --layer 3");
   command->callback([options, layer] {
-    const RunReport report = simulate(*options);
+    const RunReport report = simulate_scenario(*options);
     const auto layers = static_cast<int>(report.steps.front().layers.size());
     if (*layer >= layers) {
       throw UserError(
