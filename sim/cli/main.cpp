@@ -71,6 +71,7 @@ int run(int argc, char** argv) {
   add_run_command(app);
   add_explain_command(app);
   add_calibrate_command(app);
+  add_validate_command(app);
   add_check_command(app);
   add_trace_command(app);
   add_topology_command(app);

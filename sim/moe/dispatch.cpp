@@ -134,6 +134,14 @@ bool has_notify(DispatcherKind kind) {
          kind != DispatcherKind::kOneSided;
 }
 
+bool needs_whole_domains(DispatcherKind kind) {
+  return has_relays(kind) || kind == DispatcherKind::kTwoDimensional;
+}
+
+bool needs_one_domain(DispatcherKind kind) {
+  return kind == DispatcherKind::kOneSided || kind == DispatcherKind::kTwoSided;
+}
+
 CopyBytes copy_bytes(const ModelShape& model, DispatcherKind kind, int domains) {
   MOESIM_CHECK(domains > 0, "ranks lie in domains");
   CopyBytes copy;

@@ -2,7 +2,9 @@
 // Dispatchers: accepted assignments -> transfers between ranks, with exact bytes and messages.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "sim/core/ids.hpp"
@@ -43,12 +45,30 @@ enum class DispatcherKind {
                     ///< own domain, then over its rail, as two kernels (Tutel 2DH)
 };
 
+/// The words of dispatch.dispatcher, in the order of DispatcherKind.
+inline constexpr std::array<std::string_view, 9> kDispatcherNames = {"pairwise",
+                                                                     "hierarchical",
+                                                                     "low_latency",
+                                                                     "nccl",
+                                                                     "all_gather",
+                                                                     "one_sided",
+                                                                     "two_sided",
+                                                                     "hybrid_ep",
+                                                                     "two_dimensional"};
+[[nodiscard]] constexpr std::string_view dispatcher_name(DispatcherKind kind) {
+  return kDispatcherNames[static_cast<std::size_t>(kind)];
+}
+
 /// Whether relays forward inside a domain what came over the rail: hierarchical, hybrid_ep,
 /// all_gather.
 [[nodiscard]] bool has_relays(DispatcherKind kind);
 /// Whether a round that exchanges counts comes before the dispatch: all but low_latency, all_gather
 /// and one_sided, whose receivers have room for whatever comes.
 [[nodiscard]] bool has_notify(DispatcherKind kind);
+/// Whether ranks beyond one scale-up domain must fill whole ones: where relays have an index.
+[[nodiscard]] bool needs_whole_domains(DispatcherKind kind);
+/// Whether all ranks must lie in one scale-up domain: one_sided, two_sided.
+[[nodiscard]] bool needs_one_domain(DispatcherKind kind);
 
 /// How a relay forwards.
 enum class Forwarding {

@@ -177,6 +177,7 @@ std::string to_json(const RunReport& report) {
                      {"inputs", inputs},
                      {"evidence", evidence_json(report)},
                      {"notes", report.notes},
+                     {"faults", report.faults},
                      {"routing", routing_json(report.routing)},
                      {"summary", summary_json(report)},
                      {"steps", steps},

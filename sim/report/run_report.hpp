@@ -26,7 +26,8 @@ struct RunReport {
   std::uint64_t seed = 0;
   std::vector<InputDigest> inputs;
   std::vector<std::string> notes;
-  StepEvidence evidence;  ///< grades and bands
+  std::vector<std::string> faults;  ///< what is broken, slow or taken by others
+  StepEvidence evidence;            ///< grades and bands
   std::string evidence_source;
   RoutingSourceInfo routing;
   std::vector<std::string> link_names;  ///< by LinkId

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "sim/report/table.hpp"
 
 namespace moesim {
@@ -131,6 +133,14 @@ std::string notes(const RunReport& report) {
   std::string text;
   for (const std::string& note : report.notes) {
     text += wrapped("note: " + note);
+  }
+  constexpr std::size_t kMostFaults = 8;
+  for (std::size_t i = 0; i < std::min(kMostFaults, report.faults.size()); ++i) {
+    text += wrapped("fault: " + report.faults[i]);
+  }
+  if (report.faults.size() > kMostFaults) {
+    text += wrapped(fmt::format("fault: and {} more; --json and moesim topology list all",
+                                report.faults.size() - kMostFaults));
   }
   for (const PhaseEvidence& phase : report.evidence.phases) {
     for (const std::string& sentence : phase.out) {

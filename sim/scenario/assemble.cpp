@@ -3,8 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "sim/core/diagnostics.hpp"
-#include "topology/builders.hpp"
+#include "sim/scenario/make_cluster.hpp"
 
 namespace moesim {
 namespace {
@@ -99,12 +101,15 @@ Assembly assemble(const Scenario& scenario) {
   check_fit(scenario, assembly.routing->info(), layers);
   StepModel& step = assembly.step;
   step.model = scenario.model;
-  step.cluster = build_cluster(scenario.cluster);
+  ScenarioCluster made = make_cluster(scenario);
+  step.cluster = std::move(made.cluster);
+  assembly.faults = std::move(made.hits);
   step.capacity = scenario.capacity;
   step.dispatch = scenario.dispatch;
   step.constants = scenario.calibration;
   step.engine = scenario.network.engine;
   step.path_policy = scenario.network.paths;
+  step.path_spread = scenario.network.spread;
   step.placements =
       make_placements(scenario.placement, layers, scenario.model.num_experts, scenario.parallel.ep);
   step.routing = assembly.routing.get();

@@ -17,20 +17,14 @@ constexpr CountRange kTileEdge{.min = 1, .max = 65'536};
 // Words stand in the order of the enumerators.
 constexpr std::string_view kDtypes[] = {"bf16", "fp8", "mxfp4", "fp32"};
 constexpr std::string_view kAttentionKinds[] = {"gqa", "mla"};
-constexpr std::string_view kFabricKinds[] = {"single_switch", "rail", "fat_tree"};
+constexpr std::string_view kFabricKinds[] = {
+    "single_switch", "rail", "fat_tree", "rail_only", "dragonfly_plus", "torus"};
+constexpr std::string_view kScaleUpKinds[] = {"switch", "pcie", "none"};
+constexpr std::string_view kPathChoices[] = {"hash", "static", "spray", "adaptive"};
 constexpr std::string_view kTraceDraws[] = {"sequences", "tokens"};
 constexpr std::string_view kOverflowPolicies[] = {"none", "drop"};
 constexpr std::string_view kCapacityScopes[] = {"rank", "group"};
 constexpr std::string_view kPlacementKinds[] = {"contiguous", "round_robin", "file"};
-constexpr std::string_view kDispatchers[] = {"pairwise",
-                                             "hierarchical",
-                                             "low_latency",
-                                             "nccl",
-                                             "all_gather",
-                                             "one_sided",
-                                             "two_sided",
-                                             "hybrid_ep",
-                                             "two_dimensional"};
 constexpr std::string_view kForwardings[] = {"pipelined", "store_and_forward"};
 constexpr std::string_view kEngines[] = {"fluid", "simgrid"};
 constexpr std::string_view kPathPolicies[] = {"ecmp", "rail_aligned"};
@@ -168,12 +162,17 @@ void cluster_fields(Fields& f, ClusterSpec& c) {
   f.text(required("name"), c.name);
   f.count(required("nodes"), c.nodes, kNodes);
   f.count(required("gpus_per_node"), c.gpus_per_node, kGpusPerNode);
+  f.text(optional("graphml"), c.graphml);
   gpu_fields(f, c.gpu);
 
-  f.begin(required("scale_up"));
+  f.begin(optional("scale_up"));  // what each kind needs is a check across keys
+  f.word(optional("kind"), c.scale_up.kind, kScaleUpKinds);
   f.count(optional("nodes_per_domain"), c.scale_up.nodes_per_domain, kNodes);
-  f.positive(required("bandwidth"), c.scale_up.bandwidth);
-  f.not_negative(required("latency"), c.scale_up.latency);
+  f.positive(optional("bandwidth"), c.scale_up.bandwidth);
+  f.not_negative(optional("latency"), c.scale_up.latency);
+  f.count(optional("gpus_per_switch"), c.scale_up.gpus_per_switch, kGpusPerNode);
+  f.count(optional("sockets"), c.scale_up.sockets, {.min = 1, .max = 2});
+  f.not_negative(optional("socket_bandwidth"), c.scale_up.socket_bandwidth);
   f.end();
 
   f.begin(optional("nic"));  // what a cluster with NICs needs is a check across keys
@@ -181,6 +180,8 @@ void cluster_fields(Fields& f, ClusterSpec& c) {
   f.not_negative(optional("bandwidth"), c.nic.bandwidth);
   f.not_negative(optional("pcie_bandwidth"), c.nic.pcie_bandwidth);
   f.not_negative(optional("latency"), c.nic.latency);
+  f.count(optional("ports"), c.nic.ports, {.min = 1, .max = 8});
+  f.list(optional("speeds"), c.nic.speeds);
   f.end();
 
   f.begin(optional("fabric"));
@@ -189,7 +190,30 @@ void cluster_fields(Fields& f, ClusterSpec& c) {
   f.number(optional("oversubscription"), c.fabric.oversubscription, NumberRange::kPositive);
   f.not_negative(optional("link_bandwidth"), c.fabric.link_bandwidth);
   f.not_negative(optional("hop_latency"), c.fabric.hop_latency);
+  f.count(optional("tiers"), c.fabric.tiers, {.min = 2, .max = 3});
+  f.count(optional("pods_per_block"), c.fabric.pods_per_block, kNodes);
+  f.number(
+      optional("core_oversubscription"), c.fabric.core_oversubscription, NumberRange::kPositive);
+  f.count(optional("torus_x"), c.fabric.torus[0], kNodes);
+  f.count(optional("torus_y"), c.fabric.torus[1], kNodes);
+  f.count(optional("torus_z"), c.fabric.torus[2], kNodes);
   f.end();
+  f.end();
+}
+
+void fault_fields(Fields& f, FaultSpec& faults) {
+  f.begin(optional("faults"));
+  f.list(optional("links"), faults.links);
+  f.list(optional("nics"), faults.nics);
+  f.list(optional("switches"), faults.switches);
+  f.list(optional("gpus"), faults.gpus);
+  f.list(optional("nodes"), faults.nodes);
+  f.list(optional("background"), faults.background);
+  f.number(optional("random_links"), faults.random_links, NumberRange::kShare);
+  f.number(optional("random_nics"), faults.random_nics, NumberRange::kShare);
+  f.number(optional("random_gpus"), faults.random_gpus, NumberRange::kShare);
+  f.number(optional("random_remaining"), faults.random_remaining, NumberRange::kShare);
+  f.count(optional("seed"), faults.seed, kMayBeZero);
   f.end();
 }
 
@@ -223,7 +247,7 @@ void policy_fields(Fields& f, Scenario& s) {
   f.end();
 
   f.begin(optional("dispatch"));
-  f.word(optional("dispatcher"), s.dispatch.kind, kDispatchers);
+  f.word(optional("dispatcher"), s.dispatch.kind, kDispatcherNames);
   f.word(optional("forwarding"), s.dispatch.forwarding, kForwardings);
   f.flag(optional("scale_up"), s.dispatch.scale_up);
   f.count(optional("sms"), s.dispatch.sms, kTileEdge);
@@ -236,6 +260,8 @@ void policy_fields(Fields& f, Scenario& s) {
   f.begin(optional("network"));
   f.word(optional("engine"), s.network.engine, kEngines);
   f.word(optional("paths"), s.network.paths, kPathPolicies);
+  f.word(optional("path_choice"), s.network.spread.choice, kPathChoices);
+  f.count(optional("max_paths"), s.network.spread.max_paths, {.min = 1, .max = 64});
   f.end();
 
   f.begin(optional("step"));
@@ -344,9 +370,18 @@ void visit_fields(FieldVisitor& visitor, Scenario& scenario) {
       optional("seed"), scenario.seed, {.min = 0, .max = std::numeric_limits<std::int64_t>::max()});
   model_fields(fields, scenario.model);
   cluster_fields(fields, scenario.cluster);
+  fault_fields(fields, scenario.faults);
   load_fields(fields, scenario);
   policy_fields(fields, scenario);
   calibration_fields(fields, scenario.calibration);
+}
+
+std::span<const std::string_view> fabric_kind_words() {
+  return kFabricKinds;
+}
+
+std::span<const std::string_view> scale_up_kind_words() {
+  return kScaleUpKinds;
 }
 
 std::span<const PresetTable> preset_tables() {

@@ -14,6 +14,7 @@
 #include "sim/scenario/data_folder.hpp"
 #include "sim/scenario/field_reader.hpp"
 #include "sim/scenario/fields.hpp"
+#include "sim/scenario/make_cluster.hpp"
 #include "sim/scenario/scenario.hpp"
 #include "sim/scenario/toml_reader.hpp"
 
@@ -174,6 +175,20 @@ void resolve_placement(Load& load, PlacementSpec& placement) {
   }
 }
 
+void resolve_graphml(Load& load, std::string& graphml) {
+  const ConfigEntry* entry = load.tree.find("cluster.graphml");
+  if (entry == nullptr || graphml.empty()) {
+    return;
+  }
+  graphml = beside(Load::stating_file(*entry), graphml).string();
+  std::error_code failed;
+  if (fs::is_regular_file(graphml, failed)) {
+    load.inputs.emplace_back(graphml);
+  } else {
+    load.report(mistake_at_value(*entry, graphml + " is no file"), "expected a GraphML file");
+  }
+}
+
 /// By file in order of reading, then by place; overrides last.
 void sort_by_place(std::vector<Diagnostic>& diagnostics, const std::vector<fs::path>& inputs) {
   const auto key = [&](const Diagnostic& d) {
@@ -208,6 +223,10 @@ Scenario load_scenario(const fs::path& file, const std::vector<Override>& overri
   load.report_all(cross_checks(load.tree, reading));
   resolve_trace(load, reading.scenario.routing.trace);
   resolve_placement(load, reading.scenario.placement);
+  resolve_graphml(load, reading.scenario.cluster.graphml);
+  if (load.diagnostics.empty()) {
+    load.report_all(cluster_checks(reading.scenario, load.tree));
+  }
   if (!load.diagnostics.empty()) {
     sort_by_place(load.diagnostics, load.inputs);
     throw UserError(std::move(load.diagnostics));

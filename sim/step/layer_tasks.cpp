@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "sim/step/phase_rules.hpp"
 
@@ -88,17 +89,49 @@ class PhaseBuilder {
   void add_flows() {
     const TaskKind kind = label_.combine ? TaskKind::kCombineFlow : TaskKind::kDispatchFlow;
     for (const Transfer& t : plan_.transfers) {
-      const TaskId flow =
-          graph_.add_flow(label(kind, t.source),
-                          paths_.find(t.source, t.destination),
-                          bytes(static_cast<double>(t.bytes)) +
-                              static_cast<double>(t.messages) * model_.message_overhead);
-      flows_.push_back(flow);
-      graph_.add_edge(start[worker(t).index()], flow);
-      graph_.add_edge(flow, done[t.destination.index()]);
+      transfers_.push_back(add_transfer(t, kind));
+      const TaskId sent = transfers_.back().end;
+      graph_.add_edge(sent, done[t.destination.index()]);
       if (rules_.kernel_waits_for_sends) {
-        graph_.add_edge(flow, done[t.source.index()]);
+        graph_.add_edge(sent, done[t.source.index()]);
       }
+    }
+  }
+
+  /// A transfer as tasks: one flow, or where packets are spread one flow a path and a join.
+  struct TransferTasks {
+    std::vector<TaskId> flows;
+    TaskId end;
+  };
+
+  TransferTasks add_transfer(const Transfer& t, TaskKind kind) {
+    const std::span<const PathPart> parts = paths_.find(t.source, t.destination);
+    const std::vector<std::int64_t> split = split_bytes(t.bytes, parts);
+    const double overhead = 1 + static_cast<double>(t.messages) * model_.message_overhead.value /
+                                    static_cast<double>(t.bytes);
+    TransferTasks tasks;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      if (split[i] > 0) {
+        tasks.flows.push_back(graph_.add_flow(
+            label(kind, t.source), parts[i].path, bytes(static_cast<double>(split[i]) * overhead)));
+        graph_.add_edge(start[worker(t).index()], tasks.flows.back());
+      }
+    }
+    tasks.end = tasks.flows.front();
+    if (tasks.flows.size() > 1) {
+      const TaskKind join = label_.combine ? TaskKind::kCombineDone : TaskKind::kDispatchDone;
+      tasks.end = graph_.add_delay(label(join, t.source), SimTime{});
+      for (const TaskId flow : tasks.flows) {
+        graph_.add_edge(flow, tasks.end);
+      }
+    }
+    return tasks;
+  }
+
+  /// Lets a transfer start after `before` only.
+  void hold(const TransferTasks& transfer, TaskId before) {
+    for (const TaskId flow : transfer.flows) {
+      graph_.add_edge(before, flow);
     }
   }
 
@@ -113,13 +146,13 @@ class PhaseBuilder {
   }
 
   void add_barriers() {
-    if (rules_.starts_together && !flows_.empty()) {
+    if (rules_.starts_together && !transfers_.empty()) {
       const TaskId all_started = add_join();
       for (const TaskId kernel : start) {
         graph_.add_edge(kernel, all_started);
       }
-      for (const TaskId flow : flows_) {
-        graph_.add_edge(all_started, flow);
+      for (const TransferTasks& transfer : transfers_) {
+        hold(transfer, all_started);
       }
     }
     if (rules_.ends_together) {
@@ -127,8 +160,8 @@ class PhaseBuilder {
       for (const TaskId issue : issue_) {
         graph_.add_edge(issue, all_ended);
       }
-      for (const TaskId flow : flows_) {
-        graph_.add_edge(flow, all_ended);
+      for (const TransferTasks& transfer : transfers_) {
+        graph_.add_edge(transfer.end, all_ended);
       }
       for (const TaskId end : done) {
         graph_.add_edge(all_ended, end);
@@ -140,7 +173,7 @@ class PhaseBuilder {
     if (model_.dispatch.kind == DispatcherKind::kNccl) {
       for (const auto& [before, after] :
            channel_order(plan_, start.size(), model_.dispatch.channels)) {
-        graph_.add_edge(flows_[before], flows_[after]);
+        hold(transfers_[after], transfers_[before].end);
       }
     }
   }
@@ -154,10 +187,10 @@ class PhaseBuilder {
     const TaskId second =
         graph_.add_delay(label(TaskKind::kLaunch, relay), ticks(model_.kernel_start));
     for (const std::size_t i : group.stage0) {
-      graph_.add_edge(flows_[i], second);
+      graph_.add_edge(transfers_[i].end, second);
     }
     for (const std::size_t i : group.stage1) {
-      graph_.add_edge(second, flows_[i]);
+      hold(transfers_[i], second);
     }
   }
 
@@ -173,10 +206,12 @@ class PhaseBuilder {
         graph_.add_delay(label(TaskKind::kPipelineFill, relay), first_chunk(group.stage1));
     for (const std::size_t i : group.stage0) {
       graph_.add_edge(start[plan_.transfers[i].source.index()], fill);
-      graph_.add_edge(flows_[i], drain);
+      graph_.add_edge(transfers_[i].end, drain);
     }
     for (const std::size_t i : group.stage1) {
-      graph_.add_edge(fill, flows_[i]);
+      for (const TaskId flow : transfers_[i].flows) {
+        graph_.add_edge(fill, flow);
+      }
       graph_.add_edge(drain, done[plan_.transfers[i].destination.index()]);
     }
   }
@@ -184,7 +219,9 @@ class PhaseBuilder {
   void store_and_forward(const Group& group) {
     for (const std::size_t before : group.stage0) {
       for (const std::size_t after : group.stage1) {
-        graph_.add_edge(flows_[before], flows_[after]);
+        for (const TaskId flow : transfers_[after].flows) {
+          graph_.add_edge(transfers_[before].end, flow);
+        }
       }
     }
   }
@@ -193,21 +230,22 @@ class PhaseBuilder {
   [[nodiscard]] SimTime first_chunk(const std::vector<std::size_t>& transfers) const {
     SimTime longest;
     for (const std::size_t i : transfers) {
-      const Task& flow = graph_.tasks[flows_[i].index()];
-      const FlowPath& path = paths_.paths()[static_cast<std::size_t>(flow.flow_path)];
-      longest = std::max(longest, ticks(path.latency + chunk_time(path, plan_.transfers[i].bytes)));
+      for (const TaskId id : transfers_[i].flows) {
+        const Task& flow = graph_.tasks[id.index()];
+        const FlowPath& path = paths_.paths()[static_cast<std::size_t>(flow.flow_path)];
+        longest = std::max(longest, ticks(path.latency + chunk_time(path, flow.bytes)));
+      }
     }
     return longest;
   }
 
-  [[nodiscard]] Seconds chunk_time(const FlowPath& path, std::int64_t transfer_bytes) const {
-    const std::int64_t chunk =
-        std::min(transfer_bytes, model_.dispatch.chunk_tokens * plan_.row_bytes);
+  [[nodiscard]] Seconds chunk_time(const FlowPath& path, Bytes flow_bytes) const {
+    const Bytes chunk = std::min(
+        flow_bytes, bytes(static_cast<double>(model_.dispatch.chunk_tokens * plan_.row_bytes)));
     Seconds longest;
     for (const LinkId link : path.links) {
-      if (chunk > 0 && !model_.capacities.empty()) {
-        longest =
-            std::max(longest, bytes(static_cast<double>(chunk)) / model_.capacities[link.index()]);
+      if (chunk.value > 0 && !model_.capacities.empty()) {
+        longest = std::max(longest, chunk / model_.capacities[link.index()]);
       }
     }
     return longest;
@@ -248,8 +286,8 @@ class PhaseBuilder {
   PhaseRules rules_;
   PathTable& paths_;
   TaskLabel label_;
-  std::vector<TaskId> flows_;  ///< by transfer
-  std::vector<TaskId> issue_;  ///< by rank
+  std::vector<TransferTasks> transfers_;  ///< by transfer
+  std::vector<TaskId> issue_;             ///< by rank
 };
 
 /// One delay per rank, after the same rank's task of `before` (none: at the start).

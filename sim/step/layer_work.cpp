@@ -49,13 +49,16 @@ LayerCompute compute_times(const StepModel& model,
   LayerCompute times;
   for (std::size_t r = 0; r < slot_tokens.size(); ++r) {
     const std::int64_t tokens = routing.token_begin[r + 1] - routing.token_begin[r];
-    times.gate.push_back(ticks(gate_time(compute, model.model, tokens)));
-    times.experts.push_back(ticks(expert_time(compute, model.model, slot_tokens[r]) +
-                                  shared_expert_time(compute, model.model, tokens)));
+    const double speed = model.cluster.place(id_at<GpuId>(r)).speed;
+    times.gate.push_back(ticks(gate_time(compute, model.model, tokens) / speed));
+    times.experts.push_back(ticks((expert_time(compute, model.model, slot_tokens[r]) +
+                                   shared_expert_time(compute, model.model, tokens)) /
+                                  speed));
     times.reduce.push_back(
         model.constants.combine_sums
             ? SimTime{}
-            : ticks(combine_reduce_time(compute, model.model, traffic.returned_rows[r], tokens)));
+            : ticks(combine_reduce_time(compute, model.model, traffic.returned_rows[r], tokens) /
+                    speed));
   }
   return times;
 }

@@ -4,6 +4,7 @@
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
+#include <span>
 
 #include "sim/step/hot_spots.hpp"
 #include "sim/step/layer_work.hpp"
@@ -18,22 +19,34 @@ struct PhaseLoad {
   Seconds bound;
 };
 
+/// Adds one flow to the loads, and what it must take alone to the bound.
+void add_flow(PhaseLoad& load,
+              const FlowPath& path,
+              std::int64_t flow_bytes,
+              const std::vector<BytesPerSecond>& capacity) {
+  double slowest = capacity[path.links.front().index()].value;
+  for (const LinkId link : path.links) {
+    load.link_bytes[link.index()] += flow_bytes;
+    slowest = std::min(slowest, capacity[link.index()].value);
+  }
+  const Seconds alone =
+      bytes(static_cast<double>(flow_bytes)) / BytesPerSecond{slowest} + path.latency;
+  load.bound = std::max(load.bound, alone);
+}
+
 /// Adds the transfers of a plan to the loads of links, and what each must take alone to the bound.
 void add_plan(PhaseLoad& load,
               const CommPlan& plan,
               PathTable& paths,
               const std::vector<BytesPerSecond>& capacity) {
   for (const Transfer& t : plan.transfers) {
-    const auto path_index = static_cast<std::size_t>(paths.find(t.source, t.destination));
-    const FlowPath& path = paths.paths()[path_index];
-    double slowest = capacity[path.links.front().index()].value;
-    for (const LinkId link : path.links) {
-      load.link_bytes[link.index()] += t.bytes;
-      slowest = std::min(slowest, capacity[link.index()].value);
+    const std::span<const PathPart> parts = paths.find(t.source, t.destination);
+    const std::vector<std::int64_t> split = split_bytes(t.bytes, parts);
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      if (split[i] > 0) {
+        add_flow(load, paths.paths()[static_cast<std::size_t>(parts[i].path)], split[i], capacity);
+      }
     }
-    const Seconds alone =
-        bytes(static_cast<double>(t.bytes)) / BytesPerSecond{slowest} + path.latency;
-    load.bound = std::max(load.bound, alone);
   }
 }
 
@@ -80,7 +93,10 @@ class StepRun {
   StepRun(const StepModel& model, int step)
       : model_(model),
         capacity_(effective_capacities(model.cluster, model.constants)),
-        finder_(model.cluster, path_policy_of(model.dispatch, model.path_policy), model.seed),
+        finder_(model.cluster,
+                path_policy_of(model.dispatch, model.path_policy),
+                model.seed,
+                model.path_spread),
         paths_(finder_, model.ranks, scope(model.dispatch)) {
     prepared_.resize(static_cast<std::size_t>(model.layers));
     // A context of its own: when another step of a replay throws, TBB cancels the loop over steps,

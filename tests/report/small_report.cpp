@@ -81,6 +81,7 @@ RunReport small_report() {
           .seed = 3,
           .inputs = {{"small.toml", "00ff"}},
           .notes = {"a note"},
+          .faults = {},
           .evidence = small_evidence(),
           .evidence_source = "a guess",
           .routing = {.model = "toy",

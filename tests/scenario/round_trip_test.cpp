@@ -114,6 +114,49 @@ std::vector<Change> cluster_changes() {
           {"cluster.fabric.hop_latency", "0.35 us"}};
 }
 
+std::vector<Change> fabric_changes() {
+  const std::vector<Override> rail = {"cluster.fabric.kind=rail",
+                                      "cluster.fabric.link_bandwidth=50 GB/s",
+                                      "cluster.fabric.hop_latency=0.3 us"};
+  std::vector<Override> blocks = rail;
+  blocks.emplace_back("cluster.fabric.tiers=3");
+  std::vector<Override> torus = rail;
+  torus.front() = "cluster.fabric.kind=torus";
+  torus.emplace_back("cluster.fabric.torus_x=2");
+  const std::vector<Override> pcie = {"cluster.scale_up.kind=pcie"};
+  std::vector<Override> sockets = pcie;
+  sockets.emplace_back("cluster.scale_up.sockets=2");
+  sockets.emplace_back("cluster.scale_up.socket_bandwidth=20 GB/s");
+  return {{"cluster.graphml", "pair.graphml"},
+          {"cluster.scale_up.kind", "none"},
+          {"cluster.scale_up.gpus_per_switch", "4", pcie},
+          {"cluster.scale_up.sockets", "2", pcie, {"cluster.scale_up.socket_bandwidth=20 GB/s"}},
+          {"cluster.scale_up.socket_bandwidth", "31.2 GB/s", sockets},
+          {"cluster.nic.ports", "2"},
+          {"cluster.nic.speeds", "[\"node0/*: 25 GB/s\"]"},
+          {"cluster.fabric.tiers", "3", rail},
+          {"cluster.fabric.pods_per_block", "4", blocks},
+          {"cluster.fabric.core_oversubscription", "2.5", blocks},
+          {"cluster.fabric.torus_x", "1", torus, {"cluster.fabric.torus_y=2"}},
+          {"cluster.fabric.torus_y", "2", torus, {"cluster.nodes=4"}},
+          {"cluster.fabric.torus_z", "3", torus, {"cluster.nodes=6"}}};
+}
+
+std::vector<Change> fault_changes() {
+  const std::vector<Override> random = {"faults.random_nics=0.5"};
+  return {{"faults.links", "[\"node0/gpu0 -> *: 0.5\"]"},
+          {"faults.nics", "[\"node0/nic0: down\"]"},
+          {"faults.switches", "[\"domain1/switch: 0.25\"]"},
+          {"faults.gpus", "[\"node[0-1]/gpu7: 0.9\"]"},
+          {"faults.nodes", "[\"node1\"]", {"parallel.ep=8"}},
+          {"faults.background", "[\"node0/nic0 <-> *: 1 GB/s\"]"},
+          {"faults.random_links", "0.5"},
+          {"faults.random_nics", "0.25"},
+          {"faults.random_gpus", "1"},
+          {"faults.random_remaining", "0.75", random},
+          {"faults.seed", "9", random}};
+}
+
 std::vector<Change> load_and_policy_changes() {
   return {{"parallel.ep", "8"},
           {"batch.tokens_per_rank", "64"},
@@ -136,6 +179,8 @@ std::vector<Change> load_and_policy_changes() {
           {"dispatch.notify", "true"},
           {"network.engine", "simgrid"},
           {"network.paths", "rail_aligned"},
+          {"network.path_choice", "adaptive"},
+          {"network.max_paths", "16", {"network.path_choice=spray"}},
           {"step.layers", "1"}};
 }
 
@@ -190,8 +235,12 @@ std::vector<Change> fit_changes() {
 
 std::vector<Change> all_changes() {
   std::vector<Change> changes = model_changes();
-  for (const auto& more :
-       {cluster_changes(), load_and_policy_changes(), calibration_changes(), fit_changes()}) {
+  for (const auto& more : {cluster_changes(),
+                           fabric_changes(),
+                           fault_changes(),
+                           load_and_policy_changes(),
+                           calibration_changes(),
+                           fit_changes()}) {
     changes.insert(changes.end(), more.begin(), more.end());
   }
   return changes;
@@ -215,6 +264,7 @@ class RoundTrip : public testing::TestWithParam<Change> {
     fs::create_directory("shipped");
     std::ofstream("a.json") << "";
     std::ofstream("b.json") << "";
+    fs::copy_file(data / "clusters/pair.graphml", "pair.graphml");
   }
   void TearDown() override {
     ::unsetenv("MOESIM_DATA");
