@@ -26,7 +26,12 @@ const std::vector<Preference>& preferences() {
       {"pairwise", {"nvlink_one_sided", "deepep_normal", "nvlink_two_sided", "nccl"}},
       {"hierarchical", {"deepep_normal"}},
       {"low_latency", {"deepep_low_latency"}},
-      {"low_latency_without_scale_up", {"deepep_low_latency_rdma"}}};
+      {"low_latency_without_scale_up", {"deepep_low_latency_rdma"}},
+      {"nccl", {"nccl"}},
+      {"all_gather", {"nccl"}},
+      {"one_sided", {"nvlink_one_sided"}},
+      {"two_sided", {"nvlink_two_sided"}},
+      {"two_dimensional", {"nccl"}}};
   return list;
 }
 

@@ -46,6 +46,7 @@ ExchangeWork prepare_all_to_all(std::shared_ptr<const Cluster> cluster,
                                 std::int64_t bytes_each) {
   ExchangeWork work;
   work.cluster = std::move(cluster);
+  work.dispatch.kind = DispatcherKind::kNccl;
   work.ranks = ranks;
   for (int s = 0; s < ranks; ++s) {
     for (int d = 0; d < ranks; ++d) {

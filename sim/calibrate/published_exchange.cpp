@@ -214,6 +214,7 @@ void read_trtllm_all_to_all(const Row& row, Hardware& hardware, Reading& reading
   const bool one_sided = row.text("backend") == "NVLinkOneSided";
   Exchange exchange =
       exchange_of(row, one_sided ? "nvlink_one_sided" : "nvlink_two_sided", "ep_size");
+  exchange.dispatcher = one_sided ? DispatcherKind::kOneSided : DispatcherKind::kTwoSided;
   exchange.balanced = true;
   exchange.copy.payload = wire_bytes(row, row.text("activation_dtype"), exchange.hidden);
   exchange.copy.indices = exchange.top_k * kChoiceBytes;
@@ -233,6 +234,7 @@ void read_trtllm_blog(const Row& row, Hardware& hardware, Reading& reading) {
     return;
   }
   Exchange exchange = exchange_of(row, "nvlink_one_sided", "ep_size");
+  exchange.dispatcher = DispatcherKind::kOneSided;
   exchange.balanced = true;
   exchange.copy.payload = row.count("bytes_per_token_dispatch");
   exchange.copy.indices = exchange.top_k * kChoiceBytes;

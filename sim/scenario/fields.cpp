@@ -25,7 +25,6 @@ constexpr std::string_view kTraceDraws[] = {"sequences", "tokens"};
 constexpr std::string_view kOverflowPolicies[] = {"none", "drop"};
 constexpr std::string_view kCapacityScopes[] = {"rank", "group"};
 constexpr std::string_view kPlacementKinds[] = {"contiguous", "round_robin", "file"};
-constexpr std::string_view kDispatchers[] = {"pairwise", "hierarchical", "low_latency"};
 constexpr std::string_view kForwardings[] = {"pipelined", "store_and_forward"};
 constexpr std::string_view kEngines[] = {"fluid", "simgrid"};
 constexpr std::string_view kPathPolicies[] = {"ecmp", "rail_aligned"};
@@ -248,10 +247,14 @@ void policy_fields(Fields& f, Scenario& s) {
   f.end();
 
   f.begin(optional("dispatch"));
-  f.word(optional("dispatcher"), s.dispatch.kind, kDispatchers);
+  f.word(optional("dispatcher"), s.dispatch.kind, kDispatcherNames);
   f.word(optional("forwarding"), s.dispatch.forwarding, kForwardings);
   f.flag(optional("scale_up"), s.dispatch.scale_up);
   f.count(optional("sms"), s.dispatch.sms, kTileEdge);
+  f.count(optional("chunk_tokens"), s.dispatch.chunk_tokens, {.min = 0, .max = 65'536});
+  f.count(optional("channels"), s.dispatch.channels, {.min = 0, .max = 1'024});
+  f.flag(optional("pxn"), s.dispatch.pxn);
+  f.flag(optional("notify"), s.dispatch.notify);
   f.end();
 
   f.begin(optional("network"));

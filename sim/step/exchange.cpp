@@ -33,15 +33,15 @@ Seconds phase_time(const ExchangeSetup& setup,
   (combine ? work.traffic.combine : work.traffic.dispatch) = plan;
   work.compute = {
       std::vector<SimTime>(ranks), std::vector<SimTime>(ranks), std::vector<SimTime>(ranks)};
-  const PathFinder finder(*setup.cluster, setup.path_policy, 1);
+  const PathFinder finder(*setup.cluster, path_policy_of(setup.dispatch, setup.path_policy), 1);
   const PathScope scope = setup.dispatch.scale_up ? PathScope::kAny : PathScope::kScaleOutOnly;
   PathTable paths(finder, setup.ranks, scope);
+  const std::vector<BytesPerSecond> capacities = effective_capacities(*setup.cluster, constants);
   TaskGraph graph;
-  const LayerTasks layer =
-      append_layer(graph, work, communication_model(setup.dispatch, constants), paths, nullptr);
+  const LayerTasks layer = append_layer(
+      graph, work, communication_model(setup.dispatch, constants, capacities), paths, nullptr);
   graph.paths = paths.paths();
-  const auto network =
-      make_network(NetworkEngine::kFluid, effective_capacities(*setup.cluster, constants));
+  const auto network = make_network(NetworkEngine::kFluid, capacities);
   const TaskTimes times = execute(graph, *network);
   return combine ? longest(times, layer.combine_start, layer.combine_done)
                  : longest(times, layer.dispatch_start, layer.dispatch_done);
