@@ -10,8 +10,8 @@
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
 #include "sim/cli/options.hpp"
-#include "sim/cli/report_head.hpp"
 #include "sim/cli/result_folder.hpp"
+#include "sim/cli/simulate.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/report/capacity_report.hpp"
 #include "sim/scenario/assemble.hpp"
@@ -56,7 +56,9 @@ CapacityReport sweep(const CapacityOptions& options) {
   require_candidates(scenario, grid);
   const Assembly assembly = assemble(scenario);
   CapacityReport report;
-  report.run = report_head(options.scenario, scenario, assembly);
+  report.run = report_head(options.scenario.file, scenario, assembly);
+  report.run.evidence.grade =
+      scenario.calibration.evidence;  // of the constants; a sweep has no one run
   report.run.resolved = resolved;
   for (const std::string& note : grid_notes(grid)) {
     report.run.notes.push_back(note);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sim/moe/routing.hpp"
+#include "sim/step/evidence.hpp"
 #include "sim/step/result.hpp"
 
 namespace moesim {
@@ -26,7 +27,7 @@ struct RunReport {
   std::vector<InputDigest> inputs;
   std::vector<std::string> notes;
   std::vector<std::string> faults;  ///< what is broken, slow or taken by others
-  std::string evidence;             ///< weakest grade of the constants used
+  StepEvidence evidence;            ///< grades and bands
   std::string evidence_source;
   RoutingSourceInfo routing;
   std::vector<std::string> link_names;  ///< by LinkId

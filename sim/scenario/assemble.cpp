@@ -90,6 +90,26 @@ void check_fit(const Scenario& scenario, const RoutingSourceInfo& trace, int lay
   }
 }
 
+/// Where the cost constants come from, part by part.
+void note_calibration(const CostConstants& c, std::vector<std::string>& notes) {
+  const bool experts = c.expert_fit.is_fitted();
+  const bool communication = c.communication_fit.is_fitted();
+  const bool assumed = c.evidence == Evidence::kAssumed;
+  if (!experts && !communication && assumed) {
+    notes.emplace_back(
+        "cost constants are assumed, not measured: compare scenarios, do not quote times");
+  }
+  const auto note_part = [&](const char* part, const FitRecord& fit) {
+    if (fit.is_fitted()) {
+      notes.push_back(fmt::format("{}: constants of {}, {}", part, fit.kernel, c.source));
+    } else if (assumed && (experts || communication)) {
+      notes.push_back(fmt::format("{}: constants are assumed, not measured", part));
+    }
+  };
+  note_part("experts", c.expert_fit);
+  note_part("dispatch and combine", c.communication_fit);
+}
+
 std::vector<std::string> notes_on(const Scenario& scenario, const Assembly& assembly) {
   std::vector<std::string> notes;
   const RoutingSourceInfo& trace = assembly.routing->info();
@@ -102,10 +122,7 @@ std::vector<std::string> notes_on(const Scenario& scenario, const Assembly& asse
   if (scenario.parallel.ep < gpus) {
     notes.push_back(fmt::format("{} of {} GPUs are used", scenario.parallel.ep, gpus));
   }
-  if (scenario.calibration.evidence == Evidence::kAssumed) {
-    notes.emplace_back(
-        "cost constants are assumed, not measured: compare scenarios, do not quote times");
-  }
+  note_calibration(scenario.calibration, notes);
   if (scenario.capacity.policy == OverflowPolicy::kSpill && !trace.slots_by_weight) {
     notes.emplace_back(
         "the trace does not order a token's experts by weight: spill asks them as they stand");

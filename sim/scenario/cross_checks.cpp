@@ -138,12 +138,13 @@ void check_padded(CrossChecker& c, const Scenario& s) {
           fmt::format("{} pools the ranks, but {} needs a share of each; use rank or micro_batch",
                       to_text(scope),
                       policy));
-  c.check(pads && s.dispatch.kind == DispatcherKind::kHierarchical,
-          "dispatch.dispatcher",
-          {"capacity.policy"},
-          fmt::format("hierarchical sends no padded shapes, as {} needs; use pairwise or "
-                      "low_latency",
-                      policy));
+  c.check(
+      pads && !sends_padded_shapes(s.dispatch.kind),
+      "dispatch.dispatcher",
+      {"capacity.policy"},
+      fmt::format("it sends no padded shapes, as {} needs; use pairwise, low_latency, one_sided "
+                  "or two_sided",
+                  policy));
 }
 
 void check_placement(CrossChecker& c, const Scenario& s) {
@@ -160,11 +161,62 @@ void check_placement(CrossChecker& c, const Scenario& s) {
           fmt::format("missing, but needed by {}", c.other("placement.kind", "file")));
 }
 
-void check_dispatch(CrossChecker& c, const Scenario& s) {
-  constexpr std::string_view kNames[] = {"pairwise", "hierarchical", "low_latency"};
+/// Keys that only some dispatchers look at.
+void check_dispatch_keys(CrossChecker& c, const Scenario& s, const std::string& dispatcher) {
   const DispatcherKind kind = s.dispatch.kind;
-  const std::string dispatcher =
-      c.other("dispatch.dispatcher", kNames[static_cast<std::size_t>(kind)]);
+  const auto needs = [&](bool has_effect, std::string_view path, std::string_view what) {
+    c.check(c.given(path) && !has_effect,
+            path,
+            {"dispatch.dispatcher"},
+            fmt::format("has no effect with {}; it needs {}", dispatcher, what));
+  };
+  constexpr std::string_view kRelays = "hierarchical, hybrid_ep or all_gather";
+  needs(has_relays(kind), "dispatch.forwarding", kRelays);
+  needs(has_relays(kind), "dispatch.chunk_tokens", kRelays);
+  needs(kind == DispatcherKind::kNccl, "dispatch.channels", "nccl");
+  needs(kind == DispatcherKind::kNccl, "dispatch.pxn", "nccl");
+  c.check(
+      c.given("dispatch.chunk_tokens") && has_relays(kind) &&
+          s.dispatch.forwarding == Forwarding::kStoreAndForward,
+      "dispatch.chunk_tokens",
+      {"dispatch.forwarding"},
+      fmt::format("has no effect with {}", c.other("dispatch.forwarding", "store_and_forward")));
+  c.check(s.dispatch.notify && !has_notify(kind),
+          "dispatch.notify",
+          {"dispatch.dispatcher"},
+          fmt::format("true does not go with {}, which exchanges no counts", dispatcher));
+  c.check(c.given("dispatch.sms") && s.dispatch.sms > s.cluster.gpu.sms,
+          "dispatch.sms",
+          {"cluster.gpu.sms"},
+          fmt::format(
+              "{} is more than {}", s.dispatch.sms, c.other("cluster.gpu.sms", s.cluster.gpu.sms)));
+}
+
+/// What a dispatcher asks of the scale-up domains.
+void check_dispatch_domains(CrossChecker& c, const Scenario& s, const std::string& dispatcher) {
+  const DispatcherKind kind = s.dispatch.kind;
+  const std::int64_t domain = domain_size(s.cluster);
+  const bool from_file = !s.cluster.graphml.empty();  // then assemble() looks at the graph
+  const bool spans_domains = !from_file && domain > 0 && s.parallel.ep > domain;
+  c.check(needs_whole_domains(kind) && spans_domains && s.parallel.ep % domain != 0,
+          "parallel.ep",
+          {"dispatch.dispatcher", "cluster.gpus_per_node", "cluster.scale_up.nodes_per_domain"},
+          fmt::format("{} does not fill whole scale-up domains of {} GPUs, as {} needs",
+                      s.parallel.ep,
+                      domain,
+                      dispatcher));
+  c.check(needs_one_domain(kind) && spans_domains,
+          "parallel.ep",
+          {"dispatch.dispatcher", "cluster.gpus_per_node", "cluster.scale_up.nodes_per_domain"},
+          fmt::format("{} ranks do not fit one scale-up domain of {} GPUs, which {} cannot leave",
+                      s.parallel.ep,
+                      domain,
+                      dispatcher));
+}
+
+void check_dispatch(CrossChecker& c, const Scenario& s) {
+  const DispatcherKind kind = s.dispatch.kind;
+  const std::string dispatcher = c.other("dispatch.dispatcher", dispatcher_name(kind));
   c.check(!s.dispatch.scale_up && kind != DispatcherKind::kLowLatency,
           "dispatch.scale_up",
           {"dispatch.dispatcher"},
@@ -180,20 +232,8 @@ void check_dispatch(CrossChecker& c, const Scenario& s) {
             "network.max_paths",
             c.other("network.path_choice", choice == PathChoice::kHash ? "hash" : "static") +
                 "; it needs spray or adaptive");
-  c.check(c.given("dispatch.forwarding") && kind != DispatcherKind::kHierarchical,
-          "dispatch.forwarding",
-          {"dispatch.dispatcher"},
-          fmt::format("has no effect with {}; it needs hierarchical", dispatcher));
-  const std::int64_t domain = domain_size(s.cluster);
-  const bool from_file = !s.cluster.graphml.empty();  // then assemble() looks at the graph
-  c.check(!from_file && kind == DispatcherKind::kHierarchical && domain > 0 &&
-              s.parallel.ep > domain && s.parallel.ep % domain != 0,
-          "parallel.ep",
-          {"dispatch.dispatcher", "cluster.gpus_per_node", "cluster.scale_up.nodes_per_domain"},
-          fmt::format("{} does not fill whole scale-up domains of {} GPUs, as {} needs",
-                      s.parallel.ep,
-                      domain,
-                      dispatcher));
+  check_dispatch_keys(c, s, dispatcher);
+  check_dispatch_domains(c, s, dispatcher);
 }
 
 }  // namespace

@@ -30,15 +30,17 @@ std::string_view range_text(NumberRange range) {
       return "a number, 0 or more";
     case NumberRange::kShare:
       return "a number from 0 to 1";
+    case NumberRange::kAny:
+      return "a finite number";
   }
   return "";
 }
 
 bool is_in(NumberRange range, double value) {
-  const bool zero = range == NumberRange::kNotNegative || range == NumberRange::kShare;
-  const bool low = zero ? value >= 0.0 : value > 0.0;
-  const bool at_most_one = range == NumberRange::kFraction || range == NumberRange::kShare;
-  return std::isfinite(value) && low && (!at_most_one || value <= 1.0);
+  const bool zero_is_in = range == NumberRange::kNotNegative || range == NumberRange::kShare;
+  const bool low = range == NumberRange::kAny || (zero_is_in ? value >= 0.0 : value > 0.0);
+  const bool is_part = range == NumberRange::kFraction || range == NumberRange::kShare;
+  return std::isfinite(value) && low && (!is_part || value <= 1.0);
 }
 
 std::optional<double> as_number(const ConfigValue& value) {

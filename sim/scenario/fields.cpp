@@ -24,7 +24,6 @@ constexpr std::string_view kPathChoices[] = {"hash", "static", "spray", "adaptiv
 constexpr std::string_view kTraceDraws[] = {"sequences", "tokens"};
 constexpr std::string_view kServiceOrders[] = {"token", "weight"};
 constexpr std::string_view kPlacementKinds[] = {"contiguous", "round_robin", "file"};
-constexpr std::string_view kDispatchers[] = {"pairwise", "hierarchical", "low_latency"};
 constexpr std::string_view kForwardings[] = {"pipelined", "store_and_forward"};
 constexpr std::string_view kEngines[] = {"fluid", "simgrid"};
 constexpr std::string_view kPathPolicies[] = {"ecmp", "rail_aligned"};
@@ -252,9 +251,14 @@ void policy_fields(Fields& f, Scenario& s) {
   f.end();
 
   f.begin(optional("dispatch"));
-  f.word(optional("dispatcher"), s.dispatch.kind, kDispatchers);
+  f.word(optional("dispatcher"), s.dispatch.kind, kDispatcherNames);
   f.word(optional("forwarding"), s.dispatch.forwarding, kForwardings);
   f.flag(optional("scale_up"), s.dispatch.scale_up);
+  f.count(optional("sms"), s.dispatch.sms, kTileEdge);
+  f.count(optional("chunk_tokens"), s.dispatch.chunk_tokens, {.min = 0, .max = 65'536});
+  f.count(optional("channels"), s.dispatch.channels, {.min = 0, .max = 1'024});
+  f.flag(optional("pxn"), s.dispatch.pxn);
+  f.flag(optional("notify"), s.dispatch.notify);
   f.end();
 
   f.begin(optional("network"));
@@ -266,6 +270,42 @@ void policy_fields(Fields& f, Scenario& s) {
 
   f.begin(optional("step"));
   f.count(optional("layers"), s.step.layers, kMayBeZero);
+  f.end();
+}
+
+void errors_fields(Fields& f, bool left_out, FitErrors& e) {
+  f.count(optional(left_out ? "left_out_points" : "fitted_points"), e.points, kMayBeZero);
+  f.number(optional(left_out ? "left_out_median" : "fitted_median"),
+           e.median,
+           NumberRange::kNotNegative);
+  f.number(optional(left_out ? "left_out_p90" : "fitted_p90"), e.p90, NumberRange::kNotNegative);
+  f.number(optional(left_out ? "left_out_bias" : "fitted_bias"), e.bias, NumberRange::kAny);
+}
+
+/// The ends of a range by their two names.
+void range_fields(Fields& f, std::string_view min, std::string_view max, Covered& covered) {
+  f.number(optional(min), covered.min, NumberRange::kNotNegative);
+  f.number(optional(max), covered.max, NumberRange::kNotNegative);
+}
+
+void fit_fields(Fields& f, bool experts, FitRecord& r) {
+  f.begin(optional(experts ? "expert_fit" : "communication_fit"));
+  f.text(optional("kernel"), r.kernel);
+  f.text(optional("source"), r.source);
+  errors_fields(f, false, r.fitted);
+  errors_fields(f, true, r.left_out);
+  f.number(optional("spread_p10"), r.spread_p10, NumberRange::kPositive);
+  f.number(optional("spread_p90"), r.spread_p90, NumberRange::kPositive);
+  if (experts) {
+    range_fields(f, "rows_min", "rows_max", r.rows);
+    range_fields(f, "slots_min", "slots_max", r.slots);
+    range_fields(f, "width_min", "width_max", r.width);
+  } else {
+    range_fields(f, "bytes_min", "bytes_max", r.rows);
+    range_fields(f, "ranks_min", "ranks_max", r.slots);
+    range_fields(f, "domains_min", "domains_max", r.width);
+  }
+  range_fields(f, "hidden_min", "hidden_max", r.hidden);
   f.end();
 }
 
@@ -282,6 +322,17 @@ void calibration_fields(Fields& f, CostConstants& c) {
   f.number(required("scale_out_efficiency"), c.scale_out_efficiency, NumberRange::kFraction);
   f.not_negative(required("communication_start"), c.communication_start);
   f.not_negative(required("message_gap"), c.message_gap);
+  f.text(optional("expert_kernel"), c.expert_kernel);
+  f.text(optional("communication_kernel"), c.communication_kernel);
+  f.number(optional("gemm_overlap"), c.gemm_overlap, NumberRange::kShare);
+  f.not_negative(optional("expert_floor"), c.expert_floor);
+  f.not_negative(optional("combine_extra_start"), c.combine_extra_start);
+  f.not_negative(optional("message_overhead"), c.message_overhead);
+  f.not_negative(optional("sm_copy_rate"), c.sm_copy_rate);
+  f.not_negative(optional("combine_sm_copy_rate"), c.combine_sm_copy_rate);
+  f.flag(optional("combine_sums"), c.combine_sums);
+  fit_fields(f, true, c.expert_fit);
+  fit_fields(f, false, c.communication_fit);
   f.end();
 }
 

@@ -36,6 +36,7 @@ enum class NumberRange {
   kPositive,     ///< > 0
   kNotNegative,  ///< >= 0
   kShare,        ///< [0, 1]
+  kAny,          ///< finite
 };
 
 /// How one kind of physical value is read and written; `value` in SI base units.

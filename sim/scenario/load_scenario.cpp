@@ -9,6 +9,7 @@
 
 #include "sim/core/atomic_file.hpp"
 #include "sim/core/text.hpp"
+#include "sim/scenario/calibration_choice.hpp"
 #include "sim/scenario/cross_checks.hpp"
 #include "sim/scenario/data_folder.hpp"
 #include "sim/scenario/field_reader.hpp"
@@ -85,11 +86,49 @@ void merge_preset(Load& load,
   if (const ConfigEntry* inner = preset.find(entry.path)) {
     load.diagnostics.push_back(mistake_at_key(*inner, "a preset cannot name a preset"));
   }
+  if (table.table == "calibration") {
+    const CalibrationChoice choice = choose_kernels(preset, load.tree);
+    load.report_all(choice.diagnostics);
+    load.tree.add_missing(choice.constants);
+    if (choice.needs_assumed) {
+      const fs::path assumed = data_folder() / table.folder / "assumed.toml";
+      load.inputs.push_back(assumed);
+      load.tree.add_missing(parse_toml(read_file(assumed), assumed.string(), prefix));
+    }
+    return;
+  }
   load.tree.add_missing(preset);
+}
+
+/// A scenario that names no calibration and does not state all of one gets the one of its GPU.
+void choose_calibration(Load& load) {
+  const std::vector<Diagnostic> alone = read_fields(load.tree, load.file.string()).diagnostics;
+  const bool is_whole = std::none_of(alone.begin(), alone.end(), [](const Diagnostic& d) {
+    return d.message == "missing" && d.key.starts_with("calibration");
+  });
+  if (load.tree.find("calibration.preset") != nullptr || is_whole) {
+    return;
+  }
+  const SourcePlace place{load.file.string(), 0, 0};
+  if (load.tree.find("calibration") == nullptr) {
+    load.tree.put({.path = "calibration",
+                   .value = TableHeader{},
+                   .place = place,
+                   .value_column = 0,
+                   .source_line = {}});
+  }
+  load.tree.put({.path = "calibration.preset",
+                 .value = default_calibration(load.tree),
+                 .place = place,
+                 .value_column = 0,
+                 .source_line = {}});
 }
 
 void merge_presets(Load& load) {
   for (const PresetTable& table : preset_tables()) {
+    if (table.table == "calibration") {
+      choose_calibration(load);
+    }
     const ConfigEntry* found = load.tree.find(std::string(table.table) + ".preset");
     if (found == nullptr) {
       continue;
@@ -164,15 +203,6 @@ void sort_by_place(std::vector<Diagnostic>& diagnostics, const std::vector<fs::p
 Load read_texts(const fs::path& file, const std::vector<Override>& overrides) {
   Load load{.file = file, .tree = {}, .inputs = {file}, .diagnostics = {}, .without_preset = {}};
   load.tree = parse_toml(read_file(file), file.string());
-  if (load.tree.find("calibration") == nullptr) {
-    const SourcePlace place{file.string(), 0, 0};
-    load.tree.put(
-        {.path = "calibration", .value = TableHeader{}, .place = place, .source_line = {}});
-    load.tree.put({.path = "calibration.preset",
-                   .value = std::string("assumed"),
-                   .place = place,
-                   .source_line = {}});
-  }
   for (const Override& text : overrides) {
     try {
       apply_override(load.tree, text);

@@ -108,15 +108,29 @@ class Checks {
       report("cluster.gpus_per_node",
              fmt::format("{}, but {} has {} on each host", spec.gpus_per_node, spec.graphml, each));
     }
+    check_domains();
+  }
+
+  /// What the dispatcher asks of the scale-up domains of a read graph.
+  void check_domains() {
     const int domain = cluster_.gpus_per_domain;
     const int ep = scenario_.parallel.ep;
-    if (scenario_.dispatch.kind == DispatcherKind::kHierarchical && ep > domain &&
-        ep % domain != 0) {
+    const DispatcherKind kind = scenario_.dispatch.kind;
+    if (needs_whole_domains(kind) && ep > domain && ep % domain != 0) {
       report("parallel.ep",
              fmt::format("{} does not fill whole scale-up domains of {} GPUs, as "
-                         "dispatch.dispatcher = hierarchical needs",
+                         "dispatch.dispatcher = {} needs",
                          ep,
-                         domain));
+                         domain,
+                         dispatcher_name(kind)));
+    }
+    if (needs_one_domain(kind) && ep > domain) {
+      report("parallel.ep",
+             fmt::format("{} ranks do not fit one scale-up domain of {} GPUs, which "
+                         "dispatch.dispatcher = {} cannot leave",
+                         ep,
+                         domain,
+                         dispatcher_name(kind)));
     }
   }
 

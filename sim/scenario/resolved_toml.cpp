@@ -79,10 +79,18 @@ class FieldWriter : public FieldVisitor {
            (path == "capacity.order" && (none || policy == OverflowPolicy::kExpertChoice)) ||
            (path == "capacity.tries" && !moves) ||
            (path == "placement.file" && scenario_.placement.kind != PlacementKind::kFile) ||
-           (path == "dispatch.forwarding" &&
-            scenario_.dispatch.kind != DispatcherKind::kHierarchical) ||
+           dispatch_key_has_no_effect(path, scenario_.dispatch) ||
            (path == "network.max_paths" && !splits(scenario_.network.spread.choice)) ||
            cluster_key_has_no_effect(path) || fault_key_has_no_effect(path);
+  }
+  [[nodiscard]] static bool dispatch_key_has_no_effect(std::string_view path,
+                                                       const DispatchSpec& dispatch) {
+    const bool relays = has_relays(dispatch.kind);
+    const bool nccl = dispatch.kind == DispatcherKind::kNccl;
+    return (path == "dispatch.forwarding" && !relays) ||
+           (path == "dispatch.chunk_tokens" &&
+            (!relays || dispatch.forwarding == Forwarding::kStoreAndForward)) ||
+           (path == "dispatch.channels" && !nccl) || (path == "dispatch.pxn" && !nccl);
   }
   static bool splits(PathChoice choice) {
     return choice == PathChoice::kSpray || choice == PathChoice::kAdaptive;

@@ -143,9 +143,13 @@ class SweepStep {
         progress_(progress),
         routings_(static_cast<std::size_t>(model.layers)),
         points(curves_.size() * grid.factors.size()) {
-    tbb::parallel_for(std::size_t{0}, routings_.size(), [&](std::size_t layer) {
+    // Contexts of their own: when another step throws, loops bound to the loop over steps would
+    // return early, with layers or points missing.
+    tbb::task_group_context own(tbb::task_group_context::isolated);
+    const auto route = [&](std::size_t layer) {
       routings_[layer] = model_.routing->route(step_, static_cast<int>(layer));
-    });
+    };
+    tbb::parallel_for(std::size_t{0}, routings_.size(), route, own);
   }
 
   void run() {
@@ -153,7 +157,9 @@ class SweepStep {
     spec.policy = OverflowPolicy::kNone;
     dropless = evaluate(spec, rungs_at(spec));
     const std::vector<Unit> units = split();
-    tbb::parallel_for(std::size_t{0}, units.size(), [&](std::size_t u) { run_unit(units[u]); });
+    tbb::task_group_context own(tbb::task_group_context::isolated);
+    tbb::parallel_for(
+        std::size_t{0}, units.size(), [&](std::size_t u) { run_unit(units[u]); }, own);
   }
 
  private:

@@ -2,12 +2,21 @@
 #include "sim/step/layer_work.hpp"
 
 #include <numeric>
+#include <set>
 #include <utility>
 
 #include "sim/step/hot_spots.hpp"
 
 namespace moesim {
 namespace {
+
+int num_domains(const std::vector<RankPlace>& places) {
+  std::set<int> domains;
+  for (const RankPlace& place : places) {
+    domains.insert(place.domain);
+  }
+  return static_cast<int>(domains.size());
+}
 
 std::int64_t sum(const std::vector<std::int64_t>& values) {
   return std::accumulate(values.begin(), values.end(), std::int64_t{0});
@@ -37,7 +46,10 @@ LayerCompute compute_times(const StepModel& model,
                                    shared_expert_time(compute, model.model, tokens)) /
                                   speed));
     times.reduce.push_back(
-        ticks(combine_reduce_time(compute, model.model, traffic.returned_rows[r], tokens) / speed));
+        model.constants.combine_sums
+            ? SimTime{}
+            : ticks(combine_reduce_time(compute, model.model, traffic.returned_rows[r], tokens) /
+                    speed));
   }
   return times;
 }
@@ -98,16 +110,17 @@ PreparedLayer prepare_counted(const StepModel& model,
                               const Routing& routing,
                               Rung rung) {
   const Placement& placement = model.placements[static_cast<std::size_t>(layer)];
-  const DispatchSetup setup{rank_places(model.cluster, model.ranks),
-                            model.dispatch,
-                            copy_bytes(model.model, model.dispatch.kind)};
+  std::vector<RankPlace> places = rank_places(model.cluster, model.ranks);
+  const CopyBytes copy = copy_bytes(model.model, model.dispatch.kind, num_domains(places));
+  const DispatchSetup setup{std::move(places), model.dispatch, copy};
   const std::vector<std::int64_t> tokens = rung.counts.slot_tokens;
   if (capacity.policy == OverflowPolicy::kPad) {
     pad_counts(padded_rows(routing, capacity), placement, rung.counts);
   }
   PreparedLayer prepared;
   prepared.work.layer = layer;
-  prepared.work.traffic = plan_counted(std::move(rung.counts), make_domains(setup.places), setup);
+  prepared.work.traffic = plan_counted(
+      std::move(rung.counts), routed_tokens(routing), make_domains(setup.places), setup);
   const LayerTraffic& traffic = prepared.work.traffic;
   prepared.work.compute =
       compute_times(model, routing, traffic, by_rank_of_slot(placement, traffic.slot_rows));
@@ -118,7 +131,7 @@ PreparedLayer prepare_counted(const StepModel& model,
     result.rank_tokens.push_back(sum(of_rank));
   }
   describe_load(result, routing, rung.accepted);
-  result.dispatch_bytes = transferred(traffic.dispatch);
+  result.dispatch_bytes = transferred(traffic.dispatch) + transferred(traffic.notify);
   result.combine_bytes = transferred(traffic.combine);
   result.hot_pairs = hot_pairs(traffic.dispatch.logical, kHotSpots);
   return prepared;

@@ -35,14 +35,11 @@ void add_flow(PhaseLoad& load,
   load.bound = std::max(load.bound, alone);
 }
 
-/// Loads and lower bound of one phase: max over links of bytes / capacity and over transfers of
-/// bytes / slowest link + latency. Transfers start together at best.
-PhaseLoad phase_load(const CommPlan& plan,
-                     PathTable& paths,
-                     const std::vector<BytesPerSecond>& capacity) {
-  PhaseLoad load;
-  load.link_bytes.resize(capacity.size());
-  load.link_seconds.resize(capacity.size());
+/// Adds the transfers of a plan to the loads of links, and what each must take alone to the bound.
+void add_plan(PhaseLoad& load,
+              const CommPlan& plan,
+              PathTable& paths,
+              const std::vector<BytesPerSecond>& capacity) {
   for (const Transfer& t : plan.transfers) {
     const std::span<const PathPart> parts = paths.find(t.source, t.destination);
     const std::vector<std::int64_t> split = split_bytes(t.bytes, parts);
@@ -51,6 +48,22 @@ PhaseLoad phase_load(const CommPlan& plan,
         add_flow(load, paths.paths()[static_cast<std::size_t>(parts[i].path)], split[i], capacity);
       }
     }
+  }
+}
+
+/// Loads and lower bound of one phase: max over links of bytes / capacity and over transfers of
+/// bytes / slowest link + latency. Transfers start together at best.
+/// @param before  a round of the same phase that comes first, or null
+PhaseLoad phase_load(const CommPlan& plan,
+                     const CommPlan* before,
+                     PathTable& paths,
+                     const std::vector<BytesPerSecond>& capacity) {
+  PhaseLoad load;
+  load.link_bytes.resize(capacity.size());
+  load.link_seconds.resize(capacity.size());
+  add_plan(load, plan, paths, capacity);
+  if (before != nullptr) {
+    add_plan(load, *before, paths, capacity);
   }
   for (std::size_t i = 0; i < capacity.size(); ++i) {
     if (load.link_bytes[i] > 0) {
@@ -81,7 +94,10 @@ class StepRun {
   StepRun(const StepModel& model, int step, std::vector<PreparedLayer> layers)
       : model_(model),
         capacity_(effective_capacities(model.cluster, model.constants)),
-        finder_(model.cluster, model.path_policy, model.seed, model.path_spread),
+        finder_(model.cluster,
+                path_policy_of(model.dispatch, model.path_policy),
+                model.seed,
+                model.path_spread),
         paths_(finder_, model.ranks, scope(model.dispatch)),
         prepared_(std::move(layers)) {
     result_.step = step;
@@ -111,8 +127,8 @@ class StepRun {
   }
 
   void build() {
-    const CommunicationModel communication{
-        model_.dispatch, model_.constants.communication_start, model_.constants.message_gap};
+    const CommunicationModel communication =
+        communication_model(model_.dispatch, model_.constants, capacity_);
     for (const PreparedLayer& prepared : prepared_) {
       const LayerTasks* previous = layers_.empty() ? nullptr : &layers_.back();
       layers_.push_back(append_layer(graph_, prepared.work, communication, paths_, previous));
@@ -124,8 +140,8 @@ class StepRun {
     LayerResult& result = prepared_[layer].result;
     const LayerTraffic& traffic = prepared_[layer].work.traffic;
     const LayerTasks& tasks = layers_[layer];
-    const PhaseLoad dispatch = phase_load(traffic.dispatch, paths_, capacity_);
-    const PhaseLoad combine = phase_load(traffic.combine, paths_, capacity_);
+    const PhaseLoad dispatch = phase_load(traffic.dispatch, &traffic.notify, paths_, capacity_);
+    const PhaseLoad combine = phase_load(traffic.combine, nullptr, paths_, capacity_);
     const LayerSpan span = layer_span(tasks, times);
     result.first_start = span.first_start;
     result.last_finish = span.last_finish;

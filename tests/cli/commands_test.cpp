@@ -33,7 +33,9 @@ TEST_F(Commands, EveryOneHasHelpWithAnExample) {
                                                           {"trace", "info"},
                                                           {"trace", "import"},
                                                           {"topology"},
-                                                          {"network-bench"}};
+                                                          {"network-bench"},
+                                                          {"calibrate"},
+                                                          {"validate"}};
   for (std::vector<std::string> words : commands) {
     std::string example = "Example: moesim";
     for (const std::string& word : words) {
@@ -50,7 +52,8 @@ TEST_F(Commands, EveryOneHasHelpWithAnExample) {
 TEST_F(Commands, TheProgramsHelpNamesThemAndTheExitCodes) {
   const Outcome help = moesim({"--help"});
   EXPECT_EQ(help.code, 0);
-  for (const char* command : {"run", "explain", "check", "trace", "topology", "network-bench"}) {
+  for (const char* command :
+       {"run", "explain", "check", "trace", "topology", "network-bench", "calibrate", "validate"}) {
     EXPECT_THAT(help.out, HasSubstr(std::string("\n  ") + command + " "));
   }
   EXPECT_THAT(help.out,

@@ -56,6 +56,7 @@ class RowLister : public FieldVisitor {
     const std::string_view words = range == NumberRange::kFraction   ? "number, above 0 to 1"
                                    : range == NumberRange::kPositive ? "number, above 0"
                                    : range == NumberRange::kShare    ? "number, 0 to 1"
+                                   : range == NumberRange::kAny      ? "number"
                                                                      : "number, 0 or more";
     add(key, std::string(words), fmt::format("{}", value));
   }
@@ -87,7 +88,7 @@ std::map<std::string, Row> declared_rows() {
   Scenario scenario;
   visit_fields(lister, scenario);
   for (const PresetTable& table : preset_tables()) {
-    const std::string fallback = table.table == "calibration" ? "`\"assumed\"`" : "none";
+    const std::string fallback = table.table == "calibration" ? "by GPU" : "none";
     lister.rows[std::string(table.table) + ".preset"] = {"string", fallback};
   }
   return std::move(lister.rows);

@@ -176,7 +176,12 @@ std::vector<Change> load_and_policy_changes() {
           {"placement.file", "b.json", {"placement.kind=file", "placement.file=a.json"}},
           {"dispatch.dispatcher", "low_latency"},
           {"dispatch.forwarding", "store_and_forward", {"dispatch.dispatcher=hierarchical"}},
+          {"dispatch.sms", "20"},
           {"dispatch.scale_up", "false", {"dispatch.dispatcher=low_latency"}},
+          {"dispatch.chunk_tokens", "16", {"dispatch.dispatcher=hybrid_ep"}},
+          {"dispatch.channels", "4", {"dispatch.dispatcher=nccl"}},
+          {"dispatch.pxn", "false", {"dispatch.dispatcher=nccl"}},
+          {"dispatch.notify", "true"},
           {"network.engine", "simgrid"},
           {"network.paths", "rail_aligned"},
           {"network.path_choice", "adaptive"},
@@ -195,7 +200,42 @@ std::vector<Change> calibration_changes() {
           {"calibration.scale_up_efficiency", "1"},
           {"calibration.scale_out_efficiency", "0.871"},
           {"calibration.communication_start", "11.7 us"},
-          {"calibration.message_gap", "7 ns"}};
+          {"calibration.message_gap", "7 ns"},
+          {"calibration.expert_kernel", "mine"},
+          {"calibration.communication_kernel", "mine"},
+          {"calibration.gemm_overlap", "0.5"},
+          {"calibration.expert_floor", "300 us"},
+          {"calibration.combine_extra_start", "2 us"},
+          {"calibration.message_overhead", "64 B"},
+          {"calibration.sm_copy_rate", "15 GB/s"},
+          {"calibration.combine_sm_copy_rate", "16 GB/s"},
+          {"calibration.combine_sums", "true"}};
+}
+
+/// A fit's record, key by key; nothing depends on anything.
+std::vector<Change> fit_changes() {
+  std::vector<Change> changes;
+  for (const std::string table : {"calibration.expert_fit.", "calibration.communication_fit."}) {
+    const bool experts = table.find("expert") != std::string::npos;
+    changes.push_back({table + "kernel", "k"});
+    changes.push_back({table + "source", "someone"});
+    for (const std::string set : {"fitted_", "left_out_"}) {
+      changes.push_back({table + set + "points", "12"});
+      changes.push_back({table + set + "median", "0.02"});
+      changes.push_back({table + set + "p90", "0.1"});
+      changes.push_back({table + set + "bias", "-0.01"});
+    }
+    changes.push_back({table + "spread_p10", "0.9"});
+    changes.push_back({table + "spread_p90", "1.25"});
+    const std::vector<std::string> inputs =
+        experts ? std::vector<std::string>{"rows", "slots", "width", "hidden"}
+                : std::vector<std::string>{"bytes", "ranks", "domains", "hidden"};
+    for (const std::string& input : inputs) {
+      changes.push_back({table + input + "_min", "1"});
+      changes.push_back({table + input + "_max", "4096.5"});
+    }
+  }
+  return changes;
 }
 
 std::vector<Change> all_changes() {
@@ -204,7 +244,8 @@ std::vector<Change> all_changes() {
                            fabric_changes(),
                            fault_changes(),
                            load_and_policy_changes(),
-                           calibration_changes()}) {
+                           calibration_changes(),
+                           fit_changes()}) {
     changes.insert(changes.end(), more.begin(), more.end());
   }
   return changes;
