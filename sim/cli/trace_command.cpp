@@ -9,6 +9,7 @@
 
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
+#include "sim/cli/trace_fit_command.hpp"
 #include "sim/cli/trace_text.hpp"
 #include "sim/core/atomic_file.hpp"
 #include "sim/moe/traces/import.hpp"
@@ -169,10 +170,12 @@ void add_import(CLI::App& trace) {
 }  // namespace
 
 void add_trace_command(CLI::App& app) {
-  CLI::App* trace = app.add_subcommand("trace", "Routing traces: info, import");
+  CLI::App* trace = app.add_subcommand("trace", "Routing traces: info, import, fit, generate");
   trace->require_subcommand(1);
   add_info(*trace);
   add_import(*trace);
+  add_trace_fit(*trace);
+  add_trace_generate(*trace);
 }
 
 }  // namespace moesim::cli

@@ -3,7 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <limits>
+
 #include "sim/core/diagnostics.hpp"
+#include "sim/moe/generate/generated_source.hpp"
 #include "topology/builders.hpp"
 
 namespace moesim {
@@ -68,6 +71,33 @@ std::vector<std::string> notes_on(const Scenario& scenario, const Assembly& asse
   return notes;
 }
 
+std::unique_ptr<RoutingSource> open_source(const Scenario& scenario, int layers) {
+  if (scenario.routing.source == RoutingOrigin::kTrace) {
+    std::unique_ptr<RoutingSource> source = open_routing_source(
+        scenario.routing, scenario.parallel.ep, scenario.batch.tokens_per_rank, scenario.seed);
+    check_fit(scenario, source->info(), layers);
+    return source;
+  }
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+  if (scenario.batch.tokens_per_rank > kMost / scenario.parallel.ep / scenario.model.top_k) {
+    throw UserError({mismatch("batch.tokens_per_rank",
+                              fmt::format("{} tokens on each of {} ranks with top_k {}; at most {} "
+                                          "assignments a step",
+                                          scenario.batch.tokens_per_rank,
+                                          scenario.parallel.ep,
+                                          scenario.model.top_k,
+                                          kMost))});
+  }
+  return generate::open_generated_source(scenario.routing.generated,
+                                         {.num_experts = scenario.model.num_experts,
+                                          .top_k = scenario.model.top_k,
+                                          .layers = layers,
+                                          .ranks = scenario.parallel.ep,
+                                          .tokens_per_rank = scenario.batch.tokens_per_rank},
+                                         scenario.routing.draw,
+                                         scenario.seed);
+}
+
 }  // namespace
 
 Assembly assemble(const Scenario& scenario) {
@@ -77,9 +107,7 @@ Assembly assemble(const Scenario& scenario) {
     throw EnvironmentError(
         "network.engine: \"simgrid\" is not in this build; see moesim --version");
   }
-  assembly.routing = open_routing_source(
-      scenario.routing, scenario.parallel.ep, scenario.batch.tokens_per_rank, scenario.seed);
-  check_fit(scenario, assembly.routing->info(), layers);
+  assembly.routing = open_source(scenario, layers);
   StepModel& step = assembly.step;
   step.model = scenario.model;
   step.cluster = build_cluster(scenario.cluster);

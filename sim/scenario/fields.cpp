@@ -18,6 +18,8 @@ constexpr CountRange kTileEdge{.min = 1, .max = 65'536};
 constexpr std::string_view kDtypes[] = {"bf16", "fp8", "mxfp4", "fp32"};
 constexpr std::string_view kAttentionKinds[] = {"gqa", "mla"};
 constexpr std::string_view kFabricKinds[] = {"single_switch", "rail", "fat_tree"};
+constexpr std::string_view kRoutingOrigins[] = {"trace", "generated"};
+constexpr std::string_view kGeneratorKinds[] = {"uniform", "zipf", "log_normal", "one_hot"};
 constexpr std::string_view kTraceDraws[] = {"sequences", "tokens"};
 constexpr std::string_view kOverflowPolicies[] = {"none", "drop"};
 constexpr std::string_view kCapacityScopes[] = {"rank", "group"};
@@ -28,8 +30,10 @@ constexpr std::string_view kEngines[] = {"fluid", "simgrid"};
 constexpr std::string_view kPathPolicies[] = {"ecmp", "rail_aligned"};
 constexpr std::string_view kEvidence[] = {"measured", "interpolated", "extrapolated", "assumed"};
 
-constexpr PresetTable kPresetTables[] = {
-    {"model", "models"}, {"cluster", "clusters"}, {"calibration", "calibration"}};
+constexpr PresetTable kPresetTables[] = {{"model", "models"},
+                                         {"cluster", "clusters"},
+                                         {"routing", "routing"},
+                                         {"calibration", "calibration"}};
 
 constexpr Key required(std::string_view name) {
   return {name, Need::kRequired};
@@ -185,6 +189,27 @@ void cluster_fields(Fields& f, ClusterSpec& c) {
   f.end();
 }
 
+void generator_fields(Fields& f, GeneratorSpec& g) {
+  f.begin(optional("generated"));
+  f.word(optional("kind"), g.kind, kGeneratorKinds);
+  f.text(optional("fitted_on"), g.fitted_on);
+  f.count(optional("experts"), g.experts, {.min = 0, .max = kExperts.max});
+  f.count(optional("top_k"), g.top_k, {.min = 0, .max = kExperts.max});
+  f.count(optional("layers"), g.layers, {.min = 0, .max = kLayers.max});
+  f.number(optional("zipf_exponent"), g.zipf_exponent, NumberRange::kNotNegative);
+  f.number(optional("popularity_sigma"), g.popularity_sigma, NumberRange::kNotNegative);
+  f.number(optional("domain_sigma"), g.domain_sigma, NumberRange::kNotNegative);
+  f.number(optional("request_sigma"), g.request_sigma, NumberRange::kNotNegative);
+  f.number(optional("token_sigma"), g.token_sigma, NumberRange::kNotNegative);
+  f.number(optional("token_correlation"), g.token_correlation, NumberRange::kNotNegative);
+  f.count(optional("groups"), g.groups, kExperts);
+  f.count(optional("top_groups"), g.top_groups, kExperts);
+  f.count(optional("domains"), g.domains, kAtLeastOne);
+  f.count(optional("request_tokens"), g.request_tokens, kAtLeastOne);
+  f.count(optional("drift_steps"), g.drift_steps, kMayBeZero);
+  f.end();
+}
+
 void load_fields(Fields& f, Scenario& s) {
   f.begin(required("parallel"));
   f.count(required("ep"), s.parallel.ep, kAtLeastOne);
@@ -196,9 +221,11 @@ void load_fields(Fields& f, Scenario& s) {
   f.end();
 
   f.begin(required("routing"));
-  f.text(required("trace"), s.routing.trace);
+  f.word(optional("source"), s.routing.source, kRoutingOrigins);
+  f.text(optional("trace"), s.routing.trace);
   f.word(optional("draw"), s.routing.draw, kTraceDraws);
   f.list(optional("domains"), s.routing.domains);
+  generator_fields(f, s.routing.generated);
   f.end();
 }
 

@@ -41,6 +41,9 @@ class FieldWriter : public FieldVisitor {
   void begin_table(Key key) override {
     prefix_ += prefix_.empty() ? "" : ".";
     prefix_ += key.name;
+    if (has_no_effect(prefix_)) {
+      return;
+    }
     out += fmt::format("\n[{}]\n", prefix_);
   }
   void end_table() override {
@@ -75,7 +78,14 @@ class FieldWriter : public FieldVisitor {
     return (path == "capacity.factor" && scenario_.capacity.policy == OverflowPolicy::kNone) ||
            (path == "placement.file" && scenario_.placement.kind != PlacementKind::kFile) ||
            (path == "dispatch.forwarding" &&
-            scenario_.dispatch.kind != DispatcherKind::kHierarchical);
+            scenario_.dispatch.kind != DispatcherKind::kHierarchical) ||
+           routing_has_no_effect(path);
+  }
+  [[nodiscard]] bool routing_has_no_effect(std::string_view path) const {
+    if (scenario_.routing.source == RoutingOrigin::kTrace) {
+      return path.starts_with("routing.generated");
+    }
+    return path == "routing.trace" || path == "routing.domains";
   }
   void line(Key key, const std::string& value) {
     if (!has_no_effect(fmt::format("{}.{}", prefix_, key.name))) {
