@@ -299,12 +299,17 @@ void check_generator_numbers(CrossChecker& c, const GeneratorSpec& g) {
   const std::pair<std::string_view, double> sigmas[] = {
       {"routing.generated.zipf_exponent", g.zipf_exponent},
       {"routing.generated.popularity_sigma", g.popularity_sigma},
+      {"routing.generated.cold_drop", g.cold_drop},
       {"routing.generated.domain_sigma", g.domain_sigma},
       {"routing.generated.request_sigma", g.request_sigma},
       {"routing.generated.token_sigma", g.token_sigma}};
   for (const auto& [path, sigma] : sigmas) {
     c.check(sigma > kMostSigma, path, {}, fmt::format("{} is more than {}", sigma, kMostSigma));
   }
+  c.check(g.cold_share > 1.0,
+          "routing.generated.cold_share",
+          {},
+          fmt::format("{} is more than 1", g.cold_share));
   c.check(g.token_correlation >= 1.0,
           "routing.generated.token_correlation",
           {},

@@ -198,6 +198,8 @@ void generator_fields(Fields& f, GeneratorSpec& g) {
   f.count(optional("layers"), g.layers, {.min = 0, .max = kLayers.max});
   f.number(optional("zipf_exponent"), g.zipf_exponent, NumberRange::kNotNegative);
   f.number(optional("popularity_sigma"), g.popularity_sigma, NumberRange::kNotNegative);
+  f.number(optional("cold_share"), g.cold_share, NumberRange::kNotNegative);
+  f.number(optional("cold_drop"), g.cold_drop, NumberRange::kNotNegative);
   f.number(optional("domain_sigma"), g.domain_sigma, NumberRange::kNotNegative);
   f.number(optional("request_sigma"), g.request_sigma, NumberRange::kNotNegative);
   f.number(optional("token_sigma"), g.token_sigma, NumberRange::kNotNegative);

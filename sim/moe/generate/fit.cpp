@@ -18,6 +18,7 @@ using traces::RoutePack;
 
 constexpr int kRounds = 12;
 constexpr double kMostSigma = 4.0;
+constexpr double kMostDrop = 8.0;
 constexpr double kMostCorrelation = 0.98;
 constexpr std::uint64_t kTestSeedShift = 1000;  // another draw than the one the fit looked at
 
@@ -57,7 +58,12 @@ double decay(const RoutingFacts& facts) {
 }
 
 void adjust(GeneratorSpec& spec, const RoutingFacts& target, const RoutingFacts& found) {
-  spec.popularity_sigma = nudged(spec.popularity_sigma, target.std_ln, found.std_ln, kMostSigma);
+  spec.popularity_sigma =
+      nudged(spec.popularity_sigma, target.variation, found.variation, kMostSigma);
+  spec.cold_share = std::clamp(spec.cold_share + (target.cold - found.cold) / 2, 0.0, 1.0);
+  if (spec.cold_share > 0.0) {
+    spec.cold_drop = nudged(spec.cold_drop, target.std_ln, found.std_ln, kMostDrop);
+  }
   if (target.domain_distance && found.domain_distance) {
     spec.domain_sigma =
         nudged(spec.domain_sigma, *target.domain_distance, *found.domain_distance, kMostSigma);
@@ -67,7 +73,8 @@ void adjust(GeneratorSpec& spec, const RoutingFacts& target, const RoutingFacts&
         spec.request_sigma, *target.one_sequence - 1.0, *found.one_sequence - 1.0, kMostSigma);
   }
   if (target.overlap && found.overlap) {
-    spec.token_sigma = nudged(spec.token_sigma, excess(target), excess(found), kMostSigma);
+    const double needed = *target.overlap - *found.overlap_16;
+    spec.token_sigma = nudged(spec.token_sigma, needed, excess(found), kMostSigma);
     const double step = std::cbrt(decay(target)) - std::cbrt(decay(found));
     spec.token_correlation = std::clamp(spec.token_correlation + step / 2, 0.0, kMostCorrelation);
   }
@@ -81,7 +88,9 @@ struct NamedFact {
 };
 
 constexpr NamedFact kFacts[] = {
+    {"coefficient of variation", nullptr, &RoutingFacts::variation, true},
     {"std of ln(load)", nullptr, &RoutingFacts::std_ln, true},
+    {"share of cold experts", nullptr, &RoutingFacts::cold, true},
     {"one sequence max/mean", &RoutingFacts::one_sequence, nullptr, true},
     {"overlap of consecutive tokens", &RoutingFacts::overlap, nullptr, true},
     {"overlap 4 apart", &RoutingFacts::overlap_4, nullptr, true},
@@ -128,6 +137,8 @@ GeneratorSpec first_guess(const RoutePack& pack, const RoutingFacts& target) {
   spec.top_k = pack.header.top_k;
   spec.layers = pack.header.layers;
   spec.domains = std::max(1, static_cast<int>(pack.domains().size()));
+  spec.cold_share = target.cold;
+  spec.cold_drop = 3.0;
   spec.domain_sigma = target.domain_distance ? 0.5 : 0.0;
   spec.request_sigma = target.one_sequence ? 0.5 : 0.0;
   spec.token_sigma = target.overlap ? 0.8 : 0.0;
@@ -162,29 +173,34 @@ FitResult fit_tokens(const RoutePack& pack, std::uint64_t seed) {
   return result;
 }
 
+/// What a load says, medians over layers.
+RoutingFacts facts_of_load(const traces::SkewReport& skew, int experts) {
+  RoutingFacts facts;
+  facts.std_ln = skew.std_ln.median;
+  facts.variation = skew.variation.median;
+  facts.cold = skew.cold.median / experts;
+  facts.max_over_mean = skew.max_over_mean.median;
+  facts.top_share = skew.top_share.median;
+  return facts;
+}
+
 /// A counts pack over some of its steps, as load by layer.
 RoutingFacts counts_facts(const RoutePack& pack, std::size_t first, std::size_t stride) {
-  std::vector<double> std_ln;
-  std::vector<double> max_over_mean;
-  std::vector<double> top_share;
-  for (std::size_t layer = 0; layer < static_cast<std::size_t>(pack.header.layers); ++layer) {
-    std::vector<std::int64_t> sum(static_cast<std::size_t>(pack.header.experts));
-    for (auto step = first; step < static_cast<std::size_t>(pack.steps()); step += stride) {
-      const std::vector<std::int64_t> counts = step_counts(pack, step, layer);
-      for (std::size_t e = 0; e < sum.size(); ++e) {
-        sum[e] += counts[e];
-      }
+  RoutePack part;
+  part.header = pack.header;
+  std::vector<std::int64_t> counts;
+  for (auto step = first; step < static_cast<std::size_t>(pack.steps()); step += stride) {
+    for (std::size_t layer = 0; layer < static_cast<std::size_t>(pack.header.layers); ++layer) {
+      const std::vector<std::int64_t> load = step_counts(pack, step, layer);
+      counts.insert(counts.end(), load.begin(), load.end());
     }
-    const traces::LoadSkew skew = traces::load_skew(sum);
-    std_ln.push_back(skew.std_ln);
-    max_over_mean.push_back(skew.max_over_mean);
-    top_share.push_back(skew.top_share);
   }
-  RoutingFacts facts;
-  facts.std_ln = traces::spread_of(std_ln).median;
-  facts.max_over_mean = traces::spread_of(max_over_mean).median;
-  facts.top_share = traces::spread_of(top_share).median;
-  return facts;
+  const std::int64_t row = std::int64_t{pack.header.layers} * pack.header.experts;
+  part.counts = traces::make_array(
+      traces::NumberType::kI8,
+      {static_cast<std::int64_t>(counts.size()) / row, pack.header.layers, pack.header.experts},
+      counts);
+  return facts_of_load(traces::measure_skew(part), pack.header.experts);
 }
 
 /// Loads only: `tokens` independent tokens a layer stand for the recorded ones.
@@ -195,12 +211,7 @@ RoutingFacts load_facts(const GeneratorSpec& spec,
   RoutePack like;
   like.header = header;
   like.sequences.push_back({.row_start = 0, .rows = kTokens, .domain = "", .source = ""});
-  const traces::SkewReport skew = traces::measure_skew(generated_like(like, spec, seed));
-  RoutingFacts facts;
-  facts.std_ln = skew.std_ln.median;
-  facts.max_over_mean = skew.max_over_mean.median;
-  facts.top_share = skew.top_share.median;
-  return facts;
+  return facts_of_load(traces::measure_skew(generated_like(like, spec, seed)), header.experts);
 }
 
 FitResult fit_counts(const RoutePack& pack, std::uint64_t seed) {
@@ -236,10 +247,7 @@ RoutingFacts routing_facts(const RoutePack& pack) {
   const traces::SkewReport skew = traces::measure_skew(pack);
   const std::vector<double> overlap =
       traces::overlap_by_lag(*pack.topk, pack.sequences, pack.header.experts);
-  RoutingFacts facts;
-  facts.std_ln = skew.std_ln.median;
-  facts.max_over_mean = skew.max_over_mean.median;
-  facts.top_share = skew.top_share.median;
+  RoutingFacts facts = facts_of_load(skew, pack.header.experts);
   if (skew.tokens->one_sequence) {
     facts.one_sequence = skew.tokens->one_sequence->median;
   }

@@ -15,6 +15,8 @@ namespace moesim::generate {
 /// Quantities of docs/traces.md that the fit meets or is tested on; medians over layers.
 struct RoutingFacts {
   double std_ln = 0.0;
+  double variation = 0.0;
+  double cold = 0.0;  ///< share of the experts with less than a tenth of the mean
   double max_over_mean = 0.0;
   double top_share = 0.0;
   std::optional<double> one_sequence;     ///< max/mean
@@ -42,17 +44,19 @@ struct FitResult {
   std::vector<std::string> notes;  ///< sentences: what could not be fitted or tested
 };
 
-/// Adjusts popularity, domain, request and token sigma and token correlation until a generated pack
-/// with the same sequences has the recording's facts, each by the fact it moves most:
-///   popularity_sigma  std_ln               domain_sigma  domain_distance
-///   request_sigma     one_sequence - 1     token_sigma   overlap - overlap_16
+/// Adjusts the numbers of a GeneratorSpec until a generated pack with the same sequences has the
+/// recording's facts, each by the fact it moves most:
+///   popularity_sigma  variation            domain_sigma  domain_distance
+///   cold_share        cold                 cold_drop     std_ln, if there are cold experts
+///   request_sigma     one_sequence - 1     token_sigma   overlap
 ///   token_correlation (overlap_4 - overlap_16) / (overlap - overlap_16) = correlation^3
 /// A third of the domains (if there are three) and every other sequence are kept out of it.
 /// Sequences are cut into windows of 256 tokens if there are fewer than 8. A counts pack has only
-/// std_ln: half of its steps are kept out, and the tilts are 0. Source: method of simulated moments
-/// (McFadden 1989), solved one moment at a time. Valid for: medians over layers; the spread over
-/// layers is not fitted. Checked by: fit_test (its own output back), shipped_generators_test
-/// (recordings).
+/// loads: half of its steps are kept out, and the tilts are 0.
+///
+/// Source: method of simulated moments (McFadden 1989), solved one moment at a time.
+/// Valid for: medians over layers; the spread over layers is not fitted.
+/// Checked by: fit_test (its own output back).
 [[nodiscard]] FitResult fit_generator(const traces::RoutePack& pack, std::uint64_t seed);
 
 }  // namespace moesim::generate

@@ -188,6 +188,19 @@ Generator::Generator(const GeneratorSpec& spec, int num_experts, int top_k, std:
   MOESIM_CHECK(spec.token_correlation >= 0.0 && spec.token_correlation < 1.0, "correlation");
 }
 
+/// Lowers the scores of cold experts: cold_share of them on the average over layers.
+void Generator::cool(Scores& scores, int layer) const {
+  RngStream rng(seed_, "cold experts", static_cast<std::uint64_t>(layer));
+  const double wanted = spec_.cold_share * num_experts_ + rng.uniform01();
+  std::vector<std::size_t> order(scores.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  shuffle(std::span(order), rng);
+  const std::size_t cold = std::min(order.size(), static_cast<std::size_t>(wanted));
+  for (std::size_t i = 0; i < cold; ++i) {
+    scores[order[i]] -= static_cast<std::int32_t>(fixed(spec_.cold_drop));
+  }
+}
+
 std::vector<std::int32_t> Generator::epoch(int layer, int epoch) const {
   Scores scores(static_cast<std::size_t>(num_experts_));
   const RngStream rng(
@@ -212,6 +225,14 @@ std::vector<std::int32_t> Generator::epoch(int layer, int epoch) const {
 }
 
 std::vector<std::int32_t> Generator::popularity(int layer, int step) const {
+  Scores scores = drifted(layer, step);
+  if (spec_.kind == GeneratorKind::kLogNormal && spec_.cold_share > 0.0) {
+    cool(scores, layer);
+  }
+  return scores;
+}
+
+std::vector<std::int32_t> Generator::drifted(int layer, int step) const {
   if (spec_.drift_steps == 0 || spec_.kind == GeneratorKind::kUniform) {
     return epoch(layer, 0);
   }

@@ -20,7 +20,9 @@ struct RequestId {
 /// The score of an expert e for token t of request r (domain d) in layer l at step s,
 ///   score = a[l, e, s] + D[d, l, e] + b[r, l, e] + n[r, l, t, e] + g[r, l, t, e]
 /// and the top_k largest are chosen, equal scores to the lower expert.
-///   a  ln popularity: N(0, popularity_sigma); Zipf: -zipf_exponent ln(rank), ranks shuffled
+///   a  ln popularity: N(0, popularity_sigma), for a share cold_share of the experts cold_drop less
+///      (gates leave some experts nearly unused, which no log-normal does); Zipf: -zipf_exponent
+///      ln(rank), ranks shuffled
 ///   D, b  tilts of the domain and the request: N(0, domain_sigma), N(0, request_sigma)
 ///   n  token noise: N(0, token_sigma); from a token to the next each expert keeps its value with
 ///      probability token_correlation, else draws a fresh one
@@ -56,6 +58,8 @@ class Generator {
  private:
   friend class Walk;
   [[nodiscard]] std::vector<std::int32_t> epoch(int layer, int epoch) const;
+  [[nodiscard]] std::vector<std::int32_t> drifted(int layer, int step) const;
+  void cool(std::vector<std::int32_t>& scores, int layer) const;
 
   GeneratorSpec spec_;
   int num_experts_;

@@ -21,6 +21,8 @@ struct GeneratorSpec {
   int layers = 0;                  ///< layers of a pack made with them; 0: to be stated
   double zipf_exponent = 1.0;      ///< only with kZipf
   double popularity_sigma = 1.0;   ///< of ln popularity over the experts of a layer
+  double cold_share = 0.0;         ///< share of the experts of a layer that are cold
+  double cold_drop = 0.0;          ///< by which a cold expert's ln popularity is lower
   double domain_sigma = 0.0;       ///< of a domain's tilt of ln popularity
   double request_sigma = 0.0;      ///< of a request's tilt
   double token_sigma = 0.0;        ///< of the part that neighbouring tokens share
