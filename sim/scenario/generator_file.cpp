@@ -48,7 +48,12 @@ std::string generated_table(const std::string& resolved) {
 
 GeneratorSpec load_generator(const std::string& name) {
   const fs::path file = generator_path(name);
-  const ConfigTree tree = parse_toml(read_file(file), file.string(), "routing.");
+  ConfigTree tree;
+  tree.put({.path = "routing",
+            .value = TableHeader{},
+            .place = {file.string(), 0, 0},
+            .source_line = {}});
+  tree.add_missing(parse_toml(read_file(file), file.string(), "routing."));
   const FieldReading reading = read_fields(tree, file.string());
   std::vector<Diagnostic> mistakes;
   for (const Diagnostic& found : reading.diagnostics) {
@@ -58,12 +63,15 @@ GeneratorSpec load_generator(const std::string& name) {
   }
   const std::vector<Diagnostic> more = generator_checks(tree, reading);
   mistakes.insert(mistakes.end(), more.begin(), more.end());
+  if (mistakes.empty() && reading.scenario.routing.source != RoutingOrigin::kGenerated) {
+    mistakes.push_back({.place = {file.string(), 0, 0},
+                        .key = "routing.source",
+                        .message = "expected \"generated\"",
+                        .source_line = {},
+                        .hint = {}});
+  }
   if (!mistakes.empty()) {
     throw UserError(std::move(mistakes));
-  }
-  if (reading.scenario.routing.source != RoutingOrigin::kGenerated) {
-    throw UserError(
-        fmt::format("{}: error: routing.source: expected \"generated\"", file.string()));
   }
   return reading.scenario.routing.generated;
 }

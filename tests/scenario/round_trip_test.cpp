@@ -179,10 +179,8 @@ std::vector<Change> calibration_changes() {
 
 std::vector<Change> all_changes() {
   std::vector<Change> changes = model_changes();
-  for (const auto& more : {cluster_changes(),
-                           load_and_policy_changes(),
-                           generator_changes(),
-                           calibration_changes()}) {
+  for (const auto& more :
+       {cluster_changes(), load_and_policy_changes(), generator_changes(), calibration_changes()}) {
     changes.insert(changes.end(), more.begin(), more.end());
   }
   return changes;

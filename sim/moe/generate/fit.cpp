@@ -130,6 +130,19 @@ void test_part(FitResult& result,
   add_rows(result, name, routing_facts(part), routing_facts(generated));
 }
 
+/// To three decimals: a fit knows no more.
+void round_numbers(GeneratorSpec& spec) {
+  for (double* number : {&spec.popularity_sigma,
+                         &spec.cold_share,
+                         &spec.cold_drop,
+                         &spec.domain_sigma,
+                         &spec.request_sigma,
+                         &spec.token_sigma,
+                         &spec.token_correlation}) {
+    *number = std::round(*number * 1000.0) / 1000.0;
+  }
+}
+
 /// Where the search starts. Tilts that no fact asks for stay 0.
 GeneratorSpec first_guess(const RoutePack& pack, const RoutingFacts& target) {
   GeneratorSpec spec;
@@ -157,14 +170,14 @@ FitResult fit_tokens(const RoutePack& pack, std::uint64_t seed) {
   const RoutingFacts target = routing_facts(parts.seen);
   result.spec = first_guess(pack, target);
   result.spec.request_tokens = static_cast<int>(rounded_mean_length(pack));
-  RoutingFacts found;
-  for (int round = 0; round <= kRounds; ++round) {
-    found = routing_facts(generated_like(parts.seen, result.spec, seed));
-    if (round < kRounds) {
-      adjust(result.spec, target, found);
-    }
+  const auto generated = [&] {
+    return routing_facts(generated_like(parts.seen, result.spec, seed));
+  };
+  for (int round = 0; round < kRounds; ++round) {
+    adjust(result.spec, target, generated());
   }
-  add_rows(result, "fitted", target, found);
+  round_numbers(result.spec);
+  add_rows(result, "fitted", target, generated());
   test_part(result, "unseen sequences", parts.unseen_sequences, seed);
   test_part(result, "unseen domains", parts.unseen_domains, seed);
   if (parts.cut_into_windows) {
@@ -219,14 +232,11 @@ FitResult fit_counts(const RoutePack& pack, std::uint64_t seed) {
   const bool one_step = pack.steps() < 2;
   const RoutingFacts target = counts_facts(pack, 0, one_step ? 1 : 2);
   result.spec = first_guess(pack, target);
-  RoutingFacts found;
-  for (int round = 0; round <= kRounds; ++round) {
-    found = load_facts(result.spec, pack.header, seed);
-    if (round < kRounds) {
-      adjust(result.spec, target, found);
-    }
+  for (int round = 0; round < kRounds; ++round) {
+    adjust(result.spec, target, load_facts(result.spec, pack.header, seed));
   }
-  add_rows(result, "fitted", target, found);
+  round_numbers(result.spec);
+  add_rows(result, "fitted", target, load_facts(result.spec, pack.header, seed));
   result.notes.emplace_back(
       "counts say nothing about requests, domains and neighbouring tokens: their sigmas are 0");
   if (one_step) {
