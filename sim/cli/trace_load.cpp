@@ -124,7 +124,8 @@ std::string load_text(const TraceLoad& load) {
     for (const TraceLoad::Drift& drift : load.drift) {
       rows.push_back(spread_cells(fmt::format("{} steps later", drift.steps), drift.distance));
     }
-    text += "\n" + table({"drift, total variation", "median", "min", "max"}, rows);
+    text += "\n";
+    text += table({"drift, total variation", "median", "min", "max"}, rows);
   }
   text +=
       "\nload by layer and expert; one step of \" .:-=+*#%@\" is half the mean, @ 4.5 and "
