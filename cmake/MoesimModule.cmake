@@ -14,9 +14,9 @@ add_library(moesim_warnings INTERFACE)
 target_compile_features(moesim_warnings INTERFACE cxx_std_20)
 target_compile_options(
   moesim_warnings
-  INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor
-            -Wold-style-cast -Wcast-qual -Wunused -Woverloaded-virtual -ffp-contract=off
-            $<$<BOOL:${MOESIM_WERROR}>:-Werror>)
+  INTERFACE
+    $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wconversion;-Wsign-conversion;-Wnon-virtual-dtor;-Wold-style-cast;-Wcast-qual;-Wunused;-Woverloaded-virtual;-ffp-contract=off>
+    $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${MOESIM_WERROR}>>:-Werror>)
 
 function(moesim_module name)
   cmake_parse_arguments(ARG "" "" "HEADERS;SOURCES;LINKS;PRIVATE_LINKS" ${ARGN})

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -18,6 +19,12 @@ void print_error(std::string_view text);
 [[nodiscard]] const std::atomic<bool>& interrupted();
 /// For commands that look at interrupted(); the others are ended by the signal itself.
 void watch_for_interrupt();
+
+/// Thrown by a command that Ctrl-C ended and that says itself what is left. Exit code 130.
+class Interrupted : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
 
 /// One line on standard error, shown only on a terminal, wiped at the end.
 class Progress {

@@ -7,6 +7,7 @@
 #include <new>
 #include <span>
 
+#include "gpu_ref/device/devices.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
 #include "sim/core/diagnostics.hpp"
@@ -17,9 +18,10 @@
 namespace moesim::cli {
 
 std::string version_text() {
-  return fmt::format("moesim {}\nsimgrid engine: {}\nCUDA reference: no\nMPI: no",
+  return fmt::format("moesim {}\nsimgrid engine: {}\nCUDA reference: {}\nMPI: no",
                      MOESIM_VERSION,
-                     is_available(NetworkEngine::kSimGrid) ? "yes" : "no");
+                     is_available(NetworkEngine::kSimGrid) ? "yes" : "no",
+                     gpu_ref::built_with_cuda() ? "yes" : "no");
 }
 
 namespace {
@@ -72,6 +74,7 @@ int run(int argc, char** argv) {
   add_trace_command(app);
   add_topology_command(app);
   add_network_bench_command(app);
+  add_measure_command(app);
   try {
     check_command_words(app,
                         std::span<char* const>(argv, static_cast<std::size_t>(argc)).subspan(1));
@@ -86,6 +89,8 @@ int run(int argc, char** argv) {
     return fail(kUserMistake, error.what());
   } catch (const Cancelled&) {
     return fail(kInterrupted, "interrupted; nothing was written");
+  } catch (const Interrupted& interruption) {
+    return fail(kInterrupted, interruption.what());
   } catch (const std::logic_error& error) {
     return fail(kOurBug, fmt::format("bug in moesim: {}", error.what()));
   } catch (const std::bad_alloc&) {

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <functional>
+
 #include "sim/core/atomic_file.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/report/csv_report.hpp"
@@ -39,6 +41,25 @@ void swap_in(const fs::path& from, const fs::path& to) {
   fs::remove_all(old, error);
 }
 
+/// Lets `write` fill a hidden folder beside `folder`, then puts it there.
+void write_whole(const fs::path& folder, const std::function<void(const fs::path&)>& write) {
+  check_result_folder(folder);
+  fs::path target = fs::absolute(folder).lexically_normal();
+  if (!target.has_filename()) {
+    target = target.parent_path();
+  }
+  const fs::path temporary =
+      target.parent_path() / fmt::format(".{}.part{}", target.filename().string(), ::getpid());
+  try {
+    write(temporary);
+    swap_in(temporary, target);
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove_all(temporary, ignored);
+    throw;
+  }
+}
+
 }  // namespace
 
 void check_result_folder(const fs::path& folder) {
@@ -51,21 +72,24 @@ void check_result_folder(const fs::path& folder) {
 }
 
 void write_results(const fs::path& folder, const RunReport& report) {
-  check_result_folder(folder);
-  fs::path target = fs::absolute(folder).lexically_normal();
-  if (!target.has_filename()) {
-    target = target.parent_path();
-  }
-  const fs::path temporary =
-      target.parent_path() / fmt::format(".{}.part{}", target.filename().string(), ::getpid());
-  try {
-    write_all(temporary, report);
-    swap_in(temporary, target);
-  } catch (...) {
-    std::error_code ignored;
-    fs::remove_all(temporary, ignored);
-    throw;
-  }
+  write_whole(folder, [&](const fs::path& temporary) { write_all(temporary, report); });
+}
+
+void write_gpu_results(const fs::path& folder, const GpuReport& report) {
+  write_whole(folder, [&](const fs::path& temporary) {
+    write_file_atomically(temporary / "report.json", gpu_json(report));
+    write_file_atomically(temporary / "scenario.toml", report.head.resolved);
+  });
+}
+
+void write_comparison(const fs::path& folder,
+                      const RunReport& simulated,
+                      const GpuReport& measured) {
+  write_whole(folder, [&](const fs::path& temporary) {
+    write_all(temporary, simulated);
+    write_file_atomically(temporary / "gpu_report.json", gpu_json(measured));
+    write_file_atomically(temporary / "comparison.json", comparison_json(simulated, measured));
+  });
 }
 
 }  // namespace moesim::cli

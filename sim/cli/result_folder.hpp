@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "sim/cli/gpu_report.hpp"
 #include "sim/report/run_report.hpp"
 
 namespace moesim::cli {
@@ -13,6 +14,13 @@ namespace moesim::cli {
 /// there. An existing folder is replaced if a run made it (it holds report.json) or it is empty;
 /// else UserError "--out DIR: exists and holds other files; ...".
 void write_results(const std::filesystem::path& folder, const RunReport& report);
+
+/// The same for `--backend gpu` (report.json is the measured one, and scenario.toml) and `both` (a
+/// simulation's files, gpu_report.json and comparison.json).
+void write_gpu_results(const std::filesystem::path& folder, const GpuReport& report);
+void write_comparison(const std::filesystem::path& folder,
+                      const RunReport& simulated,
+                      const GpuReport& measured);
 
 /// Throws the same UserError before any work is done.
 void check_result_folder(const std::filesystem::path& folder);

@@ -7,6 +7,7 @@
 
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
+#include "sim/cli/gpu_backend.hpp"
 #include "sim/cli/options.hpp"
 #include "sim/cli/result_folder.hpp"
 #include "sim/core/diagnostics.hpp"
@@ -27,13 +28,10 @@ std::vector<InputDigest> digests(const Scenario& scenario) {
   return inputs;
 }
 
-RunReport simulate(const ScenarioOptions& options) {
-  watch_for_interrupt();
-  if (!options.out.empty()) {
-    check_result_folder(options.out);
-  }
-  const Scenario scenario = load(options);
-  const Assembly assembly = assemble(scenario);
+/// A report of the scenario without steps.
+RunReport head_of(const ScenarioOptions& options,
+                  const Scenario& scenario,
+                  const Assembly& assembly) {
   RunReport report;
   report.version = MOESIM_VERSION;
   report.scenario = options.file.string();
@@ -50,6 +48,17 @@ RunReport simulate(const ScenarioOptions& options) {
     report.link_names.push_back(assembly.step.cluster.link_name(id_at<LinkId>(i)));
     report.link_rates.push_back(rates[i].value);
   }
+  return report;
+}
+
+RunReport simulate(const ScenarioOptions& options) {
+  watch_for_interrupt();
+  if (!options.out.empty()) {
+    check_result_folder(options.out);
+  }
+  const Scenario scenario = load(options);
+  const Assembly assembly = assemble(scenario);
+  RunReport report = head_of(options, scenario, assembly);
   Progress progress("steps", !options.quiet);
   report.steps =
       replay(assembly.step,
@@ -63,6 +72,23 @@ RunReport simulate(const ScenarioOptions& options) {
   return report;
 }
 
+GpuReport measure_on(measure::LayerMeter& meter, const ScenarioOptions& options) {
+  watch_for_interrupt();
+  if (!options.out.empty()) {
+    check_result_folder(options.out);
+  }
+  const Scenario scenario = load(options);
+  const Assembly assembly = assemble(scenario);
+  Progress progress("layers on the GPU", !options.quiet);
+  return measure_scenario(assembly.step,
+                          scenario.batch.steps,
+                          head_of(options, scenario, assembly),
+                          meter,
+                          {.cancelled = &interrupted(), .on_progress = [&](int done, int total) {
+                             progress.update(done, total);
+                           }});
+}
+
 void finish(const ScenarioOptions& options, const RunReport& report, const std::string& text) {
   if (!options.out.empty()) {
     write_results(options.out, report);
@@ -73,20 +99,61 @@ void finish(const ScenarioOptions& options, const RunReport& report, const std::
   }
 }
 
+void say_where(const ScenarioOptions& options) {
+  if (!options.out.empty() && !options.quiet) {
+    print_error(fmt::format("results: {}\n", (options.out / "report.json").string()));
+  }
+}
+
+void run_on_gpu(const ScenarioOptions& options) {
+  const std::unique_ptr<measure::LayerMeter> meter = measure::open_layer_meter();
+  const GpuReport report = measure_on(*meter, options);
+  if (!options.out.empty()) {
+    write_gpu_results(options.out, report);
+  }
+  print(options.json ? gpu_json(report) : gpu_text(report));
+  say_where(options);
+}
+
+void run_on_both(const ScenarioOptions& options) {
+  const std::unique_ptr<measure::LayerMeter> meter = measure::open_layer_meter();
+  const RunReport simulated = simulate(options);
+  const GpuReport measured = measure_on(*meter, options);
+  if (!options.out.empty()) {
+    write_comparison(options.out, simulated, measured);
+  }
+  print(options.json ? comparison_json(simulated, measured) : comparison_text(simulated, measured));
+  say_where(options);
+}
+
+void run_on(const std::string& backend, const ScenarioOptions& options) {
+  if (backend == "gpu") {
+    run_on_gpu(options);
+  } else if (backend == "both") {
+    run_on_both(options);
+  } else {
+    const RunReport report = simulate(options);
+    finish(options, report, summary_text(report));
+  }
+}
+
 }  // namespace
 
 void add_run_command(CLI::App& app) {
   auto options = std::make_shared<ScenarioOptions>();
+  auto backend = std::make_shared<std::string>("sim");
   CLI::App* command = app.add_subcommand(
       "run", "Simulate a scenario: phase times, critical path, imbalance, drops, hot spots");
   add_scenario_options(*command, *options);
+  command
+      ->add_option(
+          "--backend", *backend, "sim, gpu (the layers on the attached GPUs) or both, side by side")
+      ->check(CLI::IsMember({"sim", "gpu", "both"}))
+      ->capture_default_str();
   command->footer(
       "Example: moesim run scenarios/tinymoe_h200.toml --set capacity.policy=drop "
       "--set capacity.factor=1.25 --out out/demo");
-  command->callback([options] {
-    const RunReport report = simulate(*options);
-    finish(*options, report, summary_text(report));
-  });
+  command->callback([options, backend] { run_on(*backend, *options); });
 }
 
 void add_explain_command(CLI::App& app) {

@@ -49,10 +49,11 @@ std::string generated_table(const std::string& resolved) {
 GeneratorSpec load_generator(const std::string& name) {
   const fs::path file = generator_path(name);
   ConfigTree tree;
-  tree.put({.path = "routing",
-            .value = TableHeader{},
-            .place = {file.string(), 0, 0},
-            .source_line = {}});
+  ConfigEntry table;
+  table.path = "routing";
+  table.value = TableHeader{};
+  table.place.file = file.string();
+  tree.put(std::move(table));
   tree.add_missing(parse_toml(read_file(file), file.string(), "routing."));
   const FieldReading reading = read_fields(tree, file.string());
   std::vector<Diagnostic> mistakes;
@@ -64,11 +65,11 @@ GeneratorSpec load_generator(const std::string& name) {
   const std::vector<Diagnostic> more = generator_checks(tree, reading);
   mistakes.insert(mistakes.end(), more.begin(), more.end());
   if (mistakes.empty() && reading.scenario.routing.source != RoutingOrigin::kGenerated) {
-    mistakes.push_back({.place = {file.string(), 0, 0},
-                        .key = "routing.source",
-                        .message = "expected \"generated\"",
-                        .source_line = {},
-                        .hint = {}});
+    Diagnostic wrong;
+    wrong.place.file = file.string();
+    wrong.key = "routing.source";
+    wrong.message = "expected \"generated\"";
+    mistakes.push_back(std::move(wrong));
   }
   if (!mistakes.empty()) {
     throw UserError(std::move(mistakes));
