@@ -175,12 +175,14 @@ void add_import(CLI::App& trace) {
 }  // namespace
 
 void add_trace_command(CLI::App& app) {
-  CLI::App* trace = app.add_subcommand("trace", "Routing traces: info, import, fit, generate");
+  CLI::App* trace =
+      app.add_subcommand("trace", "Routing traces: info, import, fit, generate, learn");
   trace->require_subcommand(1);
   add_info(*trace);
   add_import(*trace);
   add_trace_fit(*trace);
   add_trace_generate(*trace);
+  add_trace_learn(*trace);
 }
 
 }  // namespace moesim::cli

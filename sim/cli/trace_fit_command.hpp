@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `moesim trace fit` and `moesim trace generate`.
+// `moesim trace fit`, `generate` and `learn`.
 #pragma once
 
 namespace CLI {
@@ -10,5 +10,6 @@ namespace moesim::cli {
 
 void add_trace_fit(CLI::App& trace);
 void add_trace_generate(CLI::App& trace);
+void add_trace_learn(CLI::App& trace);
 
 }  // namespace moesim::cli

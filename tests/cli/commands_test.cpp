@@ -32,6 +32,9 @@ TEST_F(Commands, EveryOneHasHelpWithAnExample) {
                                                           {"check"},
                                                           {"trace", "info"},
                                                           {"trace", "import"},
+                                                          {"trace", "fit"},
+                                                          {"trace", "generate"},
+                                                          {"trace", "learn"},
                                                           {"topology"},
                                                           {"network-bench"}};
   for (std::vector<std::string> words : commands) {
