@@ -110,7 +110,7 @@ std::string trace_text(const RoutePack& pack, const TraceInfo& info) {
     }
     text += "\n";
   }
-  text += "\n" + load_text(info.load) + "\n";
+  text += fmt::format("\n{}\n", load_text(info.load));
   text += info.findings.empty() ? "checks: nothing odd found\n" : "";
   for (const traces::Finding& finding : info.findings) {
     text += fmt::format(
