@@ -9,6 +9,7 @@ find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(Boost 1.74 REQUIRED COMPONENTS graph)
+find_package(Ceres 2.1 REQUIRED)
 find_package(Random123 REQUIRED)
 
 # Optional parts: AUTO uses them when found, ON fails loudly, OFF leaves them out.

@@ -48,7 +48,7 @@ std::vector<BytesPerSecond> usable_capacities(const Cluster& cluster) {
   std::vector<BytesPerSecond> usable;
   usable.reserve(cluster.links.size());
   for (const Link& link : cluster.links) {
-    usable.push_back(link.capacity * link.health);
+    usable.push_back(link.usable());
   }
   return usable;
 }

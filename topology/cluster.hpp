@@ -4,6 +4,7 @@
 // fabric_graph.hpp.
 #pragma once
 
+#include <array>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,11 +24,21 @@ struct GpuSpec {
   int sms = 0;  ///< streaming multiprocessors
 };
 
+enum class ScaleUpKind {
+  kSwitch,  ///< NVLink/NVSwitch: one switch a domain
+  kPcie,    ///< no NVLink: PCIe switches, CPU sockets and the links between these
+  kNone,    ///< every GPU is a domain of its own
+};
+
 /// GPUs joined by NVLink/NVSwitch. A domain spans one node (HGX) or many (NVL72: 18 nodes of 4).
 struct ScaleUpSpec {
   int nodes_per_domain = 1;
   BytesPerSecond bandwidth;  ///< per GPU and direction
-  Seconds latency;           ///< one way, GPU to GPU
+  Seconds latency;           ///< one way, GPU to GPU (kPcie: of one PCIe switch)
+  ScaleUpKind kind = ScaleUpKind::kSwitch;
+  int gpus_per_switch = 1;               ///< kPcie: GPUs under one PCIe switch
+  int sockets = 1;                       ///< kPcie: CPU sockets of a node, 1 or 2
+  BytesPerSecond socket_bandwidth = {};  ///< kPcie: between two sockets, per direction
 };
 
 struct NicSpec {
@@ -35,12 +46,17 @@ struct NicSpec {
   BytesPerSecond bandwidth;       ///< per NIC and direction, on the wire
   BytesPerSecond pcie_bandwidth;  ///< per GPU and direction, GPU to NIC
   Seconds latency;                ///< one way, both NICs of a path and the leaf between them
+  int ports = 1;  ///< of one NIC, each with bandwidth / ports and a plane (fabric) of its own
+  std::vector<std::string> speeds = {};  ///< "NIC name: bandwidth" where it differs (rules.hpp)
 };
 
 enum class FabricKind {
   kSingleSwitch,  ///< every NIC on one ideal switch
-  kRail,     ///< NIC i of every node of a pod on leaf i (rail-optimised), leaves joined by spines
-  kFatTree,  ///< all NICs of nodes_per_leaf nodes on one leaf, leaves joined by spines
+  kRail,      ///< NIC i of every node of a pod on leaf i (rail-optimised), leaves joined by spines
+  kFatTree,   ///< all NICs of nodes_per_leaf nodes on one leaf, leaves joined by spines
+  kRailOnly,  ///< rails whose spines join leaves of one rail only: no way between rails
+  kDragonflyPlus,  ///< fat trees of pods_per_block leaves, every two joined spine to spine
+  kTorus,          ///< one router a node, each linked to its neighbours on a 1-D, 2-D or 3-D ring
 };
 
 struct FabricSpec {
@@ -49,6 +65,11 @@ struct FabricSpec {
   double oversubscription = 1.0;  ///< leaf down-capacity / leaf up-capacity, >= some positive ratio
   BytesPerSecond link_bandwidth;  ///< of one leaf-spine link, per direction
   Seconds hop_latency;            ///< of one switch-to-switch link, switch included
+  int tiers = 2;           ///< kRail, kFatTree: 3 joins blocks of pods_per_block pods by cores
+  int pods_per_block = 8;  ///< pods under one set of spines: tiers = 3 and kDragonflyPlus
+  /// Spine capacity towards the leaves / towards cores (kDragonflyPlus: towards other groups).
+  double core_oversubscription = 1.0;
+  std::array<int, 3> torus = {1, 1, 1};  ///< kTorus: routers along x, y and z
 };
 
 /// What a scenario says of its cluster.
@@ -60,13 +81,14 @@ struct ClusterSpec {
   ScaleUpSpec scale_up;
   NicSpec nic;
   FabricSpec fabric;
+  std::string graphml = {};  ///< file that replaces scale_up, nic and fabric; "" for none
 };
 
 enum class VertexKind { kGpu, kScaleUpSwitch, kNic, kLeaf, kSpine, kCore };
 inline constexpr int kNumVertexKinds = 6;
 enum class LinkKind {
   kScaleUp,  ///< GPU - scale-up switch
-  kPcie,     ///< GPU - NIC
+  kPcie,     ///< GPU - NIC; in PCIe nodes also GPU, NIC - PCIe switch - socket - socket
   kNic,      ///< NIC - leaf
   kFabric,   ///< switch - switch
 };
@@ -88,7 +110,10 @@ struct Link {
   LinkKind kind = LinkKind::kScaleUp;
   BytesPerSecond capacity;  ///< nominal, before health
   Seconds latency;
-  double health = 1.0;  ///< usable fraction of the capacity, 0 = down
+  double health = 1.0;             ///< usable fraction of the capacity, 0 = down
+  BytesPerSecond background = {};  ///< taken by traffic that is not ours, < capacity * health
+
+  [[nodiscard]] BytesPerSecond usable() const { return capacity * health - background; }
 };
 
 /// Where a GPU sits.
@@ -97,6 +122,7 @@ struct GpuPlace {
   int node = 0;
   int domain = 0;           ///< scale-up domain
   int index_in_domain = 0;  ///< also its rail within one-node domains
+  double speed = 1.0;       ///< of its compute, 1 = nominal
 };
 
 struct Cluster {
@@ -107,6 +133,9 @@ struct Cluster {
   std::vector<GpuPlace> gpus;    ///< by GpuId, node-major
   int num_domains = 0;
   int gpus_per_domain = 0;
+  /// Sides of a torus, {0, 0, 0} of any other fabric. Static paths in a torus are
+  /// dimension-ordered.
+  std::array<int, 3> torus = {0, 0, 0};
 
   [[nodiscard]] const Link& link(LinkId id) const { return links[id.index()]; }
   [[nodiscard]] const GpuPlace& place(GpuId id) const { return gpus[id.index()]; }
@@ -114,7 +143,7 @@ struct Cluster {
   [[nodiscard]] std::string link_name(LinkId id) const;
 };
 
-/// Usable bytes/s of every link, by LinkId: capacity * health.
+/// Usable bytes/s of every link, by LinkId: capacity * health - background.
 [[nodiscard]] std::vector<BytesPerSecond> usable_capacities(const Cluster& cluster);
 
 }  // namespace moesim

@@ -71,7 +71,7 @@ std::string quoted(std::string_view text) {
 
 bool alike(const Link& a, const Link& b) {
   return a.kind == b.kind && a.capacity == b.capacity && a.latency == b.latency &&
-         a.health == b.health;
+         a.health == b.health && a.background == b.background;
 }
 
 /// How each directed link is drawn.
@@ -220,9 +220,12 @@ std::string to_graphml(const Cluster& cluster) {
   properties.property("latency_s",
                       of_link([](const Link& l) { return fmt::to_string(l.latency.value); }));
   properties.property("health", of_link([](const Link& l) { return fmt::to_string(l.health); }));
+  properties.property("background_bytes_per_s",
+                      of_link([](const Link& l) { return fmt::to_string(l.background.value); }));
   std::ostringstream out;
   boost::write_graphml(out, graph, properties, true);
-  return declared_double(out.str(), {"capacity_bytes_per_s", "latency_s", "health"});
+  return declared_double(out.str(),
+                         {"capacity_bytes_per_s", "latency_s", "health", "background_bytes_per_s"});
 }
 
 }  // namespace moesim

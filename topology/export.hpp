@@ -15,8 +15,9 @@ namespace moesim {
 /// `dot`. Checked by: export_test (Boost read_graphviz, worked).
 [[nodiscard]] std::string to_graphviz(const Cluster& cluster);
 
-/// GraphML: every directed link, with keys name, kind, node on vertices and name, kind,
-/// capacity_bytes_per_s, latency_s, health on edges.
+/// GraphML: every directed link, with keys name, kind, node on vertices and kind,
+/// capacity_bytes_per_s, latency_s, health, background_bytes_per_s on edges. The speed of slow GPUs
+/// is not in it. graphml_reader.hpp reads it back.
 /// Checked by: export_test (Boost read_graphml gives every value back).
 [[nodiscard]] std::string to_graphml(const Cluster& cluster);
 

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include "sim/core/check.hpp"
-
 namespace moesim {
 namespace {
 
@@ -32,68 +30,65 @@ NicCables collect_cables(const Cluster& cluster, LinkFilter filter) {
   return cables;
 }
 
-/// Adds the port behind a GPU's link to `other`. A NIC gives one port per cable, and one without a
-/// cable when none is up, since it still joins the GPUs that share the NIC.
-void add_ports(const Cluster& cluster,
-               LinkId id,
-               VertexId other,
-               const std::vector<LinkId>& cables,
-               PortsOneWay& ports) {
-  if (cluster.link(id).kind == LinkKind::kScaleUp) {
-    ports.scale_up.push_back({id, other});
-    return;
-  }
-  if (cables.empty()) {
-    ports.nic.push_back({id, other, std::nullopt, {}});
-  }
-  for (const LinkId cable : cables) {
-    const Link& link = cluster.link(cable);
-    ports.nic.push_back({id, other, cable, link.source == other ? link.target : link.source});
-  }
-}
-
-std::vector<std::int32_t> gpu_of_vertices(const Cluster& cluster) {
-  std::vector<std::int32_t> gpu_of_vertex(cluster.vertices.size(), -1);
-  for (std::size_t gpu = 0; gpu < cluster.gpus.size(); ++gpu) {
-    gpu_of_vertex[cluster.gpus[gpu].vertex.index()] = static_cast<std::int32_t>(gpu);
-  }
-  return gpu_of_vertex;
-}
-
-/// The NIC behind the first PCIe link of every vertex that has one.
-std::vector<std::optional<VertexId>> first_nics(const Cluster& cluster) {
-  std::vector<std::optional<VertexId>> nic_of_vertex(cluster.vertices.size());
-  for (const Link& link : cluster.links) {
-    if (link.kind == LinkKind::kPcie && is_kind(cluster, link.target, VertexKind::kNic) &&
-        !nic_of_vertex[link.source.index()]) {
-      nic_of_vertex[link.source.index()] = link.target;
+/// The first NIC by number among those at the fewest links.
+VertexId nearest_nic(const std::vector<std::pair<VertexId, std::vector<LinkId>>>& ways) {
+  VertexId nearest = ways.front().first;
+  for (const auto& [nic, links] : ways) {
+    if (links.size() == ways.front().second.size()) {
+      nearest = std::min(nearest, nic);
     }
   }
-  return nic_of_vertex;
+  return nearest;
+}
+
+/// A NIC gives one port per cable, and one without a cable when none is up, since it still joins
+/// the GPUs that share the NIC.
+void add_nic_ports(const Cluster& cluster,
+                   const HostTrees& hosts,
+                   const std::vector<std::vector<LinkId>>& cables_of_nic,
+                   VertexId gpu,
+                   PortsOneWay& ports,
+                   bool outward) {
+  for (auto& [nic, way] : hosts.ways_to_nics(gpu, outward)) {
+    const std::vector<LinkId>& cables = cables_of_nic[nic.index()];
+    if (cables.empty()) {
+      ports.nic.push_back({way, nic, std::nullopt, {}});
+    }
+    for (const LinkId cable : cables) {
+      const Link& link = cluster.link(cable);
+      ports.nic.push_back({way, nic, cable, outward ? link.target : link.source});
+    }
+  }
 }
 
 }  // namespace
 
-std::vector<GpuPorts> collect_ports(const Cluster& cluster, LinkFilter filter) {
+std::vector<GpuPorts> collect_ports(const Cluster& cluster,
+                                    const HostTrees& hosts,
+                                    LinkFilter filter) {
   const NicCables cables = collect_cables(cluster, filter);
-  const std::vector<std::int32_t> gpu_of_vertex = gpu_of_vertices(cluster);
+  std::vector<std::int32_t> gpu_of_vertex(cluster.vertices.size(), -1);
   std::vector<GpuPorts> ports(cluster.gpus.size());
+  for (std::size_t gpu = 0; gpu < cluster.gpus.size(); ++gpu) {
+    const VertexId vertex = cluster.gpus[gpu].vertex;
+    gpu_of_vertex[vertex.index()] = static_cast<std::int32_t>(gpu);
+    add_nic_ports(cluster, hosts, cables.out, vertex, ports[gpu].out, true);
+    add_nic_ports(cluster, hosts, cables.in, vertex, ports[gpu].in, false);
+  }
   for (std::size_t i = 0; i < cluster.links.size(); ++i) {
     const Link& link = cluster.links[i];
-    const bool at_gpu = link.kind == LinkKind::kScaleUp || link.kind == LinkKind::kPcie;
-    if (!at_gpu || !admits(filter, link)) {
+    if (link.kind != LinkKind::kScaleUp || !admits(filter, link)) {
       continue;
     }
-    const auto id = id_at<LinkId>(i);
     const std::int32_t source = gpu_of_vertex[link.source.index()];
     const std::int32_t target = gpu_of_vertex[link.target.index()];
-    MOESIM_CHECK((source >= 0) != (target >= 0), "one end of a GPU link is a GPU");
     if (source >= 0) {
-      GpuPorts& gpu = ports[static_cast<std::size_t>(source)];
-      add_ports(cluster, id, link.target, cables.out[link.target.index()], gpu.out);
-    } else {
-      GpuPorts& gpu = ports[static_cast<std::size_t>(target)];
-      add_ports(cluster, id, link.source, cables.in[link.source.index()], gpu.in);
+      ports[static_cast<std::size_t>(source)].out.scale_up.push_back(
+          {id_at<LinkId>(i), link.target});
+    }
+    if (target >= 0) {
+      ports[static_cast<std::size_t>(target)].in.scale_up.push_back(
+          {id_at<LinkId>(i), link.source});
     }
   }
   return ports;
@@ -124,13 +119,14 @@ Rails collect_rails(const Cluster& cluster) {
       rails.gpus_of_rail[node].emplace_back();
     }
   }
-  const std::vector<std::optional<VertexId>> nic_of_vertex = first_nics(cluster);
+  const HostTrees hosts(cluster, LinkFilter::kAll);
   rails.rail.assign(cluster.gpus.size(), 0);
   rails.index_in_rail.assign(cluster.gpus.size(), 0);
   for (std::size_t gpu = 0; gpu < cluster.gpus.size(); ++gpu) {
     const GpuPlace& place = cluster.gpus[gpu];
-    if (const std::optional<VertexId> nic = nic_of_vertex[place.vertex.index()]) {
-      rails.rail[gpu] = rail_of_nic[nic->index()];
+    const auto ways = hosts.ways_to_nics(place.vertex, true);
+    if (!ways.empty()) {
+      rails.rail[gpu] = rail_of_nic[nearest_nic(ways).index()];
       auto& mates = rails.gpus_of_rail[static_cast<std::size_t>(place.node)][rails.rail[gpu]];
       rails.index_in_rail[gpu] = mates.size();
       mates.push_back(id_at<GpuId>(gpu));

@@ -5,11 +5,12 @@
 #include <boost/graph/compressed_sparse_row_graph.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
 #include <utility>
 
 #include "sim/core/check.hpp"
 #include "sim/core/diagnostics.hpp"
-#include "sim/core/rng.hpp"
 
 namespace moesim {
 namespace {
@@ -139,7 +140,7 @@ std::uint16_t HopTable::hops(VertexId from, VertexId exit) const {
 
 void HopTable::append_path(VertexId from,
                            VertexId exit,
-                           std::uint64_t hash,
+                           const NextHop& next,
                            std::vector<LinkId>& links) const {
   const std::span<const std::uint16_t> distance = distances_to(exit);
   std::int32_t at = switch_of_vertex_[from.index()];
@@ -153,14 +154,71 @@ void HopTable::append_path(VertexId from,
     for (const Hop& hop : all) {
       equals += leads_nearer(hop) ? 1U : 0U;
     }
-    const auto vertex = static_cast<std::uint64_t>(switches_[static_cast<std::size_t>(at)].value);
-    std::uint64_t skip = mix_hash(hash, vertex) % equals;
+    std::uint64_t skip = next(switches_[static_cast<std::size_t>(at)], equals);
     for (const Hop& hop : all) {
       if (leads_nearer(hop) && skip-- == 0) {
         links.push_back(hop.link);
         at = hop.target;
         break;
       }
+    }
+  }
+}
+
+/// Shortest paths from each switch on the way to one exit, counted once a switch.
+struct HopTable::Counts {
+  const HopTable& table;
+  std::span<const std::uint16_t> distance;
+  std::map<std::int32_t, std::uint64_t> known;
+
+  [[nodiscard]] bool leads_nearer(std::int32_t from, const Hop& hop) const {
+    return distance[static_cast<std::size_t>(hop.target)] + 1 ==
+           distance[static_cast<std::size_t>(from)];
+  }
+  /// As deep as the fabric is wide.
+  std::uint64_t of(std::int32_t from) {
+    if (distance[static_cast<std::size_t>(from)] == 0) {
+      return 1;
+    }
+    if (const auto found = known.find(from); found != known.end()) {
+      return found->second;
+    }
+    std::uint64_t count = 0;
+    for (const Hop& hop : table.hops_from(from)) {
+      if (leads_nearer(from, hop)) {
+        count = std::min(kMaxCount, count + of(hop.target));
+      }
+    }
+    return known[from] = count;
+  }
+};
+
+std::uint64_t HopTable::count_paths(VertexId from, VertexId exit) const {
+  if (hops(from, exit) == kUnreachable) {
+    return 0;
+  }
+  return Counts{*this, distances_to(exit), {}}.of(switch_of_vertex_[from.index()]);
+}
+
+void HopTable::append_path_number(VertexId from,
+                                  VertexId exit,
+                                  std::uint64_t index,
+                                  std::vector<LinkId>& links) const {
+  Counts counts{*this, distances_to(exit), {}};
+  std::int32_t at = switch_of_vertex_[from.index()];
+  MOESIM_CHECK(index < counts.of(at), "a path of that number");
+  while (counts.distance[static_cast<std::size_t>(at)] > 0) {
+    for (const Hop& hop : hops_from(at)) {
+      if (!counts.leads_nearer(at, hop)) {
+        continue;
+      }
+      const std::uint64_t behind = counts.of(hop.target);
+      if (index < behind) {
+        links.push_back(hop.link);
+        at = hop.target;
+        break;
+      }
+      index -= behind;
     }
   }
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <span>
 #include <vector>
@@ -32,12 +33,22 @@ class HopTable {
   /// Links on a shortest path from one switch to an exit, or kUnreachable.
   [[nodiscard]] std::uint16_t hops(VertexId from, VertexId exit) const;
 
-  /// Appends a shortest path from `from` to `exit` (reachable). At each switch the next link is
-  /// number mix_hash(hash, switch) % n of its n links that lead nearer, as an ECMP switch does.
+  /// Which of `equals` links that lead nearer is taken at a switch, 0 to equals - 1.
+  using NextHop = std::function<std::uint64_t(VertexId at, std::uint64_t equals)>;
+  /// Appends a shortest path from `from` to `exit` (reachable).
   void append_path(VertexId from,
                    VertexId exit,
-                   std::uint64_t hash,
+                   const NextHop& next,
                    std::vector<LinkId>& links) const;
+
+  static constexpr std::uint64_t kMaxCount = std::uint64_t{1} << 40U;
+  /// Shortest paths from one switch to an exit, at most kMaxCount; 0 when unreachable.
+  [[nodiscard]] std::uint64_t count_paths(VertexId from, VertexId exit) const;
+  /// Appends shortest path number `index` < count_paths(from, exit).
+  void append_path_number(VertexId from,
+                          VertexId exit,
+                          std::uint64_t index,
+                          std::vector<LinkId>& links) const;
 
  private:
   struct Hop {
@@ -45,6 +56,7 @@ class HopTable {
     std::int32_t target = 0;  ///< switch number
   };
 
+  struct Counts;
   void number_switches(const Cluster& cluster);
   void collect_hops(const Cluster& cluster, LinkFilter filter);
   void check_table_size() const;

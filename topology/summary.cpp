@@ -43,11 +43,11 @@ BytesPerSecond flow_unit(const Cluster& cluster) {
   return {std::max(1.0, sum.value / kMaxSum)};
 }
 
-/// Which GPUs send, by vertex: those of the first half of the domains.
-std::vector<char> senders(const Cluster& cluster) {
+/// By vertex: a GPU of a domain that sends.
+std::vector<char> senders(const Cluster& cluster, const std::vector<char>& domain_sends) {
   std::vector<char> sends(cluster.vertices.size(), 0);
   for (const GpuPlace& gpu : cluster.gpus) {
-    sends[gpu.vertex.index()] = gpu.domain < cluster.num_domains / 2 ? 1 : 0;
+    sends[gpu.vertex.index()] = domain_sends[static_cast<std::size_t>(gpu.domain)];
   }
   return sends;
 }
@@ -55,10 +55,12 @@ std::vector<char> senders(const Cluster& cluster) {
 /// The scale-out network, a super source (number vertices.size()) before the GPUs that send and a
 /// super sink after the others. Senders only send and the others only receive, so no GPU is passed
 /// through.
-FlowGraph halves_graph(const Cluster& cluster, BytesPerSecond unit) {
+FlowGraph flow_graph(const Cluster& cluster,
+                     BytesPerSecond unit,
+                     const std::vector<char>& domain_sends) {
   const std::size_t super_source = cluster.vertices.size();
   const std::size_t super_sink = super_source + 1;
-  const std::vector<char> sends = senders(cluster);
+  const std::vector<char> sends = senders(cluster, domain_sends);
   const auto is_gpu = [&](VertexId vertex) {
     return cluster.vertices[vertex.index()].kind == VertexKind::kGpu;
   };
@@ -71,7 +73,7 @@ FlowGraph halves_graph(const Cluster& cluster, BytesPerSecond unit) {
   std::int64_t unlimited = 0;
   for (const Link& link : cluster.links) {
     if (takes_part(link)) {
-      const std::int64_t rate = std::llround(link.capacity * link.health / unit);
+      const std::int64_t rate = std::llround(link.usable() / unit);
       add_arc(graph, link.source.index(), link.target.index(), rate);
       unlimited += rate;
     }
@@ -89,7 +91,7 @@ FlowGraph halves_graph(const Cluster& cluster, BytesPerSecond unit) {
 
 /// Adds a link's usable rate to the tier it injects into.
 void add_to_tier(const Cluster& cluster, const Link& link, TopologySummary& summary) {
-  const BytesPerSecond rate = link.capacity * link.health;
+  const BytesPerSecond rate = link.usable();
   const VertexKind source = cluster.vertices[link.source.index()].kind;
   if (source == VertexKind::kGpu) {
     (link.kind == LinkKind::kScaleUp ? summary.scale_up_injection : summary.pcie_injection) += rate;
@@ -102,10 +104,11 @@ void add_to_tier(const Cluster& cluster, const Link& link, TopologySummary& summ
 
 }  // namespace
 
-BytesPerSecond bisection(const Cluster& cluster) {
-  MOESIM_CHECK(cluster.num_domains >= 2, "a bisection needs two domains");
+BytesPerSecond cut_capacity(const Cluster& cluster, const std::vector<char>& domain_sends) {
+  MOESIM_CHECK(domain_sends.size() == static_cast<std::size_t>(cluster.num_domains),
+               "every domain is on a side");
   const BytesPerSecond unit = flow_unit(cluster);
-  FlowGraph graph = halves_graph(cluster, unit);
+  FlowGraph graph = flow_graph(cluster, unit, domain_sends);
   const std::int64_t flow = boost::push_relabel_max_flow(graph,
                                                          cluster.vertices.size(),
                                                          cluster.vertices.size() + 1,
@@ -114,6 +117,13 @@ BytesPerSecond bisection(const Cluster& cluster) {
                                                          boost::get(&Arc::reverse, graph),
                                                          boost::get(boost::vertex_index, graph));
   return unit * static_cast<double>(flow);
+}
+
+BytesPerSecond bisection(const Cluster& cluster) {
+  MOESIM_CHECK(cluster.num_domains >= 2, "a bisection needs two domains");
+  std::vector<char> sends(static_cast<std::size_t>(cluster.num_domains), 0);
+  std::fill(sends.begin(), sends.begin() + cluster.num_domains / 2, 1);
+  return cut_capacity(cluster, sends);
 }
 
 TopologySummary summarise(const Cluster& cluster) {

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <optional>
+#include <vector>
 
 #include "topology/cluster.hpp"
 
@@ -41,5 +42,9 @@ struct TopologySummary {
 /// below it.
 /// Cost: 15 ms at 4096 GPUs. Checked by: summary_test (worked, property).
 [[nodiscard]] BytesPerSecond bisection(const Cluster& cluster);
+
+/// The same max flow from the domains marked 1 to the others.
+[[nodiscard]] BytesPerSecond cut_capacity(const Cluster& cluster,
+                                          const std::vector<char>& domain_sends);
 
 }  // namespace moesim

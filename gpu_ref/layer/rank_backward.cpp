@@ -39,22 +39,24 @@ void RankLayer::experts_backward(const RankGradients& gradients) {
   const int width = s.spec.shape.expert_width;
   State::reserve_rows(s.d_expert_y, rows, s.hidden());
   State::reserve_rows(s.d_activated, rows, width);
-  State::reserve_rows(s.d_gate_up, rows, 2 * width);
+  State::reserve_rows(s.d_gate_up, rows, std::int64_t{2} * width);
   State::reserve_rows(s.d_expert_x, rows, s.hidden());
   const auto gemm = [&](GemmPass pass, const GroupedShape& shape, const GroupedOperands& operands) {
-    return GroupedGemm(s.blas, pass, shape, operands);
+    return &s.backward_gemms.emplace_back(s.blas, pass, shape, operands);
   };
-  const GroupedGemm down_dgrad = gemm(GemmPass::kInputGradient,
-                                      s.down_shape(),
-                                      {s.weights.down, s.d_activated.data(), s.d_expert_y.data()});
-  const GroupedGemm down_wgrad = gemm(GemmPass::kWeightGradient,
-                                      s.down_shape(),
-                                      {gradients.down, s.activated.data(), s.d_expert_y.data()});
-  const GroupedGemm gate_up_dgrad =
+  const GroupedGemm* const down_dgrad =
+      gemm(GemmPass::kInputGradient,
+           s.down_shape(),
+           {s.weights.down, s.d_activated.data(), s.d_expert_y.data()});
+  const GroupedGemm* const down_wgrad =
+      gemm(GemmPass::kWeightGradient,
+           s.down_shape(),
+           {gradients.down, s.activated.data(), s.d_expert_y.data()});
+  const GroupedGemm* const gate_up_dgrad =
       gemm(GemmPass::kInputGradient,
            s.gate_up_shape(),
            {s.weights.gate_up, s.d_expert_x.data(), s.d_gate_up.data()});
-  const GroupedGemm gate_up_wgrad =
+  const GroupedGemm* const gate_up_wgrad =
       gemm(GemmPass::kWeightGradient,
            s.gate_up_shape(),
            {gradients.gate_up, s.expert_x.data(), s.d_gate_up.data()});
@@ -63,16 +65,16 @@ void RankLayer::experts_backward(const RankGradients& gradients) {
     gather_rows(s.d_returning.data(), s.index.data(), s.d_expert_y.data(), moved, s.stream());
   });
   s.timed(Stage::kDownBackward, [&] {
-    down_dgrad.run(s.blas);
-    down_wgrad.run(s.blas);
+    down_dgrad->run(s.blas);
+    down_wgrad->run(s.blas);
   });
   s.timed(Stage::kActivationBackward, [&] {
     swiglu_backward(
         s.gate_up.data(), s.d_activated.data(), s.d_gate_up.data(), s.swiglu_shape(), s.stream());
   });
   s.timed(Stage::kGateUpBackward, [&] {
-    gate_up_dgrad.run(s.blas);
-    gate_up_wgrad.run(s.blas);
+    gate_up_dgrad->run(s.blas);
+    gate_up_wgrad->run(s.blas);
   });
   s.timed(Stage::kUngroupBackward, [&] {
     scatter_rows(s.d_expert_x.data(), s.index.data(), s.d_received.data(), moved, s.stream());
@@ -84,29 +86,33 @@ void RankLayer::experts_backward(const RankGradients& gradients) {
 void RankLayer::State::shared_backward(const RankGradients& gradients) {
   const int width = spec.shape.shared_width;
   reserve_rows(d_shared_activated, num_tokens, width);
-  reserve_rows(d_shared_gate_up, num_tokens, 2 * width);
+  reserve_rows(d_shared_gate_up, num_tokens, std::int64_t{2} * width);
   const std::array<std::int64_t, 2> rows = {0, num_tokens};
   const GroupedShape up_shape{rows, 2 * width, hidden()};
   const GroupedShape shared_down_shape{rows, hidden(), width};
   // Only read: the operands of a pass have one type for both directions.
   Bf16* slope = const_cast<Bf16*>(d_out);  // NOLINT(cppcoreguidelines-pro-type-const-cast)
   Bf16* tokens = const_cast<Bf16*>(x);     // NOLINT(cppcoreguidelines-pro-type-const-cast)
-  const GroupedGemm down_dgrad(blas,
-                               GemmPass::kInputGradient,
-                               shared_down_shape,
-                               {weights.shared_down, d_shared_activated.data(), slope});
-  const GroupedGemm down_wgrad(blas,
-                               GemmPass::kWeightGradient,
-                               shared_down_shape,
-                               {gradients.shared_down, shared_activated.data(), slope});
-  const GroupedGemm up_dgrad(blas,
-                             GemmPass::kInputGradient,
-                             up_shape,
-                             {weights.shared_gate_up, d_tokens.data(), d_shared_gate_up.data()});
-  const GroupedGemm up_wgrad(blas,
-                             GemmPass::kWeightGradient,
-                             up_shape,
-                             {gradients.shared_gate_up, tokens, d_shared_gate_up.data()});
+  const GroupedGemm& down_dgrad = backward_gemms.emplace_back(
+      blas,
+      GemmPass::kInputGradient,
+      shared_down_shape,
+      GroupedOperands{weights.shared_down, d_shared_activated.data(), slope});
+  const GroupedGemm& down_wgrad = backward_gemms.emplace_back(
+      blas,
+      GemmPass::kWeightGradient,
+      shared_down_shape,
+      GroupedOperands{gradients.shared_down, shared_activated.data(), slope});
+  const GroupedGemm& up_dgrad = backward_gemms.emplace_back(
+      blas,
+      GemmPass::kInputGradient,
+      up_shape,
+      GroupedOperands{weights.shared_gate_up, d_tokens.data(), d_shared_gate_up.data()});
+  const GroupedGemm& up_wgrad = backward_gemms.emplace_back(
+      blas,
+      GemmPass::kWeightGradient,
+      up_shape,
+      GroupedOperands{gradients.shared_gate_up, tokens, d_shared_gate_up.data()});
   timed(Stage::kSharedBackward, [&] {
     down_dgrad.run(blas);
     down_wgrad.run(blas);

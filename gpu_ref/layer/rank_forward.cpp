@@ -89,6 +89,8 @@ void RankLayer::plan(const CountMatrix& assignments) {
   State& s = *state_;
   s.require(Phase::kChosen);
   s.plan = plan_rank(s.spec, s.rank, kept_counts(s.spec, assignments));
+  wait_for_stream(s.stream());
+  s.backward_gemms.clear();
   s.reserve_rows_of_plan();
   s.quota.upload(s.plan.quota, s.stream());
   s.row_begin.upload(s.plan.row_begin, s.stream());

@@ -2,6 +2,7 @@
 // What a RankLayer holds: buffers by what lies in them. Private to layer/.
 #pragma once
 
+#include <deque>
 #include <optional>
 
 #include "gpu_ref/device/blas.hpp"
@@ -80,6 +81,7 @@ struct RankLayer::State {
   DeviceBuffer<Bf16> d_returned, d_returning, d_expert_y, d_activated, d_gate_up, d_expert_x;
   DeviceBuffer<Bf16> d_received, d_sent, d_tokens, d_logits, d_shared_activated, d_shared_gate_up;
   DeviceBuffer<float> d_weights;
+  std::deque<GroupedGemm> backward_gemms;  // of the last pass: their work may still be under way
 
   [[nodiscard]] StreamHandle stream() const { return blas.stream(); }
   [[nodiscard]] int hidden() const { return spec.shape.hidden; }

@@ -138,23 +138,28 @@ class Reader {
       return string();
     }
     const std::size_t begin = at_;
+    return skip_value() && at_ > begin
+               ? std::optional(std::string(text_.substr(begin, at_ - begin)))
+               : std::nullopt;
+  }
+
+  /// Goes to the comma or brace behind a number, word, list or object; false if it does not close.
+  bool skip_value() {
     int depth = 0;
     while (at_ < text_.size()) {
       const char c = text_[at_];
       if (depth == 0 && (c == ',' || c == '}')) {
-        break;
+        return true;
       }
-      if (c == '"') {
-        if (!string()) {
-          return std::nullopt;
-        }
-        continue;
+      if (c == '"' && !string()) {
+        return false;
       }
-      depth += c == '{' || c == '[' ? 1 : (c == '}' || c == ']' ? -1 : 0);
-      ++at_;
+      if (c != '"') {
+        depth += c == '{' || c == '[' ? 1 : (c == '}' || c == ']' ? -1 : 0);
+        ++at_;
+      }
     }
-    return depth == 0 && at_ > begin ? std::optional(std::string(text_.substr(begin, at_ - begin)))
-                                     : std::nullopt;
+    return depth == 0;
   }
 
   std::string_view text_;

@@ -28,11 +28,12 @@ void check_kinds(const std::vector<std::string>& only) {
   const std::vector<std::string>& known = sweep_kinds();
   for (const std::string& kind : only) {
     if (std::find(known.begin(), known.end(), kind) == known.end()) {
-      std::string list;
+      std::string words = "--only: unknown kind \"";
+      words.append(kind).append("\"; known: ");
       for (const std::string& name : known) {
-        list += (list.empty() ? "" : ", ") + name;
+        words.append(&name == &known.front() ? "" : ", ").append(name);
       }
-      throw KitMistake("--only: unknown kind \"" + kind + "\"; known: " + list);
+      throw KitMistake(words);
     }
   }
 }

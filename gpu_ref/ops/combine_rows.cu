@@ -12,10 +12,8 @@ namespace {
 
 constexpr int kThreads = 256;
 
-__global__ void __launch_bounds__(kThreads) combine_rows_kernel(CombineInputs in,
-                                                                Bf16* out,
-                                                                int top_k,
-                                                                int hidden) {
+__global__ void __launch_bounds__(kThreads)
+    combine_rows_kernel(CombineInputs in, Bf16* out, int top_k, int hidden) {
   __shared__ std::int32_t sources[kMostTopK];
   __shared__ float weights[kMostTopK];
   const auto token = static_cast<std::int64_t>(blockIdx.x);

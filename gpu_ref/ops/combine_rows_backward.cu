@@ -15,7 +15,8 @@ constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / kWarp;
 
 /// d_rows of one assignment, and this thread's part of its dot product.
-__device__ float backward_row(const Bf16* d_out, const Bf16* row, Bf16* d_row, int hidden, float weight) {
+__device__ float backward_row(
+    const Bf16* d_out, const Bf16* row, Bf16* d_row, int hidden, float weight) {
   float dot = 0.0F;
   for (int h = static_cast<int>(threadIdx.x) * kVector; h < hidden; h += kThreads * kVector) {
     Float8 slope = load8(d_out + h);
@@ -29,12 +30,8 @@ __device__ float backward_row(const Bf16* d_out, const Bf16* row, Bf16* d_row, i
   return dot;
 }
 
-__global__ void __launch_bounds__(kThreads) combine_rows_backward_kernel(const Bf16* d_out,
-                                                                         CombineInputs in,
-                                                                         Bf16* d_rows,
-                                                                         float* d_weights,
-                                                                         int top_k,
-                                                                         int hidden) {
+__global__ void __launch_bounds__(kThreads) combine_rows_backward_kernel(
+    const Bf16* d_out, CombineInputs in, Bf16* d_rows, float* d_weights, int top_k, int hidden) {
   __shared__ std::int32_t sources[kMostTopK];
   __shared__ float weights[kMostTopK];
   __shared__ float dots[kMostTopK][kWarps];
@@ -49,8 +46,8 @@ __global__ void __launch_bounds__(kThreads) combine_rows_backward_kernel(const B
     const std::int64_t begin = static_cast<std::int64_t>(sources[k]) * hidden;
     float dot = 0.0F;
     if (sources[k] >= 0) {
-      dot = backward_row(
-          d_out + token * hidden, in.rows + begin, d_rows + begin, hidden, weights[k]);
+      dot =
+          backward_row(d_out + token * hidden, in.rows + begin, d_rows + begin, hidden, weights[k]);
     }
     dot = warp_sum(dot);
     if (thread % kWarp == 0) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// divert_overflow: see placing.hpp. An assignment's entry says where it stands: an expert (kept), an
-// expert + kWaiting (asks this round), kOverflow (refused this round), -1 (dropped).
+// divert_overflow: see placing.hpp. An assignment's entry says where it stands: an expert (kept),
+// an expert + kWaiting (asks this round), kOverflow (refused this round), -1 (dropped).
 #include "gpu_ref/ops/placing.hpp"
 #include "gpu_ref/ops/topk_common.cuh"
 
@@ -43,8 +43,7 @@ __device__ bool ask_next(std::int32_t* experts,
       if (experts[t * shape.top_k + k] != kOverflow) {
         continue;
       }
-      const Ranked next =
-          warp_best(choice + t * shape.num_experts, shape.num_experts, mask, lane);
+      const Ranked next = warp_best(choice + t * shape.num_experts, shape.num_experts, mask, lane);
       const bool found = next.index < shape.num_experts && next.value > -INFINITY;
       mask = found ? with_taken(mask, next.index, lane) : mask;
       any = any || found;

@@ -11,8 +11,8 @@ namespace moesim::gpu_ref {
 
 struct GateShape {
   std::int64_t num_tokens = 0;
-  int hidden = 0;       ///< multiple of 8
-  int num_experts = 0;  ///< at most kMostExperts; any number
+  int hidden = 0;           ///< multiple of 8
+  int num_experts = 0;      ///< at most kMostExperts; any number
   bool accumulate = false;  ///< gate_dgrad adds to d_x
 };
 

@@ -109,8 +109,8 @@ void gate_logits_backward(const GateGradientInputs& in,
   }
   const bool softmax = gate.kind == GateKind::kSoftmaxTopK;
   const auto tokens = static_cast<double>(shape.num_tokens);
-  const double auxiliary =
-      static_cast<double>(gate.aux_loss_factor) * shape.num_experts / (tokens * tokens * shape.top_k);
+  const double auxiliary = static_cast<double>(gate.aux_loss_factor) * shape.num_experts /
+                           (tokens * tokens * shape.top_k);
   const double z = softmax ? 2.0 * static_cast<double>(gate.z_loss_factor) / tokens : 0.0;
   launch(gate_logits_backward_kernel,
          gate_launch(shape.num_tokens),

@@ -13,10 +13,8 @@ namespace {
 constexpr int kThreads = 256;
 
 template <typename Vector>
-__global__ void __launch_bounds__(kThreads) gather_rows_kernel(const Vector* in,
-                                                               const std::int32_t* index,
-                                                               Vector* out,
-                                                               int vectors) {
+__global__ void __launch_bounds__(kThreads)
+    gather_rows_kernel(const Vector* in, const std::int32_t* index, Vector* out, int vectors) {
   const auto row = static_cast<std::int64_t>(blockIdx.x);
   const std::int64_t source = index[row];
   for (int i = static_cast<int>(threadIdx.x); i < vectors; i += kThreads) {
@@ -25,10 +23,8 @@ __global__ void __launch_bounds__(kThreads) gather_rows_kernel(const Vector* in,
 }
 
 template <typename Vector>
-__global__ void __launch_bounds__(kThreads) scatter_rows_kernel(const Vector* in,
-                                                                const std::int32_t* index,
-                                                                Vector* out,
-                                                                int vectors) {
+__global__ void __launch_bounds__(kThreads)
+    scatter_rows_kernel(const Vector* in, const std::int32_t* index, Vector* out, int vectors) {
   const auto row = static_cast<std::int64_t>(blockIdx.x);
   const std::int64_t target = index[row];
   if (target < 0) {

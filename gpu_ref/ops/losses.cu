@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // mean_scores and gate_losses: see losses.hpp.
 #include "gpu_ref/ops/losses.hpp"
-
 #include "gpu_ref/ops/topk_common.cuh"
 
 namespace moesim::gpu_ref {
@@ -33,8 +32,7 @@ __global__ void mean_scores_kernel(const float* scores,
     for (int i = 0; i < kTokenLanes; ++i) {
       total += partial[i][lane];
     }
-    means[expert] =
-        shape.num_tokens > 0 ? total / static_cast<float>(shape.num_tokens) : 0.0F;
+    means[expert] = shape.num_tokens > 0 ? total / static_cast<float>(shape.num_tokens) : 0.0F;
   }
 }
 
@@ -106,10 +104,9 @@ void gate_losses(const float* mean_scores,
   check_topk_shape("gate_losses", shape);
   const auto tokens = static_cast<float>(shape.num_tokens);
   const bool any = shape.num_tokens > 0;
-  const float auxiliary =
-      any ? gate.aux_loss_factor * static_cast<float>(shape.num_experts) /
-                (tokens * static_cast<float>(shape.top_k))
-          : 0.0F;
+  const float auxiliary = any ? gate.aux_loss_factor * static_cast<float>(shape.num_experts) /
+                                    (tokens * static_cast<float>(shape.top_k))
+                              : 0.0F;
   const float z = any ? gate.z_loss_factor / tokens : 0.0F;
   launch(gate_losses_kernel,
          {1, kThreads},

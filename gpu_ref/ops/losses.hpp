@@ -21,7 +21,8 @@ void mean_scores(const float* scores,
                  StreamHandle stream);
 
 /// losses[0] = alpha * E * sum_e f_e P_e, f_e = counts[e] / (T k): alpha when balanced;
-/// losses[1] = beta / T sum_t normaliser[t]^2, 0 with a null normaliser (log-sum-exp of a softmax gate).
+/// losses[1] = beta / T sum_t normaliser[t]^2, 0 with a null normaliser (log-sum-exp of a softmax
+/// gate).
 ///   mean_scores, counts [num_experts] | normaliser [num_tokens] f32 or null | losses [2] f32
 /// Both 0 for zero tokens. One block. Moves 8 E + 4 T bytes.
 /// Source: Switch Transformers (arXiv 2101.03961) eq. 4 with f over all top_k assignments; ST-MoE

@@ -2,7 +2,6 @@
 // count_assignments and place_assignments: see placing.hpp. A chunk of assignments lies in shared
 // memory and every thread walks it in order for its own experts: stable, without atomics.
 #include "gpu_ref/ops/placing.hpp"
-
 #include "gpu_ref/ops/topk_common.cuh"
 
 namespace moesim::gpu_ref {

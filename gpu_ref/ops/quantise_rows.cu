@@ -20,12 +20,9 @@ constexpr int kSlices = 32;  ///< blocks that share a group's scales
 static_assert(kLaneElements == 4);
 
 /// Warp w of the grid has block w: 4 elements a lane.
-__global__ void __launch_bounds__(kThreads) quantise_rows_kernel(const Bf16* in,
-                                                                 Fp8* values,
-                                                                 float* scales,
-                                                                 std::int64_t blocks) {
-  const std::int64_t block =
-      static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / kWarp;
+__global__ void __launch_bounds__(kThreads)
+    quantise_rows_kernel(const Bf16* in, Fp8* values, float* scales, std::int64_t blocks) {
+  const std::int64_t block = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / kWarp;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   if (block >= blocks) {
     return;
@@ -65,11 +62,8 @@ __global__ void transpose_scales_kernel(const float* in,
 
 }  // namespace
 
-void quantise_rows(const Bf16* in,
-                   Fp8* values,
-                   float* scales,
-                   const QuantiseShape& shape,
-                   StreamHandle stream) {
+void quantise_rows(
+    const Bf16* in, Fp8* values, float* scales, const QuantiseShape& shape, StreamHandle stream) {
   if (shape.width < kScaleBlock || shape.width % kScaleBlock != 0) {
     throw std::invalid_argument("quantise_rows: width is not a positive multiple of 128");
   }

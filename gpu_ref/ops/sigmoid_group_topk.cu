@@ -41,11 +41,8 @@ __device__ unsigned kept_groups(const float* choice, int num_experts, const Grou
   return kept;
 }
 
-__global__ void sigmoid_group_topk_kernel(const float* logits,
-                                          const float* bias,
-                                          TopkShape shape,
-                                          TopkOutputs out,
-                                          GroupGate gate) {
+__global__ void sigmoid_group_topk_kernel(
+    const float* logits, const float* bias, TopkShape shape, TopkOutputs out, GroupGate gate) {
   __shared__ float choice_rows[kGateWarps][kMostExperts];
   __shared__ float score_rows[kGateWarps][kMostExperts];
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
@@ -98,11 +95,13 @@ void sigmoid_group_topk(const float* logits,
                         StreamHandle stream) {
   check_topk_shape("sigmoid_group_topk", shape);
   if (gate.groups < 1 || gate.groups > kMostGroups || shape.num_experts % gate.groups != 0) {
-    throw std::invalid_argument("sigmoid_group_topk: groups is not in [1, 32] or does not divide num_experts");
+    throw std::invalid_argument(
+        "sigmoid_group_topk: groups is not in [1, 32] or does not divide num_experts");
   }
   if (gate.groups_kept < 1 || gate.groups_kept > gate.groups ||
       gate.groups_kept * (shape.num_experts / gate.groups) < shape.top_k) {
-    throw std::invalid_argument("sigmoid_group_topk: groups_kept is not in [1, groups] or holds too few experts");
+    throw std::invalid_argument(
+        "sigmoid_group_topk: groups_kept is not in [1, groups] or holds too few experts");
   }
   if (shape.num_tokens == 0) {
     return;

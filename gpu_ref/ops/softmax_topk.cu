@@ -5,11 +5,8 @@
 namespace moesim::gpu_ref {
 namespace {
 
-__global__ void softmax_topk_kernel(const float* logits,
-                                    TopkShape shape,
-                                    TopkOutputs out,
-                                    float scale,
-                                    bool renormalise) {
+__global__ void softmax_topk_kernel(
+    const float* logits, TopkShape shape, TopkOutputs out, float scale, bool renormalise) {
   __shared__ float logit_rows[kGateWarps][kMostExperts];
   __shared__ float score_rows[kGateWarps][kMostExperts];
   const int warp = static_cast<int>(threadIdx.x) / kWarp;

@@ -11,13 +11,11 @@ namespace {
 
 constexpr int kThreads = 256;
 
-/// Vector: one access, 16 or 4 bytes. A thread reads its part of the token once, writes it top_k times.
+/// Vector: one access, 16 or 4 bytes. A thread reads its part of the token once, writes it top_k
+/// times.
 template <typename Vector>
-__global__ void __launch_bounds__(kThreads) spread_rows_kernel(const Vector* x,
-                                                               const std::int32_t* row_of_assignment,
-                                                               Vector* rows,
-                                                               int top_k,
-                                                               int vectors) {
+__global__ void __launch_bounds__(kThreads) spread_rows_kernel(
+    const Vector* x, const std::int32_t* row_of_assignment, Vector* rows, int top_k, int vectors) {
   __shared__ std::int32_t targets[kMostTopK];
   const auto token = static_cast<std::int64_t>(blockIdx.x);
   const int thread = static_cast<int>(threadIdx.x);

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // swiglu and swiglu_backward: see swiglu.hpp.
-#include "gpu_ref/ops/swiglu.hpp"
-
 #include <stdexcept>
 #include <string>
 
 #include "gpu_ref/device/launch.cuh"
 #include "gpu_ref/device/numbers.cuh"
+#include "gpu_ref/ops/swiglu.hpp"
 
 namespace moesim::gpu_ref {
 namespace {
@@ -17,7 +16,8 @@ __device__ float logistic(float value) {
   return 1.0F / (1.0F + expf(-value));
 }
 
-__global__ void __launch_bounds__(kThreads) swiglu_kernel(const Bf16* gate_up, Bf16* out, int width) {
+__global__ void __launch_bounds__(kThreads)
+    swiglu_kernel(const Bf16* gate_up, Bf16* out, int width) {
   const auto row = static_cast<std::int64_t>(blockIdx.x);
   const Bf16* gates = gate_up + row * 2 * width;
   for (int f = static_cast<int>(threadIdx.x) * kVector; f < width; f += kThreads * kVector) {
@@ -30,10 +30,8 @@ __global__ void __launch_bounds__(kThreads) swiglu_kernel(const Bf16* gate_up, B
   }
 }
 
-__global__ void __launch_bounds__(kThreads) swiglu_backward_kernel(const Bf16* gate_up,
-                                                                   const Bf16* d_out,
-                                                                   Bf16* d_gate_up,
-                                                                   int width) {
+__global__ void __launch_bounds__(kThreads)
+    swiglu_backward_kernel(const Bf16* gate_up, const Bf16* d_out, Bf16* d_gate_up, int width) {
   const auto row = static_cast<std::int64_t>(blockIdx.x);
   const std::int64_t begin = row * 2 * width;
   for (int f = static_cast<int>(threadIdx.x) * kVector; f < width; f += kThreads * kVector) {

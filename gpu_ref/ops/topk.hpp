@@ -23,9 +23,9 @@ struct TopkOutputs {
   float* weights = nullptr;  ///< [num_tokens, top_k]
   float* scores = nullptr;   ///< [num_tokens, num_experts] softmax, or sigmoid of the logits
   float* choice = nullptr;   ///< [num_tokens, num_experts] what experts are ranked by: the logits,
-                            ///< or scores + bias with -infinity outside of the kept groups
-  float* normaliser = nullptr;  ///< [num_tokens] log-sum-exp of the logits (softmax), sum of the scores
-                                ///< (sigmoid)
+                             ///< or scores + bias with -infinity outside of the kept groups
+  float* normaliser = nullptr;  ///< [num_tokens] log-sum-exp of the logits (softmax), sum of the
+                                ///< scores (sigmoid)
 };
 
 /// score = softmax(logits); the top_k experts of largest logit; weight = score, divided by the sum

@@ -32,8 +32,8 @@ inline void check_topk_shape(const char* who, const TopkShape& shape) {
   }
 }
 
-/// Writes the top_k of `choice` [num_experts] and their weights from `scores`, for one token. Lane j
-/// keeps the j-th pick.
+/// Writes the top_k of `choice` [num_experts] and their weights from `scores`, for one token. Lane
+/// j keeps the j-th pick.
 __device__ inline void write_choice(const float* choice,
                                     const float* scores,
                                     const TopkShape& shape,

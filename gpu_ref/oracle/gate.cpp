@@ -96,6 +96,19 @@ void add_weight_slope(const Choice& choice,
   }
 }
 
+/// The best expert that a token has not tried, -1 if there is none.
+std::int32_t best_untried(std::span<const double> choice, const std::vector<bool>& tried) {
+  std::int32_t expert = -1;
+  double best = kNever;
+  for (std::size_t e = 0; e < choice.size(); ++e) {
+    if (!tried[e] && choice[e] > best) {
+      best = choice[e];
+      expert = static_cast<std::int32_t>(e);
+    }
+  }
+  return expert;
+}
+
 }  // namespace
 
 Choice choose(const Matrix& logits, std::span<const double> bias, const GateSpec& gate, int top_k) {
@@ -248,14 +261,7 @@ void divert(std::vector<std::int32_t>& experts,
     for (const std::size_t a : refused) {
       const std::size_t token = a / static_cast<std::size_t>(top_k);
       const std::span<const double> row = choice.row(static_cast<std::int64_t>(token));
-      experts[a] = -1;
-      double best = kNever;
-      for (std::size_t e = 0; e < num_experts; ++e) {
-        if (!tried[token][e] && row[e] > best) {
-          best = row[e];
-          experts[a] = static_cast<std::int32_t>(e);
-        }
-      }
+      experts[a] = best_untried(row, tried[token]);
       if (experts[a] >= 0) {
         tried[token][static_cast<std::size_t>(experts[a])] = true;
         waiting.push_back(a);

@@ -12,6 +12,8 @@ namespace moesim::cli {
 
 void add_run_command(CLI::App& app);
 void add_explain_command(CLI::App& app);
+void add_calibrate_command(CLI::App& app);
+void add_validate_command(CLI::App& app);
 void add_check_command(CLI::App& app);
 void add_trace_command(CLI::App& app);
 void add_topology_command(CLI::App& app);

@@ -87,7 +87,7 @@ std::string comparison_text(const RunReport& simulated, const GpuReport& measure
   std::string text =
       wrapped(fmt::format("{}: simulated (evidence: {}) beside measured on {}",
                           simulated.scenario,
-                          simulated.evidence,
+                          to_text(simulated.evidence.grade),
                           measured.device)) +
       "\n" +
       table({"phase (all layers)", "mean sim", "gpu", "error", "slowest sim", "gpu", "error"},

@@ -70,6 +70,8 @@ int run(int argc, char** argv) {
   app.footer("Exit codes: 0 done, 1 environment, 2 user's mistake, 70 our bug, 130 interrupted.");
   add_run_command(app);
   add_explain_command(app);
+  add_calibrate_command(app);
+  add_validate_command(app);
   add_check_command(app);
   add_trace_command(app);
   add_topology_command(app);

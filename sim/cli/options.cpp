@@ -30,6 +30,12 @@ void add_scenario_options(CLI::App& command, ScenarioOptions& options) {
       ->type_name("DIR");
 }
 
+void add_strict_option(CLI::App& command, ScenarioOptions& options) {
+  command.add_flag("--strict",
+                   options.strict,
+                   "refuse a result that leaves the range of the measurements behind it");
+}
+
 Scenario load(const ScenarioOptions& options) {
   std::vector<Override> overrides = options.overrides;
   if (options.seed) {

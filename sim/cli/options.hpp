@@ -24,10 +24,14 @@ struct ScenarioOptions {
   bool json = false;
   bool quiet = false;
   std::filesystem::path out;
+  bool strict = false;  ///< run and explain
 };
 
 /// Adds SCENARIO, --set, --seed, --threads, --json, --quiet and --out.
 void add_scenario_options(CLI::App& command, ScenarioOptions& options);
+
+/// Adds --strict.
+void add_strict_option(CLI::App& command, ScenarioOptions& options);
 
 /// The scenario that the options describe; --seed wins over the file and --set.
 [[nodiscard]] Scenario load(const ScenarioOptions& options);

@@ -10,64 +10,52 @@
 #include "sim/cli/gpu_backend.hpp"
 #include "sim/cli/options.hpp"
 #include "sim/cli/result_folder.hpp"
+#include "sim/cli/simulate.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/report/json_report.hpp"
 #include "sim/report/text_report.hpp"
 #include "sim/scenario/assemble.hpp"
-#include "sim/scenario/digest.hpp"
-#include "sim/step/replay.hpp"
 
 namespace moesim::cli {
 namespace {
 
-std::vector<InputDigest> digests(const Scenario& scenario) {
-  std::vector<InputDigest> inputs;
-  for (const std::filesystem::path& path : scenario.inputs) {
-    inputs.push_back({path.string(), sha256_hex(path)});
+/// --strict: every phase rests on a fit, and no input left its range. The gate has no fit of its
+/// own and is let through.
+void refuse_outside(const StepEvidence& evidence) {
+  std::vector<Diagnostic> mistakes;
+  const auto refuse = [&](const std::string& sentence) {
+    Diagnostic mistake;
+    mistake.key = "--strict";
+    mistake.message = sentence;
+    mistakes.push_back(std::move(mistake));
+  };
+  for (const PhaseEvidence& phase : evidence.phases) {
+    if (phase.phase != "gate" && !phase.band && phase.grade == Evidence::kAssumed) {
+      refuse(phase.phase + ": constants are assumed, not fitted to measurements");
+    }
+    for (const std::string& sentence : phase.out) {
+      refuse(sentence);
+    }
   }
-  return inputs;
+  if (!mistakes.empty()) {
+    throw UserError(std::move(mistakes));
+  }
 }
 
-/// A report of the scenario without steps.
-RunReport head_of(const ScenarioOptions& options,
-                  const Scenario& scenario,
-                  const Assembly& assembly) {
-  RunReport report;
-  report.version = MOESIM_VERSION;
-  report.scenario = options.file.string();
-  report.resolved = resolved_toml(scenario);
-  report.seed = scenario.seed;
-  report.inputs = digests(scenario);
-  report.notes = assembly.notes;
-  report.evidence = std::string(to_text(scenario.calibration.evidence));
-  report.evidence_source = scenario.calibration.source;
-  report.routing = assembly.routing->info();
-  const std::vector<BytesPerSecond> rates =
-      effective_capacities(assembly.step.cluster, scenario.calibration);
-  for (std::size_t i = 0; i < rates.size(); ++i) {
-    report.link_names.push_back(assembly.step.cluster.link_name(id_at<LinkId>(i)));
-    report.link_rates.push_back(rates[i].value);
-  }
-  return report;
-}
-
-RunReport simulate(const ScenarioOptions& options) {
+RunReport simulate_scenario(const ScenarioOptions& options) {
   watch_for_interrupt();
   if (!options.out.empty()) {
     check_result_folder(options.out);
   }
   const Scenario scenario = load(options);
-  const Assembly assembly = assemble(scenario);
-  RunReport report = head_of(options, scenario, assembly);
   Progress progress("steps", !options.quiet);
-  report.steps =
-      replay(assembly.step,
-             scenario.batch.steps,
-             {.threads = options.threads,
-              .cancelled = &interrupted(),
-              .on_progress = [&](int done, int total) { progress.update(done, total); }});
-  if (interrupted()) {  // during the last step
-    throw Cancelled();
+  RunReport report =
+      simulate(options.file,
+               scenario,
+               {.threads = options.threads,
+                .on_step = [&](int done, int total) { progress.update(done, total); }});
+  if (options.strict) {
+    refuse_outside(report.evidence);
   }
   return report;
 }
@@ -82,7 +70,7 @@ GpuReport measure_on(measure::LayerMeter& meter, const ScenarioOptions& options)
   Progress progress("layers on the GPU", !options.quiet);
   return measure_scenario(assembly.step,
                           scenario.batch.steps,
-                          head_of(options, scenario, assembly),
+                          report_head(options.file, scenario, assembly),
                           meter,
                           {.cancelled = &interrupted(), .on_progress = [&](int done, int total) {
                              progress.update(done, total);
@@ -117,7 +105,7 @@ void run_on_gpu(const ScenarioOptions& options) {
 
 void run_on_both(const ScenarioOptions& options) {
   const std::unique_ptr<measure::LayerMeter> meter = measure::open_layer_meter();
-  const RunReport simulated = simulate(options);
+  const RunReport simulated = simulate_scenario(options);
   const GpuReport measured = measure_on(*meter, options);
   if (!options.out.empty()) {
     write_comparison(options.out, simulated, measured);
@@ -132,7 +120,7 @@ void run_on(const std::string& backend, const ScenarioOptions& options) {
   } else if (backend == "both") {
     run_on_both(options);
   } else {
-    const RunReport report = simulate(options);
+    const RunReport report = simulate_scenario(options);
     finish(options, report, summary_text(report));
   }
 }
@@ -145,6 +133,7 @@ void add_run_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "run", "Simulate a scenario: phase times, critical path, imbalance, drops, hot spots");
   add_scenario_options(*command, *options);
+  add_strict_option(*command, *options);
   command
       ->add_option(
           "--backend", *backend, "sim, gpu (the layers on the attached GPUs) or both, side by side")
@@ -162,12 +151,13 @@ void add_explain_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "explain", "Where each microsecond of a layer goes; hot experts, ranks, pairs and links");
   add_scenario_options(*command, *options);
+  add_strict_option(*command, *options);
   command->add_option("--layer", *layer, "only this MoE layer, counted from 0")
       ->type_name("N")
       ->check(CLI::Range(0, 99'999));
   command->footer("Example: moesim explain scenarios/tinymoe_h200.toml --layer 3");
   command->callback([options, layer] {
-    const RunReport report = simulate(*options);
+    const RunReport report = simulate_scenario(*options);
     const auto layers = static_cast<int>(report.steps.front().layers.size());
     if (*layer >= layers) {
       throw UserError(

@@ -5,13 +5,17 @@
 #include <nlohmann/json.hpp>
 
 #include <memory>
+#include <optional>
 
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
 #include "sim/cli/options.hpp"
 #include "sim/core/atomic_file.hpp"
+#include "sim/core/diagnostics.hpp"
+#include "sim/core/unit_text.hpp"
 #include "sim/report/table.hpp"
-#include "topology/builders.hpp"
+#include "sim/scenario/make_cluster.hpp"
+#include "topology/cuts.hpp"
 #include "topology/export.hpp"
 #include "topology/summary.hpp"
 
@@ -22,7 +26,40 @@ std::string rate(BytesPerSecond value) {
   return readable_bytes(value.value) + "/s";
 }
 
-std::string as_text(const Cluster& cluster, const TopologySummary& summary) {
+/// Everything the command shows.
+struct View {
+  Cluster cluster;
+  std::vector<std::string> hits;
+  TopologySummary summary;
+  Bytes per_pair;
+  std::vector<Cut> cuts;
+};
+
+std::string cuts_text(const View& view) {
+  std::vector<std::vector<std::string>> rows;
+  for (const Cut& cut : view.cuts) {
+    rows.push_back({cut.name,
+                    fmt::format("{}", cut.gpus),
+                    rate(cut.capacity),
+                    cut.capacity.value > 0 ? readable_time(cut.all_to_all.value) : "never"});
+  }
+  return rows.empty() ? ""
+                      : "\nno all-to-all of " + to_text(view.per_pair) +
+                            " from each GPU to each other is faster, on any paths:\n" +
+                            table({"slowest cut of its sort", "GPUs", "capacity", "time"}, rows);
+}
+
+std::string hits_text(const View& view) {
+  std::string text = view.hits.empty() ? "" : "\nfaults:\n";
+  for (const std::string& hit : view.hits) {
+    text += "  " + hit + "\n";
+  }
+  return text;
+}
+
+std::string as_text(const View& view) {
+  const Cluster& cluster = view.cluster;
+  const TopologySummary& summary = view.summary;
   std::vector<std::vector<std::string>> rows;
   for (std::size_t i = 0; i < summary.vertices.size(); ++i) {
     if (summary.vertices[i] > 0) {
@@ -39,7 +76,7 @@ std::string as_text(const Cluster& cluster, const TopologySummary& summary) {
   rows.push_back({"GPUs -> scale-up", rate(summary.scale_up_injection)});
   rows.push_back({"NICs -> leaves", rate(summary.nic_injection)});
   if (summary.oversubscription) {
-    rows.push_back({"leaves -> spines", rate(summary.leaf_up)});
+    rows.push_back({"leaves -> other switches", rate(summary.leaf_up)});
     rows.push_back({"oversubscription", fmt::format("{:.2f}", *summary.oversubscription)});
   }
   if (summary.bisection) {
@@ -50,10 +87,13 @@ std::string as_text(const Cluster& cluster, const TopologySummary& summary) {
                      cluster.gpus.size(),
                      cluster.num_domains,
                      cluster.gpus_per_domain) +
-         table({"part", "nominal"}, rows);
+         table({"part", view.hits.empty() ? "nominal" : "with faults"}, rows) + cuts_text(view) +
+         hits_text(view);
 }
 
-std::string as_json(const Cluster& cluster, const TopologySummary& summary) {
+std::string as_json(const View& view) {
+  const Cluster& cluster = view.cluster;
+  const TopologySummary& summary = view.summary;
   nlohmann::ordered_json json = {{"format", "moesim-topology"},
                                  {"cluster", cluster.name},
                                  {"gpus", cluster.gpus.size()},
@@ -76,24 +116,50 @@ std::string as_json(const Cluster& cluster, const TopologySummary& summary) {
   if (summary.bisection) {
     json["bisection_bytes_per_s"] = summary.bisection->value;
   }
+  json["links_down"] = summary.links_down;
+  json["links_degraded"] = summary.links_degraded;
+  json["faults"] = view.hits;
+  json["bytes_per_pair"] = view.per_pair.value;
+  json["cuts"] = nlohmann::ordered_json::array();
+  for (const Cut& cut : view.cuts) {
+    json["cuts"].push_back({{"name", cut.name},
+                            {"gpus", cut.gpus},
+                            {"capacity_bytes_per_s", cut.capacity.value},
+                            {"all_to_all_bound_s",
+                             cut.capacity.value > 0 ? nlohmann::ordered_json(cut.all_to_all.value)
+                                                    : nlohmann::ordered_json(nullptr)}});
+  }
   return json.dump(2) + "\n";
 }
 
-void run(const ScenarioOptions& options, const std::string& format) {
-  const Cluster cluster = build_cluster(load(options).cluster);
+View look(const ScenarioOptions& options, const std::string& per_pair) {
+  const std::optional<Bytes> size = parse_bytes(per_pair);
+  if (!size || size->value == 0) {
+    throw UserError(fmt::format("--bytes-per-pair {}: expected {}", per_pair, bytes_forms()));
+  }
+  ScenarioCluster made = make_cluster(load(options));
+  View view{std::move(made.cluster), std::move(made.hits), {}, *size, {}};
+  view.summary = summarise(view.cluster);
+  view.cuts = slowest_cuts(view.cluster, *size);
+  return view;
+}
+
+void run(const ScenarioOptions& options, const std::string& format, const std::string& per_pair) {
+  const View view = look(options, per_pair);
+  const Cluster& cluster = view.cluster;
   if (!options.out.empty()) {
     write_file_atomically(options.out / "topology.dot", to_graphviz(cluster));
     write_file_atomically(options.out / "topology.graphml", to_graphml(cluster));
-    write_file_atomically(options.out / "topology.json", as_json(cluster, summarise(cluster)));
+    write_file_atomically(options.out / "topology.json", as_json(view));
   }
   if (options.json) {
-    print(as_json(cluster, summarise(cluster)));
+    print(as_json(view));
   } else if (format == "graphviz") {
     print(to_graphviz(cluster));
   } else if (format == "graphml") {
     print(to_graphml(cluster));
   } else {
-    print(as_text(cluster, summarise(cluster)));
+    print(as_text(view));
   }
 }
 
@@ -103,15 +169,20 @@ void add_topology_command(CLI::App& app) {
   auto options = std::make_shared<ScenarioOptions>();
   auto format = std::make_shared<std::string>("table");
   CLI::App* command = app.add_subcommand(
-      "topology", "The fabric of a scenario: counts, rates, bisection; Graphviz and GraphML");
+      "topology",
+      "The fabric of a scenario: counts, rates, faults, cuts, bisection; Graphviz and GraphML");
   add_scenario_options(*command, *options);
   command->add_option("--format", *format, "table, graphviz or graphml")
       ->check(CLI::IsMember({"table", "graphviz", "graphml"}))
       ->capture_default_str();
+  auto per_pair = std::make_shared<std::string>("1 MB");
+  command->add_option("--bytes-per-pair", *per_pair, "size for the lower bounds of an all-to-all")
+      ->type_name("SIZE")
+      ->capture_default_str();
   command->footer(
       "Example: moesim topology scenarios/tinymoe_h200.toml --format graphviz | dot -Tsvg > "
       "fabric.svg");
-  command->callback([options, format] { run(*options, *format); });
+  command->callback([options, format, per_pair] { run(*options, *format, *per_pair); });
 }
 
 }  // namespace moesim::cli

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::int64_t kIndexBytes = 8;         // 4 B expert id + 4 B gate weight, DeepEP
 constexpr std::int64_t kLowLatencyHeader = 16;  // DeepEP low-latency kernels: source token index
+constexpr std::int64_t kWeightBytes = 4;        // one fp32 gate weight
 
 void check_sizes(const Routing& routing,
                  const Accepted& accepted,
@@ -51,13 +52,17 @@ std::vector<std::int64_t> column_sums(const CountMatrix& matrix) {
   return sums;
 }
 
+bool is_per_assignment(DispatcherKind kind) {
+  return kind == DispatcherKind::kLowLatency || kind == DispatcherKind::kNccl ||
+         kind == DispatcherKind::kTwoDimensional;
+}
+
 /// Rows each source sums in the combine: what comes back, and what its own experts made.
 std::vector<std::int64_t> returned_rows(const RankCounts& counts,
                                         const Domains& domains,
                                         DispatcherKind kind) {
-  const CountMatrix& direct =
-      kind == DispatcherKind::kLowLatency ? counts.assignments : counts.copies;
-  const bool relays = kind == DispatcherKind::kHierarchical;
+  const CountMatrix& direct = is_per_assignment(kind) ? counts.assignments : counts.copies;
+  const bool relays = has_relays(kind);
   std::vector<std::int64_t> rows(direct.columns);
   for (std::size_t source = 0; source < direct.columns; ++source) {
     for (std::size_t rank = 0; rank < direct.columns; ++rank) {
@@ -71,14 +76,78 @@ std::vector<std::int64_t> returned_rows(const RankCounts& counts,
   return rows;
 }
 
+std::vector<std::int64_t> tokens_of_ranks(const Routing& routing) {
+  std::vector<std::int64_t> tokens;
+  for (std::size_t r = 0; r + 1 < routing.token_begin.size(); ++r) {
+    tokens.push_back(routing.token_begin[r + 1] - routing.token_begin[r]);
+  }
+  return tokens;
+}
+
+std::int64_t index_bytes(const ModelShape& model, DispatcherKind kind, int domains) {
+  switch (kind) {
+    case DispatcherKind::kLowLatency:
+      return kLowLatencyHeader;
+    case DispatcherKind::kNccl:
+    case DispatcherKind::kTwoDimensional:
+      return kWeightBytes;
+    case DispatcherKind::kHybridEp:
+      return kWeightBytes * ((model.num_experts + domains - 1) / domains);
+    default:
+      return kIndexBytes * model.top_k;
+  }
+}
+
+/// The transfers of both phases.
+void plan_phases(const RankCounts& counts,
+                 const Domains& domains,
+                 const DispatchSetup& setup,
+                 LayerTraffic& traffic) {
+  switch (setup.spec.kind) {
+    case DispatcherKind::kPairwise:
+    case DispatcherKind::kOneSided:
+    case DispatcherKind::kTwoSided:
+      return plan_pairwise(counts, setup.copy, traffic);
+    case DispatcherKind::kHierarchical:
+    case DispatcherKind::kHybridEp:
+      return plan_hierarchical(counts, domains, setup.copy, traffic);
+    case DispatcherKind::kLowLatency:
+      return plan_low_latency(counts, setup.copy, traffic);
+    case DispatcherKind::kNccl:
+      return plan_nccl(counts, domains, setup.copy, traffic);
+    case DispatcherKind::kTwoDimensional:
+      return plan_two_dimensional(counts, domains, setup.copy, traffic);
+    case DispatcherKind::kAllGather:
+      return;  // moves tokens, not copies
+  }
+}
+
 }  // namespace
 
-CopyBytes copy_bytes(const ModelShape& model, DispatcherKind kind) {
+bool has_relays(DispatcherKind kind) {
+  return kind == DispatcherKind::kHierarchical || kind == DispatcherKind::kHybridEp ||
+         kind == DispatcherKind::kAllGather;
+}
+
+bool has_notify(DispatcherKind kind) {
+  return kind != DispatcherKind::kLowLatency && kind != DispatcherKind::kAllGather &&
+         kind != DispatcherKind::kOneSided;
+}
+
+bool needs_whole_domains(DispatcherKind kind) {
+  return has_relays(kind) || kind == DispatcherKind::kTwoDimensional;
+}
+
+bool needs_one_domain(DispatcherKind kind) {
+  return kind == DispatcherKind::kOneSided || kind == DispatcherKind::kTwoSided;
+}
+
+CopyBytes copy_bytes(const ModelShape& model, DispatcherKind kind, int domains) {
+  MOESIM_CHECK(domains > 0, "ranks lie in domains");
   CopyBytes copy;
   copy.scales = activation_scale_bytes(model.hidden_size, model.dispatch_dtype);
   copy.payload = activation_row_bytes(model.hidden_size, model.dispatch_dtype) - copy.scales;
-  copy.indices =
-      kind == DispatcherKind::kLowLatency ? kLowLatencyHeader : kIndexBytes * model.top_k;
+  copy.indices = index_bytes(model, kind, domains);
   copy.combine = activation_row_bytes(model.hidden_size, model.combine_dtype);
   return copy;
 }
@@ -91,21 +160,23 @@ LayerTraffic plan_traffic(const Routing& routing,
   const Domains domains = make_domains(setup.places);
   RankCounts counts = count_ranks(routing, accepted, placement, domains);
   LayerTraffic traffic;
-  switch (setup.spec.kind) {
-    case DispatcherKind::kPairwise:
-      plan_pairwise(counts, setup.copy, traffic);
-      break;
-    case DispatcherKind::kHierarchical:
-      plan_hierarchical(counts, domains, setup.copy, traffic);
-      break;
-    case DispatcherKind::kLowLatency:
-      plan_low_latency(counts, setup.copy, traffic);
-      break;
+  plan_phases(counts, domains, setup, traffic);
+  const std::vector<std::int64_t> tokens = tokens_of_ranks(routing);
+  if (setup.spec.kind == DispatcherKind::kAllGather) {
+    plan_all_gather(tokens, domains, setup.copy, traffic);
   }
+  if (setup.spec.notify) {
+    traffic.notify = plan_notify(setup.spec.kind, {routing.num_experts, tokens}, domains);
+  }
+  traffic.dispatch.row_bytes = setup.copy.dispatch();
+  traffic.combine.row_bytes = setup.copy.combine;
   traffic.dispatch.logical = logical_matrix(counts.copies, setup.copy.dispatch(), false);
   traffic.combine.logical = logical_matrix(counts.copies, setup.copy.combine, true);
   traffic.rank_received = column_sums(counts.copies);
-  traffic.returned_rows = returned_rows(counts, domains, setup.spec.kind);
+  traffic.returned_rows = returned_rows(
+      setup.spec.kind == DispatcherKind::kAllGather ? full_counts(tokens, domains) : counts,
+      domains,
+      setup.spec.kind);
   traffic.slot_tokens = std::move(counts.slot_tokens);
   return traffic;
 }

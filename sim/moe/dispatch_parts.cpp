@@ -141,4 +141,26 @@ std::vector<Transfer> reverse_transfers(const CountMatrix& counts, std::int64_t 
   return direct_transfers(reversed, bytes_each);
 }
 
+void merge_messages(CommPlan& plan) {
+  for (Transfer& transfer : plan.transfers) {
+    transfer.messages = 1;
+  }
+}
+
+RankCounts full_counts(const std::vector<std::int64_t>& tokens, const Domains& domains) {
+  RankCounts counts{.copies = CountMatrix(tokens.size(), tokens.size()),
+                    .assignments = CountMatrix(tokens.size(), tokens.size()),
+                    .relayed = CountMatrix(tokens.size(), domains.size()),
+                    .slot_tokens = {}};
+  for (std::size_t source = 0; source < tokens.size(); ++source) {
+    for (std::size_t rank = 0; rank < tokens.size(); ++rank) {
+      counts.copies.at(source, rank) = counts.assignments.at(source, rank) = tokens[source];
+    }
+    for (std::size_t domain = 0; domain < domains.size(); ++domain) {
+      counts.relayed.at(source, domain) = tokens[source];
+    }
+  }
+  return counts;
+}
+
 }  // namespace moesim

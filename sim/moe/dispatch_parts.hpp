@@ -61,6 +61,13 @@ void add_transfer(CommPlan& plan, Transfer transfer, std::int64_t bytes_each);
 [[nodiscard]] std::vector<Transfer> reverse_transfers(const CountMatrix& counts,
                                                       std::int64_t bytes_each);
 
+/// Makes one message of each transfer: a library call moves the rows of a pair in one go.
+void merge_messages(CommPlan& plan);
+
+/// What a collective over all tokens moves: tokens[source] to every rank and domain.
+[[nodiscard]] RankCounts full_counts(const std::vector<std::int64_t>& tokens,
+                                     const Domains& domains);
+
 /// The two phases of each dispatcher, transfers only, in order.
 void plan_pairwise(const RankCounts& counts, CopyBytes copy, LayerTraffic& traffic);
 void plan_low_latency(const RankCounts& counts, CopyBytes copy, LayerTraffic& traffic);
@@ -68,5 +75,35 @@ void plan_hierarchical(const RankCounts& counts,
                        const Domains& domains,
                        CopyBytes copy,
                        LayerTraffic& traffic);
+void plan_nccl(const RankCounts& counts,
+               const Domains& domains,
+               CopyBytes copy,
+               LayerTraffic& traffic);
+void plan_two_dimensional(const RankCounts& counts,
+                          const Domains& domains,
+                          CopyBytes copy,
+                          LayerTraffic& traffic);
+void plan_all_gather(const std::vector<std::int64_t>& tokens,
+                     const Domains& domains,
+                     CopyBytes copy,
+                     LayerTraffic& traffic);
+
+/// What a notify round is about.
+struct NotifySize {
+  std::int64_t num_experts = 0;
+  std::vector<std::int64_t> tokens;  ///< of each rank
+};
+
+/// The transfers of the round that exchanges counts; none where has_notify is false. Bytes of one
+/// message, e = experts of a rank, L = ranks of the domain:
+///   pairwise, two_sided        4 (e + 1) to every rank
+///   nccl, two_dimensional      8 num_experts to every rank
+///   hierarchical               4 (L e + L + 1) over the rail, 4 (e + 1) on to every rank of the
+///   domain hybrid_ep                  num_experts a token to every rank, over the rail and
+///   forwarded
+/// Source: docs/dispatchers.md. Checked by: notify_test.
+[[nodiscard]] CommPlan plan_notify(DispatcherKind kind,
+                                   const NotifySize& size,
+                                   const Domains& domains);
 
 }  // namespace moesim

@@ -36,6 +36,7 @@ void check_constants(const ComputeModel& compute) {
   const CostConstants& c = compute.constants;
   MOESIM_CHECK(c.gemm_efficiency > 0 && c.gemm_efficiency <= 1, "an efficiency lies in (0, 1]");
   MOESIM_CHECK(c.memory_efficiency > 0 && c.memory_efficiency <= 1, "an efficiency lies in (0, 1]");
+  MOESIM_CHECK(c.gemm_overlap >= 0 && c.gemm_overlap <= 1, "an overlap lies in [0, 1]");
   MOESIM_CHECK(c.tile_rows > 0 && c.tile_columns > 0, "a tile has rows and columns");
   MOESIM_CHECK(compute.gpu.sms > 0, "a GPU has multiprocessors");
   MOESIM_CHECK(compute.gpu.memory_bandwidth.value > 0, "a GPU has memory bandwidth");
@@ -166,7 +167,8 @@ Seconds grouped_gemm_time(const ComputeModel& compute,
   const GemmShape shape{.columns = columns, .inner = inner, .weights = weight_dtype};
   const Seconds arithmetic = compute_time(compute, rows, shape);
   const Seconds memory = memory_time(compute, gemm_bytes(rows, shape));
-  return std::max(arithmetic, memory) + compute.constants.kernel_launch;
+  const Seconds exposed = (1.0 - compute.constants.gemm_overlap) * std::min(arithmetic, memory);
+  return std::max(arithmetic, memory) + exposed + compute.constants.kernel_launch;
 }
 
 Seconds expert_time(const ComputeModel& compute,
@@ -179,8 +181,9 @@ Seconds expert_time(const ComputeModel& compute,
   }
   const Bytes gather = rows_bytes(rows, model.hidden_size, model.dispatch_dtype) +
                        rows_bytes(rows, model.hidden_size, activation_dtype(model.weight_dtype));
-  return memory_kernel_time(compute, gather) +
-         ffn_time(compute, model, slot_tokens, model.expert_width);
+  const Seconds kernels = memory_kernel_time(compute, gather) +
+                          ffn_time(compute, model, slot_tokens, model.expert_width);
+  return std::max(kernels, compute.constants.expert_floor);
 }
 
 Seconds shared_expert_time(const ComputeModel& compute,

@@ -17,6 +17,38 @@ namespace moesim {
 enum class Evidence { kMeasured, kInterpolated, kExtrapolated, kAssumed };
 [[nodiscard]] std::string_view to_text(Evidence evidence);
 
+/// Closed range of an input that the points of a fit covered.
+struct Covered {
+  double min = 0;
+  double max = 0;
+  [[nodiscard]] bool holds(double value) const { return value >= min && value <= max; }
+};
+
+/// How well predictions met measurements: |predicted / measured - 1| and, signed, its median.
+struct FitErrors {
+  int points = 0;
+  double median = 0;
+  double p90 = 0;
+  double bias = 0;
+};
+
+/// [calibration.expert_fit], [calibration.communication_fit]: what the constants of one kernel rest
+/// on. No points: nothing was fitted. Ranges that do not apply to the kernel stay 0.
+struct FitRecord {
+  std::string kernel;     ///< whose constants these are
+  std::string source;     ///< whose measurements
+  FitErrors fitted;       ///< on the points of the fit
+  FitErrors left_out;     ///< on points that a refit without them predicted
+  double spread_p10 = 1;  ///< of measured / predicted, left-out points
+  double spread_p90 = 1;
+  Covered rows;    ///< experts: rows of the rank; communication: bytes a rank sends in a phase
+  Covered slots;   ///< experts: slots of the rank; communication: ranks
+  Covered hidden;  ///< hidden size
+  Covered width;   ///< experts: expert width; communication: scale-up domains
+
+  [[nodiscard]] bool is_fitted() const { return fitted.points > 0; }
+};
+
 /// [calibration]: the constants of the cost models, from a file of scenarios/calibration.
 struct CostConstants {
   std::string source;  ///< who measured or assumed them
@@ -31,6 +63,21 @@ struct CostConstants {
       0;  ///< reachable fraction of the nominal NIC and fabric bandwidth, (0, 1]
   Seconds communication_start;  ///< start of one dispatch or combine kernel
   Seconds message_gap;  ///< sender time per message; messages of one rank leave one after the other
+
+  double gemm_overlap = 1;  ///< part of the shorter of arithmetic and memory time that the longer
+                            ///< one hides, [0, 1]
+  Seconds expert_floor;     ///< the host issues the expert kernels no faster than this
+  Seconds combine_extra_start;          ///< start of a combine kernel beyond communication_start
+  Bytes message_overhead;               ///< link bytes a message costs beyond its own: half-size of
+                                        ///< the efficiency m / (m + message_overhead)
+  BytesPerSecond sm_copy_rate;          ///< of one multiprocessor in a dispatch; 0: no bound
+  BytesPerSecond combine_sm_copy_rate;  ///< the same in a combine
+  bool combine_sums = false;         ///< the combine kernel sums the returned rows itself; else a
+                                     ///< kernel of its own does
+  std::string expert_kernel;         ///< whose table the experts' constants were taken from
+  std::string communication_kernel;  ///< whose table those of dispatch and combine were
+  FitRecord expert_fit;
+  FitRecord communication_fit;
 };
 
 /// One rank's hardware and constants.
@@ -40,7 +87,8 @@ struct ComputeModel {
 };
 
 /// One grouped GEMM: for every group s, [rows[s], inner] x [inner, columns].
-///   time    = max(compute, memory) + kernel_launch; 0 when no group has rows
+///   time    = max(compute, memory) + (1 - gemm_overlap) * min(compute, memory) + kernel_launch;
+///             0 when no group has rows
 ///   compute = min over tile shapes (r, c) of
 ///             waves * r * c * inner * 2 / (rate_per_sm * reuse(r, c))
 ///   waves   = ceil(tiles / sms), tiles = sum over s of ceil(rows[s] / r) * ceil(columns / c)
@@ -52,9 +100,8 @@ struct ComputeModel {
 /// of the dtype * gemm_efficiency / sms: bf16 for bf16 and mxfp4 (dequantised) weights, fp8 for
 /// fp8. Activations: fp8 with fp8 weights, else bf16, read once; results are bf16. Source: roofline
 /// (Williams et al. 2009) with tile and wave quantisation (NVIDIA, Matrix Multiplication Background
-/// User's Guide). Valid for: one kernel per call, no split along inner, operands that overlap
-/// perfectly with the arithmetic. fp32 weights have no GEMM (our bug); fp8 on a GPU without
-/// fp8_rate is a UserError. Checked by: expert_cost_test.
+/// User's Guide). Valid for: one kernel per call, no split along inner. fp32 weights have no GEMM
+/// (our bug); fp8 on a GPU without fp8_rate is a UserError. Checked by: expert_cost_test.
 [[nodiscard]] Seconds grouped_gemm_time(const ComputeModel& compute,
                                         std::span<const std::int64_t> rows,
                                         std::int64_t columns,
@@ -67,7 +114,8 @@ struct ComputeModel {
 ///   gate+up  grouped GEMM, columns = 2 w, inner = hidden
 ///   SwiGLU   N rows of 2 w bf16 in, N rows of w in the activation dtype out (memory-bound)
 ///   down     grouped GEMM, columns = hidden, inner = w
-/// Memory-bound kernels take bytes / (memory_bandwidth * memory_efficiency) + kernel_launch.
+/// Memory-bound kernels take bytes / (memory_bandwidth * memory_efficiency) + kernel_launch. The
+/// whole takes at least expert_floor, since kernels issued one by one leave no faster.
 /// Source: the unfused expert FFN of Megatron-Core and SGLang. Valid for: that form; fused kernels
 /// save up to three launches and the SwiGLU traffic; biases are not counted.
 /// Checked by: expert_cost_test (hot expert, decode).

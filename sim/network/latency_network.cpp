@@ -55,13 +55,20 @@ std::span<const FlowId> LatencyNetwork::advance(SimTime limit) {
     const auto drained = sharing_->advance(std::min(limit, next_arrival()));
     now_ = sharing_->now();
     events_ += drained.empty() ? 0 : 1;
-    for (const FlowId flow : drained) {
-      arrivals_.push({.time = after(now_, latency_[flow.index()]), .flow = flow});
-    }
     while (next_arrival() == now_) {
       completed_.push_back(arrivals_.top().flow);
       arrivals_.pop();
     }
+    const auto waited = static_cast<std::ptrdiff_t>(completed_.size());
+    for (const FlowId flow : drained) {
+      const SimTime arrival = after(now_, latency_[flow.index()]);
+      if (arrival == now_) {
+        completed_.push_back(flow);
+      } else {
+        arrivals_.push({.time = arrival, .flow = flow});
+      }
+    }
+    std::inplace_merge(completed_.begin(), completed_.begin() + waited, completed_.end());
     if (drained.empty()) {
       break;
     }

@@ -32,7 +32,7 @@ struct FlowClass {
 /// flows, a cap is a private link of that capacity.
 /// Valid for: flows that outlast the round trip. No windows, no packet loss.
 /// Cost: O(hops log links), hops = links over all classes.
-/// Checked by: max_min_test (worked, INV-2, INV-4, INV-5), fluid_oracle_test, simgrid_oracle_test.
+/// Checked by: max_min_test (worked, INV-2, INV-4, INV-5), simgrid_oracle_test.
 [[nodiscard]] std::vector<BytesPerSecond> max_min_rates(std::span<const BytesPerSecond> capacity,
                                                         std::span<const FlowClass> classes);
 

@@ -23,7 +23,7 @@ struct Flow {
   BytesPerSecond rate_cap{std::numeric_limits<double>::infinity()};  ///< > 0
 };
 
-/// A network with live flows and its own clock. Flows share links max-min fairly.
+/// A network with live flows and its own clock. How flows share links is the engine's matter.
 class Network {
  public:
   Network() = default;
@@ -44,7 +44,7 @@ class Network {
   [[nodiscard]] virtual std::int64_t events() const = 0;
 };
 
-enum class NetworkEngine { kFluid, kSimGrid };
+enum class NetworkEngine { kFluid, kSimGrid, kMessage };
 
 /// True when this build can make that engine.
 [[nodiscard]] bool is_available(NetworkEngine engine);
@@ -52,6 +52,14 @@ enum class NetworkEngine { kFluid, kSimGrid };
 /// @param capacity usable bytes/s per LinkId, each > 0 for a link that a flow crosses.
 /// Throws EnvironmentError when the engine was not built in.
 [[nodiscard]] std::unique_ptr<Network> make_network(NetworkEngine engine,
+                                                    std::span<const BytesPerSecond> capacity);
+
+struct NetworkSettings {
+  NetworkEngine engine = NetworkEngine::kFluid;
+  SimTime window{};  ///< kFluid: how long drained flows may hold their shares; 0: exact
+  Bytes chunk{std::numeric_limits<double>::infinity()};  ///< kMessage; infinite: whole messages
+};
+[[nodiscard]] std::unique_ptr<Network> make_network(const NetworkSettings& settings,
                                                     std::span<const BytesPerSecond> capacity);
 
 /// When each flow of a batch that starts at once (or at its start time) finishes.

@@ -62,6 +62,16 @@ double slowest_rank_s(const RunSummary& run, RankSpread LayerSummary::*phase) {
   return sum;
 }
 
+/// ",grade,p10,p90" of the step, then the grade of each phase; empty cells without a band.
+std::string evidence_cells(const StepEvidence& evidence) {
+  std::string cells = fmt::format(",{}", to_text(evidence.grade));
+  cells += evidence.band ? fmt::format(",{},{}", evidence.band->p10, evidence.band->p90) : ",,";
+  for (const PhaseEvidence& phase : evidence.phases) {
+    cells += fmt::format(",{}", to_text(phase.grade));
+  }
+  return cells;
+}
+
 }  // namespace
 
 std::string summary_csv(const RunReport& report) {
@@ -72,7 +82,9 @@ std::string summary_csv(const RunReport& report) {
   std::string csv =
       "step_mean_s,step_p50_s,step_p99_s,gate_s,dispatch_s,experts_s,combine_s,rank_imbalance_"
       "ratio,"
-      "dropped_ratio,dropped_gate_weight_ratio,slowest_layer,hot_expert,hot_rank,hot_link\n";
+      "dropped_ratio,dropped_gate_weight_ratio,slowest_layer,hot_expert,hot_rank,hot_link,grade,"
+      "band_p10_ratio,band_"
+      "p90_ratio,gate_grade,dispatch_grade,experts_grade,combine_grade\n";
   csv += fmt::format("{},{},{},{},{},{},{},",
                      run.step_s.mean,
                      run.step_s.p50,
@@ -93,7 +105,7 @@ std::string summary_csv(const RunReport& report) {
   return csv +
          (slowest.hot_links.empty() ? ""
                                     : report.link_names[slowest.hot_links.front().id.index()]) +
-         "\n";
+         evidence_cells(report.evidence) + "\n";
 }
 
 std::string layers_csv(const RunReport& report) {

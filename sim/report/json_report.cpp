@@ -121,6 +121,24 @@ Json summary_json(const RunReport& report) {
           {"layers", layers}};
 }
 
+Json band_json(const std::optional<Band>& band) {
+  return band ? Json{{"p10_ratio", band->p10}, {"p90_ratio", band->p90}} : Json(nullptr);
+}
+
+Json evidence_json(const RunReport& report) {
+  Json phases = Json::object();
+  for (const PhaseEvidence& phase : report.evidence.phases) {
+    phases[phase.phase] = {{"grade", to_text(phase.grade)},
+                           {"kernel", phase.kernel},
+                           {"band", band_json(phase.band)},
+                           {"outside", phase.out}};
+  }
+  return {{"grade", to_text(report.evidence.grade)},
+          {"source", report.evidence_source},
+          {"band", band_json(report.evidence.band)},
+          {"phases", phases}};
+}
+
 Json routing_json(const RoutingSourceInfo& routing) {
   return {{"model", routing.model},
           {"origin", routing.origin},
@@ -157,8 +175,9 @@ std::string to_json(const RunReport& report) {
                      {"scenario", report.scenario},
                      {"seed", report.seed},
                      {"inputs", inputs},
-                     {"evidence", {{"grade", report.evidence}, {"source", report.evidence_source}}},
+                     {"evidence", evidence_json(report)},
                      {"notes", report.notes},
+                     {"faults", report.faults},
                      {"routing", routing_json(report.routing)},
                      {"summary", summary_json(report)},
                      {"steps", steps},

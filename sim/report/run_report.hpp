@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sim/moe/routing.hpp"
+#include "sim/step/evidence.hpp"
 #include "sim/step/result.hpp"
 
 namespace moesim {
@@ -25,7 +26,8 @@ struct RunReport {
   std::uint64_t seed = 0;
   std::vector<InputDigest> inputs;
   std::vector<std::string> notes;
-  std::string evidence;  ///< weakest grade of the constants used
+  std::vector<std::string> faults;  ///< what is broken, slow or taken by others
+  StepEvidence evidence;            ///< grades and bands
   std::string evidence_source;
   RoutingSourceInfo routing;
   std::vector<std::string> link_names;  ///< by LinkId

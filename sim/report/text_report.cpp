@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "sim/report/table.hpp"
 
 namespace moesim {
@@ -10,6 +12,16 @@ namespace {
 
 std::string time_cell(Seconds time) {
   return readable_time(time.value);
+}
+
+/// ", P10-P90 0.92-1.08 of the time shown"; "" without a band.
+std::string band_words(const std::optional<Band>& band) {
+  return band ? fmt::format(", P10-P90 {:.2f}-{:.2f} of the times shown", band->p10, band->p90)
+              : "";
+}
+
+std::string band_cell(const std::optional<Band>& band) {
+  return band ? fmt::format("{:.2f}-{:.2f}", band->p10, band->p90) : "unknown";
 }
 
 std::string head(const RunReport& report, const RunSummary& run) {
@@ -24,11 +36,14 @@ std::string head(const RunReport& report, const RunSummary& run) {
              "routing: {} ({})",
              report.routing.model.empty() ? report.routing.origin : report.routing.model,
              report.routing.draw)) +
-         wrapped(fmt::format("evidence: {} ({})", report.evidence, report.evidence_source));
+         wrapped(fmt::format("evidence: {}{} ({})",
+                             to_text(report.evidence.grade),
+                             band_words(report.evidence.band),
+                             report.evidence_source));
 }
 
 /// Sum over layers of a phase, mean over steps.
-std::vector<std::string> phase_row(const char* name,
+std::vector<std::string> phase_row(const PhaseEvidence& evidence,
                                    const RunSummary& run,
                                    RankSpread LayerSummary::*phase) {
   RankSpread sum;
@@ -36,15 +51,21 @@ std::vector<std::string> phase_row(const char* name,
     sum.mean += (layer.*phase).mean;
     sum.max += (layer.*phase).max;
   }
-  return {name, time_cell(sum.mean), time_cell(sum.max)};
+  return {evidence.phase,
+          time_cell(sum.mean),
+          time_cell(sum.max),
+          std::string(to_text(evidence.grade)),
+          band_cell(evidence.band)};
 }
 
-std::string phases(const RunSummary& run) {
-  return table({"phase (all layers)", "mean rank", "slowest rank"},
-               {phase_row("gate", run, &LayerSummary::gate),
-                phase_row("dispatch", run, &LayerSummary::dispatch),
-                phase_row("experts", run, &LayerSummary::experts),
-                phase_row("combine", run, &LayerSummary::combine)});
+std::string phases(const RunReport& report, const RunSummary& run) {
+  constexpr RankSpread LayerSummary::*kPhases[] = {
+      &LayerSummary::gate, &LayerSummary::dispatch, &LayerSummary::experts, &LayerSummary::combine};
+  std::vector<std::vector<std::string>> rows;
+  for (std::size_t i = 0; i < report.evidence.phases.size(); ++i) {
+    rows.push_back(phase_row(report.evidence.phases[i], run, kPhases[i]));
+  }
+  return table({"phase (all layers)", "mean rank", "slowest rank", "grade", "P10-P90"}, rows);
 }
 
 std::string critical_path(const RunSummary& run) {
@@ -113,6 +134,19 @@ std::string notes(const RunReport& report) {
   for (const std::string& note : report.notes) {
     text += wrapped("note: " + note);
   }
+  constexpr std::size_t kMostFaults = 8;
+  for (std::size_t i = 0; i < std::min(kMostFaults, report.faults.size()); ++i) {
+    text += wrapped("fault: " + report.faults[i]);
+  }
+  if (report.faults.size() > kMostFaults) {
+    text += wrapped(fmt::format("fault: and {} more; --json and moesim topology list all",
+                                report.faults.size() - kMostFaults));
+  }
+  for (const PhaseEvidence& phase : report.evidence.phases) {
+    for (const std::string& sentence : phase.out) {
+      text += wrapped("extrapolated: " + sentence);
+    }
+  }
   return text;
 }
 
@@ -176,7 +210,7 @@ std::string hot_lists(const RunReport& report, const LayerResult& layer) {
 
 std::string summary_text(const RunReport& report) {
   const RunSummary run = summarise(report);
-  return head(report, run) + "\n" + step_line(run) + "\n" + phases(run) + "\n" +
+  return head(report, run) + "\n" + step_line(run) + "\n" + phases(report, run) + "\n" +
          critical_path(run) + "\n" + capacity(run) + hottest(report, run) + notes(report);
 }
 

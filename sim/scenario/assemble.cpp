@@ -4,10 +4,11 @@
 #include <fmt/format.h>
 
 #include <limits>
+#include <utility>
 
 #include "sim/core/diagnostics.hpp"
 #include "sim/moe/generate/generated_source.hpp"
-#include "topology/builders.hpp"
+#include "sim/scenario/make_cluster.hpp"
 
 namespace moesim {
 namespace {
@@ -52,6 +53,26 @@ void check_fit(const Scenario& scenario, const RoutingSourceInfo& trace, int lay
   }
 }
 
+/// Where the cost constants come from, part by part.
+void note_calibration(const CostConstants& c, std::vector<std::string>& notes) {
+  const bool experts = c.expert_fit.is_fitted();
+  const bool communication = c.communication_fit.is_fitted();
+  const bool assumed = c.evidence == Evidence::kAssumed;
+  if (!experts && !communication && assumed) {
+    notes.emplace_back(
+        "cost constants are assumed, not measured: compare scenarios, do not quote times");
+  }
+  const auto note_part = [&](const char* part, const FitRecord& fit) {
+    if (fit.is_fitted()) {
+      notes.push_back(fmt::format("{}: constants of {}, {}", part, fit.kernel, c.source));
+    } else if (assumed && (experts || communication)) {
+      notes.push_back(fmt::format("{}: constants are assumed, not measured", part));
+    }
+  };
+  note_part("experts", c.expert_fit);
+  note_part("dispatch and combine", c.communication_fit);
+}
+
 std::vector<std::string> notes_on(const Scenario& scenario, const Assembly& assembly) {
   std::vector<std::string> notes;
   const RoutingSourceInfo& trace = assembly.routing->info();
@@ -64,10 +85,7 @@ std::vector<std::string> notes_on(const Scenario& scenario, const Assembly& asse
   if (scenario.parallel.ep < gpus) {
     notes.push_back(fmt::format("{} of {} GPUs are used", scenario.parallel.ep, gpus));
   }
-  if (scenario.calibration.evidence == Evidence::kAssumed) {
-    notes.emplace_back(
-        "cost constants are assumed, not measured: compare scenarios, do not quote times");
-  }
+  note_calibration(scenario.calibration, notes);
   return notes;
 }
 
@@ -110,12 +128,15 @@ Assembly assemble(const Scenario& scenario) {
   assembly.routing = open_source(scenario, layers);
   StepModel& step = assembly.step;
   step.model = scenario.model;
-  step.cluster = build_cluster(scenario.cluster);
+  ScenarioCluster made = make_cluster(scenario);
+  step.cluster = std::move(made.cluster);
+  assembly.faults = std::move(made.hits);
   step.capacity = scenario.capacity;
   step.dispatch = scenario.dispatch;
   step.constants = scenario.calibration;
   step.engine = scenario.network.engine;
   step.path_policy = scenario.network.paths;
+  step.path_spread = scenario.network.spread;
   step.placements =
       make_placements(scenario.placement, layers, scenario.model.num_experts, scenario.parallel.ep);
   step.routing = assembly.routing.get();

@@ -14,8 +14,9 @@ namespace moesim {
 
 struct Assembly {
   std::unique_ptr<RoutingSource> routing;
-  StepModel step;                  ///< refers to *routing
-  std::vector<std::string> notes;  ///< sentences a reader of the result must know
+  StepModel step;                   ///< refers to *routing
+  std::vector<std::string> faults;  ///< what is broken, slow or taken, a sentence each
+  std::vector<std::string> notes;   ///< sentences a reader of the result must know
 };
 
 /// Builds the cluster, opens the trace and the placement and checks that they fit the model.

@@ -1,73 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/scenario/cross_checks.hpp"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <cstdint>
-#include <initializer_list>
 #include <limits>
 #include <utility>
 
 #include "sim/core/text.hpp"
+#include "sim/scenario/cross_checker.hpp"
 
 namespace moesim {
 namespace {
-
-class CrossChecker {
- public:
-  CrossChecker(const ConfigTree& tree, const FieldReading& reading)
-      : tree_(tree), reading_(reading) {}
-
-  [[nodiscard]] bool given(std::string_view path) const { return tree_.find(path) != nullptr; }
-
-  /// "model.num_experts = 64 (scenarios/x.toml:12)"; a value that is not stated is a default.
-  template <typename Value>
-  [[nodiscard]] std::string other(std::string_view path, const Value& value) const {
-    const ConfigEntry* entry = tree_.find(path);
-    std::string where = "default";
-    if (entry != nullptr) {
-      where = entry->place.line > 0 ? fmt::format("{}:{}", entry->place.file, entry->place.line)
-                                    : entry->place.file;
-    }
-    return fmt::format("{} = {} ({})", path, value, where);
-  }
-
-  /// Reports `message` at `path` when `broken`, unless a key involved has a mistake of its own.
-  void check(bool broken,
-             std::string_view path,
-             std::initializer_list<std::string_view> others,
-             std::string message) {
-    if (!broken || !usable(path) ||
-        !std::all_of(others.begin(), others.end(), [&](auto& other) { return usable(other); })) {
-      return;
-    }
-    const ConfigEntry* entry = tree_.find(path);
-    for (const std::string_view candidate : others) {
-      entry = entry == nullptr ? tree_.find(candidate) : entry;
-    }
-    Diagnostic mistake = entry == nullptr ? Diagnostic{} : mistake_at_value(*entry, {});
-    mistake.key = path;
-    mistake.message = std::move(message);
-    found.push_back(std::move(mistake));
-  }
-
-  std::vector<Diagnostic> found;
-
- private:
-  /// No mistake at the path or at a table above it.
-  [[nodiscard]] bool usable(std::string_view path) const {
-    for (; !path.empty(); path = parent_path(path)) {
-      if (reading_.unusable.find(path) != reading_.unusable.end()) {
-        return false;
-      }
-    }
-    return true;
-  }
-
-  const ConfigTree& tree_;
-  const FieldReading& reading_;
-};
 
 void check_model(CrossChecker& c, const ModelShape& m) {
   c.check(m.top_k > m.num_experts,
@@ -116,76 +57,6 @@ void check_attention(CrossChecker& c, const AttentionShape& a) {
             {"model.attention.kind"},
             fmt::format("{} does not go with {}", width, kind));
   }
-}
-
-void check_cluster(CrossChecker& c, const ClusterSpec& k) {
-  const int per_domain = k.scale_up.nodes_per_domain;
-  c.check(k.nodes % per_domain != 0,
-          "cluster.nodes",
-          {"cluster.scale_up.nodes_per_domain"},
-          fmt::format("{} is not a multiple of {}",
-                      k.nodes,
-                      c.other("cluster.scale_up.nodes_per_domain", per_domain)));
-  constexpr std::int64_t kMostGpus = 1'000'000;
-  const std::int64_t gpus = std::int64_t{k.nodes} * k.gpus_per_node;
-  c.check(gpus > kMostGpus,
-          "cluster.nodes",
-          {"cluster.gpus_per_node"},
-          fmt::format("{} nodes with {} are {} GPUs; at most {} are supported",
-                      k.nodes,
-                      c.other("cluster.gpus_per_node", k.gpus_per_node),
-                      gpus,
-                      kMostGpus));
-  c.check(k.nic.per_node == 0 && k.nodes > per_domain,
-          "cluster.nic.per_node",
-          {"cluster.nodes", "cluster.scale_up.nodes_per_domain"},
-          fmt::format("0 leaves the scale-up domains of {} unconnected",
-                      c.other("cluster.nodes", k.nodes)));
-  c.check(k.nic.per_node > 0 && k.gpus_per_node % k.nic.per_node != 0,
-          "cluster.nic.per_node",
-          {"cluster.gpus_per_node"},
-          fmt::format("{} does not divide {}",
-                      k.nic.per_node,
-                      c.other("cluster.gpus_per_node", k.gpus_per_node)));
-}
-
-/// Keys of the scale-out network that have no default but are needed only where it exists.
-void check_scale_out(CrossChecker& c, const ClusterSpec& k) {
-  const auto needs = [&](bool needed,
-                         std::string_view path,
-                         double value,
-                         std::string_view because,
-                         const std::string& because_text) {
-    const bool is_latency = path.ends_with("latency");
-    const bool lacks = is_latency ? !c.given(path) : value == 0.0;
-    c.check(needed && lacks,
-            path,
-            {because},
-            fmt::format("{}, but needed by {}", c.given(path) ? "zero" : "missing", because_text));
-  };
-  const bool nics = k.nic.per_node > 0;
-  const std::string nic_text = c.other("cluster.nic.per_node", k.nic.per_node);
-  needs(nics, "cluster.nic.bandwidth", k.nic.bandwidth.value, "cluster.nic.per_node", nic_text);
-  needs(nics,
-        "cluster.nic.pcie_bandwidth",
-        k.nic.pcie_bandwidth.value,
-        "cluster.nic.per_node",
-        nic_text);
-  needs(nics, "cluster.nic.latency", k.nic.latency.value, "cluster.nic.per_node", nic_text);
-
-  const bool spines = k.fabric.kind != FabricKind::kSingleSwitch;
-  const std::string kind_text =
-      c.other("cluster.fabric.kind", k.fabric.kind == FabricKind::kRail ? "rail" : "fat_tree");
-  needs(spines,
-        "cluster.fabric.link_bandwidth",
-        k.fabric.link_bandwidth.value,
-        "cluster.fabric.kind",
-        kind_text);
-  needs(spines,
-        "cluster.fabric.hop_latency",
-        k.fabric.hop_latency.value,
-        "cluster.fabric.kind",
-        kind_text);
 }
 
 void check_layout(CrossChecker& c, const Scenario& s) {
@@ -240,34 +111,79 @@ void check_policies(CrossChecker& c, const Scenario& s) {
           fmt::format("missing, but needed by {}", c.other("placement.kind", "file")));
 }
 
-void check_dispatch(CrossChecker& c, const Scenario& s) {
-  constexpr std::string_view kNames[] = {"pairwise", "hierarchical", "low_latency"};
+/// Keys that only some dispatchers look at.
+void check_dispatch_keys(CrossChecker& c, const Scenario& s, const std::string& dispatcher) {
   const DispatcherKind kind = s.dispatch.kind;
-  const std::string dispatcher =
-      c.other("dispatch.dispatcher", kNames[static_cast<std::size_t>(kind)]);
-  c.check(!s.dispatch.scale_up && kind != DispatcherKind::kLowLatency,
-          "dispatch.scale_up",
+  const auto needs = [&](bool has_effect, std::string_view path, std::string_view what) {
+    c.check(c.given(path) && !has_effect,
+            path,
+            {"dispatch.dispatcher"},
+            fmt::format("has no effect with {}; it needs {}", dispatcher, what));
+  };
+  constexpr std::string_view kRelays = "hierarchical, hybrid_ep or all_gather";
+  needs(has_relays(kind), "dispatch.forwarding", kRelays);
+  needs(has_relays(kind), "dispatch.chunk_tokens", kRelays);
+  needs(kind == DispatcherKind::kNccl, "dispatch.channels", "nccl");
+  needs(kind == DispatcherKind::kNccl, "dispatch.pxn", "nccl");
+  c.check(
+      c.given("dispatch.chunk_tokens") && has_relays(kind) &&
+          s.dispatch.forwarding == Forwarding::kStoreAndForward,
+      "dispatch.chunk_tokens",
+      {"dispatch.forwarding"},
+      fmt::format("has no effect with {}", c.other("dispatch.forwarding", "store_and_forward")));
+  c.check(s.dispatch.notify && !has_notify(kind),
+          "dispatch.notify",
           {"dispatch.dispatcher"},
-          fmt::format("false does not go with {}; it needs low_latency", dispatcher));
-  c.check(!s.dispatch.scale_up && s.cluster.nic.per_node == 0,
-          "dispatch.scale_up",
-          {"cluster.nic.per_node"},
-          fmt::format("false sends through NICs, but {}",
-                      c.other("cluster.nic.per_node", s.cluster.nic.per_node)));
-  c.check(c.given("dispatch.forwarding") && kind != DispatcherKind::kHierarchical,
-          "dispatch.forwarding",
-          {"dispatch.dispatcher"},
-          fmt::format("has no effect with {}; it needs hierarchical", dispatcher));
-  const std::int64_t domain =
-      std::int64_t{s.cluster.scale_up.nodes_per_domain} * s.cluster.gpus_per_node;
-  c.check(kind == DispatcherKind::kHierarchical && domain > 0 && s.parallel.ep > domain &&
-              s.parallel.ep % domain != 0,
+          fmt::format("true does not go with {}, which exchanges no counts", dispatcher));
+  c.check(c.given("dispatch.sms") && s.dispatch.sms > s.cluster.gpu.sms,
+          "dispatch.sms",
+          {"cluster.gpu.sms"},
+          fmt::format(
+              "{} is more than {}", s.dispatch.sms, c.other("cluster.gpu.sms", s.cluster.gpu.sms)));
+}
+
+/// What a dispatcher asks of the scale-up domains.
+void check_dispatch_domains(CrossChecker& c, const Scenario& s, const std::string& dispatcher) {
+  const DispatcherKind kind = s.dispatch.kind;
+  const std::int64_t domain = domain_size(s.cluster);
+  const bool from_file = !s.cluster.graphml.empty();  // then assemble() looks at the graph
+  const bool spans_domains = !from_file && domain > 0 && s.parallel.ep > domain;
+  c.check(needs_whole_domains(kind) && spans_domains && s.parallel.ep % domain != 0,
           "parallel.ep",
           {"dispatch.dispatcher", "cluster.gpus_per_node", "cluster.scale_up.nodes_per_domain"},
           fmt::format("{} does not fill whole scale-up domains of {} GPUs, as {} needs",
                       s.parallel.ep,
                       domain,
                       dispatcher));
+  c.check(needs_one_domain(kind) && spans_domains,
+          "parallel.ep",
+          {"dispatch.dispatcher", "cluster.gpus_per_node", "cluster.scale_up.nodes_per_domain"},
+          fmt::format("{} ranks do not fit one scale-up domain of {} GPUs, which {} cannot leave",
+                      s.parallel.ep,
+                      domain,
+                      dispatcher));
+}
+
+void check_dispatch(CrossChecker& c, const Scenario& s) {
+  const DispatcherKind kind = s.dispatch.kind;
+  const std::string dispatcher = c.other("dispatch.dispatcher", dispatcher_name(kind));
+  c.check(!s.dispatch.scale_up && kind != DispatcherKind::kLowLatency,
+          "dispatch.scale_up",
+          {"dispatch.dispatcher"},
+          fmt::format("false does not go with {}; it needs low_latency", dispatcher));
+  c.check(!s.dispatch.scale_up && s.cluster.nic.per_node == 0 && s.cluster.graphml.empty(),
+          "dispatch.scale_up",
+          {"cluster.nic.per_node"},
+          fmt::format("false sends through NICs, but {}",
+                      c.other("cluster.nic.per_node", s.cluster.nic.per_node)));
+  const PathChoice choice = s.network.spread.choice;
+  no_effect(c,
+            choice != PathChoice::kSpray && choice != PathChoice::kAdaptive,
+            "network.max_paths",
+            c.other("network.path_choice", choice == PathChoice::kHash ? "hash" : "static") +
+                "; it needs spray or adaptive");
+  check_dispatch_keys(c, s, dispatcher);
+  check_dispatch_domains(c, s, dispatcher);
 }
 
 void check_routing(CrossChecker& c, const RoutingSpec& r) {
@@ -364,8 +280,7 @@ std::vector<Diagnostic> cross_checks(const ConfigTree& tree, const FieldReading&
   const Scenario& scenario = reading.scenario;
   check_model(checker, scenario.model);
   check_attention(checker, scenario.model.attention);
-  check_cluster(checker, scenario.cluster);
-  check_scale_out(checker, scenario.cluster);
+  check_cluster_keys(checker, scenario);
   check_layout(checker, scenario);
   check_policies(checker, scenario);
   check_dispatch(checker, scenario);

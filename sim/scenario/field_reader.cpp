@@ -28,13 +28,19 @@ std::string_view range_text(NumberRange range) {
       return "a number above 0";
     case NumberRange::kNotNegative:
       return "a number, 0 or more";
+    case NumberRange::kShare:
+      return "a number from 0 to 1";
+    case NumberRange::kAny:
+      return "a finite number";
   }
   return "";
 }
 
 bool is_in(NumberRange range, double value) {
-  const bool low = range == NumberRange::kNotNegative ? value >= 0.0 : value > 0.0;
-  return std::isfinite(value) && low && (range != NumberRange::kFraction || value <= 1.0);
+  const bool zero_is_in = range == NumberRange::kNotNegative || range == NumberRange::kShare;
+  const bool low = range == NumberRange::kAny || (zero_is_in ? value >= 0.0 : value > 0.0);
+  const bool is_part = range == NumberRange::kFraction || range == NumberRange::kShare;
+  return std::isfinite(value) && low && (!is_part || value <= 1.0);
 }
 
 std::optional<double> as_number(const ConfigValue& value) {

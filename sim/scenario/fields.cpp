@@ -17,14 +17,16 @@ constexpr CountRange kTileEdge{.min = 1, .max = 65'536};
 // Words stand in the order of the enumerators.
 constexpr std::string_view kDtypes[] = {"bf16", "fp8", "mxfp4", "fp32"};
 constexpr std::string_view kAttentionKinds[] = {"gqa", "mla"};
-constexpr std::string_view kFabricKinds[] = {"single_switch", "rail", "fat_tree"};
+constexpr std::string_view kFabricKinds[] = {
+    "single_switch", "rail", "fat_tree", "rail_only", "dragonfly_plus", "torus"};
+constexpr std::string_view kScaleUpKinds[] = {"switch", "pcie", "none"};
+constexpr std::string_view kPathChoices[] = {"hash", "static", "spray", "adaptive"};
 constexpr std::string_view kRoutingOrigins[] = {"trace", "generated"};
 constexpr std::string_view kGeneratorKinds[] = {"uniform", "zipf", "log_normal", "one_hot"};
 constexpr std::string_view kTraceDraws[] = {"sequences", "tokens"};
 constexpr std::string_view kOverflowPolicies[] = {"none", "drop"};
 constexpr std::string_view kCapacityScopes[] = {"rank", "group"};
 constexpr std::string_view kPlacementKinds[] = {"contiguous", "round_robin", "file"};
-constexpr std::string_view kDispatchers[] = {"pairwise", "hierarchical", "low_latency"};
 constexpr std::string_view kForwardings[] = {"pipelined", "store_and_forward"};
 constexpr std::string_view kEngines[] = {"fluid", "simgrid"};
 constexpr std::string_view kPathPolicies[] = {"ecmp", "rail_aligned"};
@@ -164,12 +166,17 @@ void cluster_fields(Fields& f, ClusterSpec& c) {
   f.text(required("name"), c.name);
   f.count(required("nodes"), c.nodes, kNodes);
   f.count(required("gpus_per_node"), c.gpus_per_node, kGpusPerNode);
+  f.text(optional("graphml"), c.graphml);
   gpu_fields(f, c.gpu);
 
-  f.begin(required("scale_up"));
+  f.begin(optional("scale_up"));  // what each kind needs is a check across keys
+  f.word(optional("kind"), c.scale_up.kind, kScaleUpKinds);
   f.count(optional("nodes_per_domain"), c.scale_up.nodes_per_domain, kNodes);
-  f.positive(required("bandwidth"), c.scale_up.bandwidth);
-  f.not_negative(required("latency"), c.scale_up.latency);
+  f.positive(optional("bandwidth"), c.scale_up.bandwidth);
+  f.not_negative(optional("latency"), c.scale_up.latency);
+  f.count(optional("gpus_per_switch"), c.scale_up.gpus_per_switch, kGpusPerNode);
+  f.count(optional("sockets"), c.scale_up.sockets, {.min = 1, .max = 2});
+  f.not_negative(optional("socket_bandwidth"), c.scale_up.socket_bandwidth);
   f.end();
 
   f.begin(optional("nic"));  // what a cluster with NICs needs is a check across keys
@@ -177,6 +184,8 @@ void cluster_fields(Fields& f, ClusterSpec& c) {
   f.not_negative(optional("bandwidth"), c.nic.bandwidth);
   f.not_negative(optional("pcie_bandwidth"), c.nic.pcie_bandwidth);
   f.not_negative(optional("latency"), c.nic.latency);
+  f.count(optional("ports"), c.nic.ports, {.min = 1, .max = 8});
+  f.list(optional("speeds"), c.nic.speeds);
   f.end();
 
   f.begin(optional("fabric"));
@@ -185,7 +194,30 @@ void cluster_fields(Fields& f, ClusterSpec& c) {
   f.number(optional("oversubscription"), c.fabric.oversubscription, NumberRange::kPositive);
   f.not_negative(optional("link_bandwidth"), c.fabric.link_bandwidth);
   f.not_negative(optional("hop_latency"), c.fabric.hop_latency);
+  f.count(optional("tiers"), c.fabric.tiers, {.min = 2, .max = 3});
+  f.count(optional("pods_per_block"), c.fabric.pods_per_block, kNodes);
+  f.number(
+      optional("core_oversubscription"), c.fabric.core_oversubscription, NumberRange::kPositive);
+  f.count(optional("torus_x"), c.fabric.torus[0], kNodes);
+  f.count(optional("torus_y"), c.fabric.torus[1], kNodes);
+  f.count(optional("torus_z"), c.fabric.torus[2], kNodes);
   f.end();
+  f.end();
+}
+
+void fault_fields(Fields& f, FaultSpec& faults) {
+  f.begin(optional("faults"));
+  f.list(optional("links"), faults.links);
+  f.list(optional("nics"), faults.nics);
+  f.list(optional("switches"), faults.switches);
+  f.list(optional("gpus"), faults.gpus);
+  f.list(optional("nodes"), faults.nodes);
+  f.list(optional("background"), faults.background);
+  f.number(optional("random_links"), faults.random_links, NumberRange::kShare);
+  f.number(optional("random_nics"), faults.random_nics, NumberRange::kShare);
+  f.number(optional("random_gpus"), faults.random_gpus, NumberRange::kShare);
+  f.number(optional("random_remaining"), faults.random_remaining, NumberRange::kShare);
+  f.count(optional("seed"), faults.seed, kMayBeZero);
   f.end();
 }
 
@@ -244,18 +276,61 @@ void policy_fields(Fields& f, Scenario& s) {
   f.end();
 
   f.begin(optional("dispatch"));
-  f.word(optional("dispatcher"), s.dispatch.kind, kDispatchers);
+  f.word(optional("dispatcher"), s.dispatch.kind, kDispatcherNames);
   f.word(optional("forwarding"), s.dispatch.forwarding, kForwardings);
   f.flag(optional("scale_up"), s.dispatch.scale_up);
+  f.count(optional("sms"), s.dispatch.sms, kTileEdge);
+  f.count(optional("chunk_tokens"), s.dispatch.chunk_tokens, {.min = 0, .max = 65'536});
+  f.count(optional("channels"), s.dispatch.channels, {.min = 0, .max = 1'024});
+  f.flag(optional("pxn"), s.dispatch.pxn);
+  f.flag(optional("notify"), s.dispatch.notify);
   f.end();
 
   f.begin(optional("network"));
   f.word(optional("engine"), s.network.engine, kEngines);
   f.word(optional("paths"), s.network.paths, kPathPolicies);
+  f.word(optional("path_choice"), s.network.spread.choice, kPathChoices);
+  f.count(optional("max_paths"), s.network.spread.max_paths, {.min = 1, .max = 64});
   f.end();
 
   f.begin(optional("step"));
   f.count(optional("layers"), s.step.layers, kMayBeZero);
+  f.end();
+}
+
+void errors_fields(Fields& f, bool left_out, FitErrors& e) {
+  f.count(optional(left_out ? "left_out_points" : "fitted_points"), e.points, kMayBeZero);
+  f.number(optional(left_out ? "left_out_median" : "fitted_median"),
+           e.median,
+           NumberRange::kNotNegative);
+  f.number(optional(left_out ? "left_out_p90" : "fitted_p90"), e.p90, NumberRange::kNotNegative);
+  f.number(optional(left_out ? "left_out_bias" : "fitted_bias"), e.bias, NumberRange::kAny);
+}
+
+/// The ends of a range by their two names.
+void range_fields(Fields& f, std::string_view min, std::string_view max, Covered& covered) {
+  f.number(optional(min), covered.min, NumberRange::kNotNegative);
+  f.number(optional(max), covered.max, NumberRange::kNotNegative);
+}
+
+void fit_fields(Fields& f, bool experts, FitRecord& r) {
+  f.begin(optional(experts ? "expert_fit" : "communication_fit"));
+  f.text(optional("kernel"), r.kernel);
+  f.text(optional("source"), r.source);
+  errors_fields(f, false, r.fitted);
+  errors_fields(f, true, r.left_out);
+  f.number(optional("spread_p10"), r.spread_p10, NumberRange::kPositive);
+  f.number(optional("spread_p90"), r.spread_p90, NumberRange::kPositive);
+  if (experts) {
+    range_fields(f, "rows_min", "rows_max", r.rows);
+    range_fields(f, "slots_min", "slots_max", r.slots);
+    range_fields(f, "width_min", "width_max", r.width);
+  } else {
+    range_fields(f, "bytes_min", "bytes_max", r.rows);
+    range_fields(f, "ranks_min", "ranks_max", r.slots);
+    range_fields(f, "domains_min", "domains_max", r.width);
+  }
+  range_fields(f, "hidden_min", "hidden_max", r.hidden);
   f.end();
 }
 
@@ -272,38 +347,19 @@ void calibration_fields(Fields& f, CostConstants& c) {
   f.number(required("scale_out_efficiency"), c.scale_out_efficiency, NumberRange::kFraction);
   f.not_negative(required("communication_start"), c.communication_start);
   f.not_negative(required("message_gap"), c.message_gap);
+  f.text(optional("expert_kernel"), c.expert_kernel);
+  f.text(optional("communication_kernel"), c.communication_kernel);
+  f.number(optional("gemm_overlap"), c.gemm_overlap, NumberRange::kShare);
+  f.not_negative(optional("expert_floor"), c.expert_floor);
+  f.not_negative(optional("combine_extra_start"), c.combine_extra_start);
+  f.not_negative(optional("message_overhead"), c.message_overhead);
+  f.not_negative(optional("sm_copy_rate"), c.sm_copy_rate);
+  f.not_negative(optional("combine_sm_copy_rate"), c.combine_sm_copy_rate);
+  f.flag(optional("combine_sums"), c.combine_sums);
+  fit_fields(f, true, c.expert_fit);
+  fit_fields(f, false, c.communication_fit);
   f.end();
 }
-
-class PathLister : public FieldVisitor {
- public:
-  void begin_table(Key key) override {
-    known.tables.push_back(prefix_ + std::string(key.name));
-    prefix_ = known.tables.back() + ".";
-    for (const PresetTable& table : kPresetTables) {
-      if (known.tables.back() == table.table) {
-        known.keys.push_back(prefix_ + "preset");
-      }
-    }
-  }
-  void end_table() override {
-    prefix_.pop_back();
-    prefix_.erase(prefix_.rfind('.') + 1);  // npos + 1 is 0: back to the root
-  }
-  void text(Key key, std::string&) override { add(key); }
-  void count(Key key, std::int64_t&, CountRange) override { add(key); }
-  void number(Key key, double&, NumberRange) override { add(key); }
-  void flag(Key key, bool&) override { add(key); }
-  void word(Key key, int&, std::span<const std::string_view>) override { add(key); }
-  void list(Key key, std::vector<std::string>&) override { add(key); }
-  void quantity(Key key, double&, const UnitKind&) override { add(key); }
-
-  KnownPaths known;
-
- private:
-  void add(Key key) { known.keys.push_back(prefix_ + std::string(key.name)); }
-  std::string prefix_;
-};
 
 }  // namespace
 
@@ -313,20 +369,22 @@ void visit_fields(FieldVisitor& visitor, Scenario& scenario) {
       optional("seed"), scenario.seed, {.min = 0, .max = std::numeric_limits<std::int64_t>::max()});
   model_fields(fields, scenario.model);
   cluster_fields(fields, scenario.cluster);
+  fault_fields(fields, scenario.faults);
   load_fields(fields, scenario);
   policy_fields(fields, scenario);
   calibration_fields(fields, scenario.calibration);
 }
 
-std::span<const PresetTable> preset_tables() {
-  return kPresetTables;
+std::span<const std::string_view> fabric_kind_words() {
+  return kFabricKinds;
 }
 
-KnownPaths known_paths() {
-  PathLister lister;
-  Scenario scenario;
-  visit_fields(lister, scenario);
-  return std::move(lister.known);
+std::span<const std::string_view> scale_up_kind_words() {
+  return kScaleUpKinds;
+}
+
+std::span<const PresetTable> preset_tables() {
+  return kPresetTables;
 }
 
 }  // namespace moesim

@@ -35,6 +35,8 @@ enum class NumberRange {
   kFraction,     ///< (0, 1]
   kPositive,     ///< > 0
   kNotNegative,  ///< >= 0
+  kShare,        ///< [0, 1]
+  kAny,          ///< finite
 };
 
 /// How one kind of physical value is read and written; `value` in SI base units.
@@ -66,6 +68,10 @@ class FieldVisitor {
 };
 
 void visit_fields(FieldVisitor& visitor, Scenario& scenario);
+
+/// The words of two keys, in the order of their enumerators.
+[[nodiscard]] std::span<const std::string_view> fabric_kind_words();
+[[nodiscard]] std::span<const std::string_view> scale_up_kind_words();
 
 /// Tables that may name a preset, with the folder that holds their presets.
 struct PresetTable {

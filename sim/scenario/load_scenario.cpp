@@ -9,10 +9,12 @@
 
 #include "sim/core/atomic_file.hpp"
 #include "sim/core/text.hpp"
+#include "sim/scenario/calibration_choice.hpp"
 #include "sim/scenario/cross_checks.hpp"
 #include "sim/scenario/data_folder.hpp"
 #include "sim/scenario/field_reader.hpp"
 #include "sim/scenario/fields.hpp"
+#include "sim/scenario/make_cluster.hpp"
 #include "sim/scenario/scenario.hpp"
 #include "sim/scenario/toml_reader.hpp"
 
@@ -84,11 +86,49 @@ void merge_preset(Load& load,
   if (const ConfigEntry* inner = preset.find(entry.path)) {
     load.diagnostics.push_back(mistake_at_key(*inner, "a preset cannot name a preset"));
   }
+  if (table.table == "calibration") {
+    const CalibrationChoice choice = choose_kernels(preset, load.tree);
+    load.report_all(choice.diagnostics);
+    load.tree.add_missing(choice.constants);
+    if (choice.needs_assumed) {
+      const fs::path assumed = data_folder() / table.folder / "assumed.toml";
+      load.inputs.push_back(assumed);
+      load.tree.add_missing(parse_toml(read_file(assumed), assumed.string(), prefix));
+    }
+    return;
+  }
   load.tree.add_missing(preset);
+}
+
+/// A scenario that names no calibration and does not state all of one gets the one of its GPU.
+void choose_calibration(Load& load) {
+  const std::vector<Diagnostic> alone = read_fields(load.tree, load.file.string()).diagnostics;
+  const bool is_whole = std::none_of(alone.begin(), alone.end(), [](const Diagnostic& d) {
+    return d.message == "missing" && d.key.starts_with("calibration");
+  });
+  if (load.tree.find("calibration.preset") != nullptr || is_whole) {
+    return;
+  }
+  const SourcePlace place{load.file.string(), 0, 0};
+  if (load.tree.find("calibration") == nullptr) {
+    load.tree.put({.path = "calibration",
+                   .value = TableHeader{},
+                   .place = place,
+                   .value_column = 0,
+                   .source_line = {}});
+  }
+  load.tree.put({.path = "calibration.preset",
+                 .value = default_calibration(load.tree),
+                 .place = place,
+                 .value_column = 0,
+                 .source_line = {}});
 }
 
 void merge_presets(Load& load) {
   for (const PresetTable& table : preset_tables()) {
+    if (table.table == "calibration") {
+      choose_calibration(load);
+    }
     const ConfigEntry* found = load.tree.find(std::string(table.table) + ".preset");
     if (found == nullptr) {
       continue;
@@ -135,6 +175,20 @@ void resolve_placement(Load& load, PlacementSpec& placement) {
   }
 }
 
+void resolve_graphml(Load& load, std::string& graphml) {
+  const ConfigEntry* entry = load.tree.find("cluster.graphml");
+  if (entry == nullptr || graphml.empty()) {
+    return;
+  }
+  graphml = beside(Load::stating_file(*entry), graphml).string();
+  std::error_code failed;
+  if (fs::is_regular_file(graphml, failed)) {
+    load.inputs.emplace_back(graphml);
+  } else {
+    load.report(mistake_at_value(*entry, graphml + " is no file"), "expected a GraphML file");
+  }
+}
+
 /// By file in order of reading, then by place; overrides last.
 void sort_by_place(std::vector<Diagnostic>& diagnostics, const std::vector<fs::path>& inputs) {
   const auto key = [&](const Diagnostic& d) {
@@ -149,15 +203,6 @@ void sort_by_place(std::vector<Diagnostic>& diagnostics, const std::vector<fs::p
 Load read_texts(const fs::path& file, const std::vector<Override>& overrides) {
   Load load{.file = file, .tree = {}, .inputs = {file}, .diagnostics = {}, .without_preset = {}};
   load.tree = parse_toml(read_file(file), file.string());
-  if (load.tree.find("calibration") == nullptr) {
-    const SourcePlace place{file.string(), 0, 0};
-    load.tree.put(
-        {.path = "calibration", .value = TableHeader{}, .place = place, .source_line = {}});
-    load.tree.put({.path = "calibration.preset",
-                   .value = std::string("assumed"),
-                   .place = place,
-                   .source_line = {}});
-  }
   for (const Override& text : overrides) {
     try {
       apply_override(load.tree, text);
@@ -178,6 +223,10 @@ Scenario load_scenario(const fs::path& file, const std::vector<Override>& overri
   load.report_all(cross_checks(load.tree, reading));
   resolve_trace(load, reading.scenario.routing.trace);
   resolve_placement(load, reading.scenario.placement);
+  resolve_graphml(load, reading.scenario.cluster.graphml);
+  if (load.diagnostics.empty()) {
+    load.report_all(cluster_checks(reading.scenario, load.tree));
+  }
   if (!load.diagnostics.empty()) {
     sort_by_place(load.diagnostics, load.inputs);
     throw UserError(std::move(load.diagnostics));

@@ -77,9 +77,43 @@ class FieldWriter : public FieldVisitor {
   [[nodiscard]] bool has_no_effect(std::string_view path) const {
     return (path == "capacity.factor" && scenario_.capacity.policy == OverflowPolicy::kNone) ||
            (path == "placement.file" && scenario_.placement.kind != PlacementKind::kFile) ||
-           (path == "dispatch.forwarding" &&
-            scenario_.dispatch.kind != DispatcherKind::kHierarchical) ||
+           dispatch_key_has_no_effect(path, scenario_.dispatch) ||
+           (path == "network.max_paths" && !splits(scenario_.network.spread.choice)) ||
+           cluster_key_has_no_effect(path) || fault_key_has_no_effect(path) ||
            routing_has_no_effect(path);
+  }
+  [[nodiscard]] static bool dispatch_key_has_no_effect(std::string_view path,
+                                                       const DispatchSpec& dispatch) {
+    const bool relays = has_relays(dispatch.kind);
+    const bool nccl = dispatch.kind == DispatcherKind::kNccl;
+    return (path == "dispatch.forwarding" && !relays) ||
+           (path == "dispatch.chunk_tokens" &&
+            (!relays || dispatch.forwarding == Forwarding::kStoreAndForward)) ||
+           (path == "dispatch.channels" && !nccl) || (path == "dispatch.pxn" && !nccl);
+  }
+  static bool splits(PathChoice choice) {
+    return choice == PathChoice::kSpray || choice == PathChoice::kAdaptive;
+  }
+  [[nodiscard]] bool cluster_key_has_no_effect(std::string_view path) const {
+    const ClusterSpec& c = scenario_.cluster;
+    if (!c.graphml.empty()) {
+      return path.starts_with("cluster.scale_up.") || path.starts_with("cluster.nic.") ||
+             path.starts_with("cluster.fabric.");
+    }
+    const bool blocks = c.fabric.tiers == 3 || c.fabric.kind == FabricKind::kDragonflyPlus;
+    return path == "cluster.graphml" ||
+           (path.starts_with("cluster.fabric.torus_") && c.fabric.kind != FabricKind::kTorus) ||
+           (!blocks && (path == "cluster.fabric.pods_per_block" ||
+                        path == "cluster.fabric.core_oversubscription")) ||
+           (c.scale_up.kind != ScaleUpKind::kPcie &&
+            (path == "cluster.scale_up.gpus_per_switch" || path == "cluster.scale_up.sockets")) ||
+           (c.scale_up.bandwidth.value == 0 && path == "cluster.scale_up.bandwidth") ||
+           (c.scale_up.sockets == 1 && path == "cluster.scale_up.socket_bandwidth");
+  }
+  [[nodiscard]] bool fault_key_has_no_effect(std::string_view path) const {
+    const FaultSpec& f = scenario_.faults;
+    const bool random = f.random_links > 0 || f.random_nics > 0 || f.random_gpus > 0;
+    return !random && (path == "faults.random_remaining" || path == "faults.seed");
   }
   [[nodiscard]] bool routing_has_no_effect(std::string_view path) const {
     if (scenario_.routing.source == RoutingOrigin::kTrace) {

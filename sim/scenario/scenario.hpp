@@ -16,6 +16,7 @@
 #include "sim/moe/routing.hpp"
 #include "sim/network/network.hpp"
 #include "topology/cluster.hpp"
+#include "topology/faults.hpp"
 #include "topology/paths.hpp"
 
 namespace moesim {
@@ -35,6 +36,7 @@ struct BatchSpec {
 struct NetworkSpec {
   NetworkEngine engine = NetworkEngine::kFluid;
   PathPolicy paths = PathPolicy::kEcmp;
+  PathSpread spread;  ///< path_choice and max_paths
 };
 
 /// [step]
@@ -46,6 +48,7 @@ struct Scenario {
   std::uint64_t seed = 1;
   ModelShape model;
   ClusterSpec cluster;
+  FaultSpec faults;
   ParallelSpec parallel;
   BatchSpec batch;
   RoutingSpec routing;  ///< trace path made absolute or relative to the working directory

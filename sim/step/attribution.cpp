@@ -113,11 +113,17 @@ Bottleneck bottleneck_of(const Cluster& cluster,
   if (cluster.link(path[slowest]).kind == LinkKind::kFabric) {
     return Bottleneck::kFabric;
   }
-  // A scale-up hop to the rail of the destination (PXN) is on the source's side. The other links
-  // come in pairs: the source's lie in the first half.
-  const bool has_relay = path.size() > 2 && cluster.link(path[0]).kind == LinkKind::kScaleUp;
-  const std::size_t relay_links = has_relay ? 2 : 0;
-  return 2 * slowest < path.size() + relay_links ? Bottleneck::kSender : Bottleneck::kReceiver;
+  // The source's side reaches to the cable of the NIC that sends, a hop to a relay included. A path
+  // without cables is parted in the middle.
+  std::size_t sender_links = path.size() / 2;
+  for (std::size_t i = path.size(); i-- > 0;) {
+    const Link& link = cluster.link(path[i]);
+    if (link.kind == LinkKind::kNic &&
+        cluster.vertices[link.source.index()].kind == VertexKind::kNic) {
+      sender_links = i + 1;
+    }
+  }
+  return slowest < sender_links ? Bottleneck::kSender : Bottleneck::kReceiver;
 }
 
 LayerSpan layer_span(const LayerTasks& layer, const TaskTimes& times) {

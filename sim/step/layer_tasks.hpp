@@ -4,9 +4,11 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "sim/moe/dispatch.hpp"
+#include "sim/moe/expert_cost.hpp"
 #include "sim/step/path_table.hpp"
 #include "sim/step/task_graph.hpp"
 
@@ -22,9 +24,24 @@ struct LayerCompute {
 /// How the transfers of a layer run.
 struct CommunicationModel {
   DispatchSpec dispatch;
-  Seconds kernel_start;  ///< of one dispatch or combine kernel
-  Seconds message_gap;   ///< sender time per message
+  Seconds kernel_start;         ///< of one dispatch or combine kernel
+  Seconds message_gap;          ///< sender time per message
+  Seconds combine_extra_start;  ///< of a combine kernel, beyond kernel_start
+  Bytes message_overhead;       ///< link bytes a message costs beyond its own
+  /// Bytes/s that the multiprocessors of one kernel copy, all together; 0: no bound.
+  BytesPerSecond copy_rate;
+  BytesPerSecond combine_copy_rate;
+  /// Of every link, for the time of a first chunk; empty: it takes none. Outlives the model.
+  std::span<const BytesPerSecond> capacities = {};
 };
+
+/// What the constants say of the dispatcher's kernels; copy rates are sms * the rate of one.
+[[nodiscard]] CommunicationModel communication_model(const DispatchSpec& dispatch,
+                                                     const CostConstants& constants,
+                                                     std::span<const BytesPerSecond> capacities);
+
+/// Rail-aligned for nccl with pxn, else `policy`.
+[[nodiscard]] PathPolicy path_policy_of(const DispatchSpec& dispatch, PathPolicy policy);
 
 /// Everything the tasks of one layer are made of.
 struct LayerWork {
@@ -48,14 +65,21 @@ struct LayerTasks {
 ///
 /// Dispatch and combine of rank r end when every flow into r has arrived and, except for
 /// low_latency (one-sided RDMA writes), when every flow out of r has left, since the kernel that
-/// moves them holds the stream. A stage-1 flow of relay g needs the relay's own kernel to run and
-///   pipelined: every stage-0 flow of its group to have started, one path latency earlier (fill);
-///     its destination also waits for the last stage-0 byte plus one forwarding latency (drain),
+/// moves them holds the stream; phase_rules.hpp has what each dispatcher adds. A stage-1 flow of
+/// relay g needs the relay's own kernel to run and
+///   pipelined: every stage-0 flow of its group to have started, one first chunk earlier (fill);
+///     its destination also waits for the last stage-0 byte plus one chunk's forwarding (drain);
+///     a chunk takes path latency + chunk bytes / slowest link of the path,
 ///   store_and_forward: every stage-0 flow of its group to have ended.
-/// The messages of a rank leave one after the other: its kernel lasts at least messages *
-/// message_gap. Source: DeepEP normal and low-latency kernels (deepseek-ai/DeepEP), csrc/kernels.
-/// Valid for: kernels that keep the stream until done. Left out: the notify round that exchanges
-/// counts, chunk sizes, SM limits on the copy rate. Checked by: layer_tasks_test.
+/// The messages of a rank leave one after the other, and its multiprocessors copy what it sends:
+/// its kernel lasts at least
+///   max(messages * message_gap, bytes sent / copy rate).
+/// A transfer puts bytes + messages * message_overhead on its links, so the efficiency of a link is
+/// m / (m + message_overhead) at message size m. A notify round is a kernel of its own between gate
+/// and dispatch, in which messages cost their bytes and latency; dispatch_start is then its start.
+/// Source: DeepEP normal and low-latency kernels (deepseek-ai/DeepEP), csrc/kernels.
+/// Valid for: kernels that keep the stream until done. Left out: the host that reads the counts.
+/// Checked by: layer_tasks_test, dispatcher_tasks_test.
 LayerTasks append_layer(TaskGraph& graph,
                         const LayerWork& work,
                         const CommunicationModel& model,

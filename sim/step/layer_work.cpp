@@ -2,6 +2,7 @@
 #include "sim/step/layer_work.hpp"
 
 #include <numeric>
+#include <set>
 #include <utility>
 
 #include "sim/step/hot_spots.hpp"
@@ -16,6 +17,14 @@ std::vector<RankPlace> rank_places(const StepModel& model) {
     places.push_back({gpu.domain, gpu.index_in_domain});
   }
   return places;
+}
+
+int num_domains(const std::vector<RankPlace>& places) {
+  std::set<int> domains;
+  for (const RankPlace& place : places) {
+    domains.insert(place.domain);
+  }
+  return static_cast<int>(domains.size());
 }
 
 std::int64_t sum(const std::vector<std::int64_t>& values) {
@@ -40,11 +49,16 @@ LayerCompute compute_times(const StepModel& model,
   LayerCompute times;
   for (std::size_t r = 0; r < slot_tokens.size(); ++r) {
     const std::int64_t tokens = routing.token_begin[r + 1] - routing.token_begin[r];
-    times.gate.push_back(ticks(gate_time(compute, model.model, tokens)));
-    times.experts.push_back(ticks(expert_time(compute, model.model, slot_tokens[r]) +
-                                  shared_expert_time(compute, model.model, tokens)));
+    const double speed = model.cluster.place(id_at<GpuId>(r)).speed;
+    times.gate.push_back(ticks(gate_time(compute, model.model, tokens) / speed));
+    times.experts.push_back(ticks((expert_time(compute, model.model, slot_tokens[r]) +
+                                   shared_expert_time(compute, model.model, tokens)) /
+                                  speed));
     times.reduce.push_back(
-        ticks(combine_reduce_time(compute, model.model, traffic.returned_rows[r], tokens)));
+        model.constants.combine_sums
+            ? SimTime{}
+            : ticks(combine_reduce_time(compute, model.model, traffic.returned_rows[r], tokens) /
+                    speed));
   }
   return times;
 }
@@ -79,8 +93,9 @@ PreparedLayer prepare_layer(const StepModel& model, int step, int layer) {
   const Routing routing = model.routing->route(step, layer);
   const Accepted accepted = apply_capacity(routing, model.capacity);
   const Placement& placement = model.placements[static_cast<std::size_t>(layer)];
-  const DispatchSetup setup{
-      rank_places(model), model.dispatch, copy_bytes(model.model, model.dispatch.kind)};
+  std::vector<RankPlace> places = rank_places(model);
+  const CopyBytes copy = copy_bytes(model.model, model.dispatch.kind, num_domains(places));
+  const DispatchSetup setup{std::move(places), model.dispatch, copy};
 
   PreparedLayer prepared;
   prepared.work.layer = layer;
@@ -95,7 +110,7 @@ PreparedLayer prepare_layer(const StepModel& model, int step, int layer) {
     result.rank_tokens.push_back(sum(tokens));
   }
   describe_load(result, routing, accepted);
-  result.dispatch_bytes = transferred(traffic.dispatch);
+  result.dispatch_bytes = transferred(traffic.dispatch) + transferred(traffic.notify);
   result.combine_bytes = transferred(traffic.combine);
   result.hot_pairs = hot_pairs(traffic.dispatch.logical, kHotSpots);
   return prepared;

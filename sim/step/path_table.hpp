@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "sim/core/ids.hpp"
@@ -11,20 +12,39 @@
 
 namespace moesim {
 
-/// Path of each (source rank, destination rank), looked up on first use. Rank r runs on GPU r.
+/// A path of paths() and the part of a transfer's bytes that takes it.
+struct PathPart {
+  std::int32_t path = 0;
+  double share = 1.0;
+};
+
+/// The parts of `bytes` that take each path, whole bytes that sum to `bytes`: the share of the
+/// paths up to part i, rounded, less that up to part i - 1.
+[[nodiscard]] std::vector<std::int64_t> split_bytes(std::int64_t bytes,
+                                                    std::span<const PathPart> parts);
+
+/// Paths of each (source rank, destination rank), looked up on first use. Rank r runs on GPU r.
 class PathTable {
  public:
   PathTable(const PathFinder& finder, int num_ranks, PathScope scope);
 
-  /// Index into paths() of the path between two different ranks.
-  std::int32_t find(RankId source, RankId destination);
+  /// How a transfer between two different ranks is spread over paths; one part unless the path
+  /// choice is per packet. Valid until the next call.
+  std::span<const PathPart> find(RankId source, RankId destination);
   [[nodiscard]] const std::vector<FlowPath>& paths() const { return paths_; }
 
  private:
+  /// parts_[first, first + count)
+  struct Range {
+    std::int32_t first = -1;
+    std::int32_t count = 0;
+  };
+
   const PathFinder& finder_;
   int num_ranks_;
   PathScope scope_;
-  std::vector<std::int32_t> index_;  ///< [source * ranks + destination], -1: not yet looked up
+  std::vector<Range> ranges_;  ///< [source * ranks + destination], first -1: not yet looked up
+  std::vector<PathPart> parts_;
   std::vector<FlowPath> paths_;
 };
 

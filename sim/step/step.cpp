@@ -4,6 +4,7 @@
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
+#include <span>
 
 #include "sim/step/hot_spots.hpp"
 #include "sim/step/layer_work.hpp"
@@ -18,25 +19,50 @@ struct PhaseLoad {
   Seconds bound;
 };
 
+/// Adds one flow to the loads, and what it must take alone to the bound.
+void add_flow(PhaseLoad& load,
+              const FlowPath& path,
+              std::int64_t flow_bytes,
+              const std::vector<BytesPerSecond>& capacity) {
+  double slowest = capacity[path.links.front().index()].value;
+  for (const LinkId link : path.links) {
+    load.link_bytes[link.index()] += flow_bytes;
+    slowest = std::min(slowest, capacity[link.index()].value);
+  }
+  const Seconds alone =
+      bytes(static_cast<double>(flow_bytes)) / BytesPerSecond{slowest} + path.latency;
+  load.bound = std::max(load.bound, alone);
+}
+
+/// Adds the transfers of a plan to the loads of links, and what each must take alone to the bound.
+void add_plan(PhaseLoad& load,
+              const CommPlan& plan,
+              PathTable& paths,
+              const std::vector<BytesPerSecond>& capacity) {
+  for (const Transfer& t : plan.transfers) {
+    const std::span<const PathPart> parts = paths.find(t.source, t.destination);
+    const std::vector<std::int64_t> split = split_bytes(t.bytes, parts);
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      if (split[i] > 0) {
+        add_flow(load, paths.paths()[static_cast<std::size_t>(parts[i].path)], split[i], capacity);
+      }
+    }
+  }
+}
+
 /// Loads and lower bound of one phase: max over links of bytes / capacity and over transfers of
 /// bytes / slowest link + latency. Transfers start together at best.
+/// @param before  a round of the same phase that comes first, or null
 PhaseLoad phase_load(const CommPlan& plan,
+                     const CommPlan* before,
                      PathTable& paths,
                      const std::vector<BytesPerSecond>& capacity) {
   PhaseLoad load;
   load.link_bytes.resize(capacity.size());
   load.link_seconds.resize(capacity.size());
-  for (const Transfer& t : plan.transfers) {
-    const auto path_index = static_cast<std::size_t>(paths.find(t.source, t.destination));
-    const FlowPath& path = paths.paths()[path_index];
-    double slowest = capacity[path.links.front().index()].value;
-    for (const LinkId link : path.links) {
-      load.link_bytes[link.index()] += t.bytes;
-      slowest = std::min(slowest, capacity[link.index()].value);
-    }
-    const Seconds alone =
-        bytes(static_cast<double>(t.bytes)) / BytesPerSecond{slowest} + path.latency;
-    load.bound = std::max(load.bound, alone);
+  add_plan(load, plan, paths, capacity);
+  if (before != nullptr) {
+    add_plan(load, *before, paths, capacity);
   }
   for (std::size_t i = 0; i < capacity.size(); ++i) {
     if (load.link_bytes[i] > 0) {
@@ -67,7 +93,10 @@ class StepRun {
   StepRun(const StepModel& model, int step)
       : model_(model),
         capacity_(effective_capacities(model.cluster, model.constants)),
-        finder_(model.cluster, model.path_policy, model.seed),
+        finder_(model.cluster,
+                path_policy_of(model.dispatch, model.path_policy),
+                model.seed,
+                model.path_spread),
         paths_(finder_, model.ranks, scope(model.dispatch)) {
     prepared_.resize(static_cast<std::size_t>(model.layers));
     // A context of its own: when another step of a replay throws, TBB cancels the loop over steps,
@@ -104,8 +133,8 @@ class StepRun {
   }
 
   void build() {
-    const CommunicationModel communication{
-        model_.dispatch, model_.constants.communication_start, model_.constants.message_gap};
+    const CommunicationModel communication =
+        communication_model(model_.dispatch, model_.constants, capacity_);
     for (const PreparedLayer& prepared : prepared_) {
       const LayerTasks* previous = layers_.empty() ? nullptr : &layers_.back();
       layers_.push_back(append_layer(graph_, prepared.work, communication, paths_, previous));
@@ -117,8 +146,8 @@ class StepRun {
     LayerResult& result = prepared_[layer].result;
     const LayerTraffic& traffic = prepared_[layer].work.traffic;
     const LayerTasks& tasks = layers_[layer];
-    const PhaseLoad dispatch = phase_load(traffic.dispatch, paths_, capacity_);
-    const PhaseLoad combine = phase_load(traffic.combine, paths_, capacity_);
+    const PhaseLoad dispatch = phase_load(traffic.dispatch, &traffic.notify, paths_, capacity_);
+    const PhaseLoad combine = phase_load(traffic.combine, nullptr, paths_, capacity_);
     const LayerSpan span = layer_span(tasks, times);
     result.first_start = span.first_start;
     result.last_finish = span.last_finish;

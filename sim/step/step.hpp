@@ -28,6 +28,7 @@ struct StepModel {
   CostConstants constants;
   NetworkEngine engine = NetworkEngine::kFluid;
   PathPolicy path_policy = PathPolicy::kEcmp;
+  PathSpread path_spread = {};
   std::vector<Placement> placements;       ///< by MoE layer
   const RoutingSource* routing = nullptr;  ///< outlives the model
   int ranks = 0;                           ///< rank r runs on GPU r
@@ -35,8 +36,8 @@ struct StepModel {
   std::uint64_t seed = 1;
 };
 
-/// Usable bytes/s of every link: capacity * health * the calibrated efficiency of its kind
-/// (scale-up, or scale-out for NIC and fabric links; PCIe stays nominal).
+/// Bytes/s of every link that ours can have: (capacity * health - background) * the calibrated
+/// efficiency of its kind (scale-up, or scale-out for NIC and fabric links; PCIe stays nominal).
 [[nodiscard]] std::vector<BytesPerSecond> effective_capacities(const Cluster& cluster,
                                                                const CostConstants& constants);
 

@@ -36,7 +36,9 @@ TEST_F(Commands, EveryOneHasHelpWithAnExample) {
                                                           {"trace", "generate"},
                                                           {"trace", "learn"},
                                                           {"topology"},
-                                                          {"network-bench"}};
+                                                          {"network-bench"},
+                                                          {"calibrate"},
+                                                          {"validate"}};
   for (std::vector<std::string> words : commands) {
     std::string example = "Example: moesim";
     for (const std::string& word : words) {
@@ -53,7 +55,8 @@ TEST_F(Commands, EveryOneHasHelpWithAnExample) {
 TEST_F(Commands, TheProgramsHelpNamesThemAndTheExitCodes) {
   const Outcome help = moesim({"--help"});
   EXPECT_EQ(help.code, 0);
-  for (const char* command : {"run", "explain", "check", "trace", "topology", "network-bench"}) {
+  for (const char* command :
+       {"run", "explain", "check", "trace", "topology", "network-bench", "calibrate", "validate"}) {
     EXPECT_THAT(help.out, HasSubstr(std::string("\n  ") + command + " "));
   }
   EXPECT_THAT(help.out,
@@ -153,7 +156,9 @@ TEST_F(Commands, NetworkBenchIsNeverBelowItsBoundAndRepeats) {
   EXPECT_GT(first["peak_rss_bytes"].get<std::int64_t>(), 1'000'000);
   for (json* result : {&first, &second}) {
     result->erase("engine_cpu_s");  // the machine's, not the simulation's
-    result->erase("peak_rss_bytes");
+    for (const char* key : {"post_cpu_s", "engine_wall_s", "engine_rss_bytes", "peak_rss_bytes"}) {
+      result->erase(key);
+    }
   }
   EXPECT_EQ(first, second);
   EXPECT_NE(json_of({"network-bench", "--gpus", "16", "--json", "--seed", "2"})["makespan_s"],
@@ -167,6 +172,25 @@ TEST_F(Commands, NetworkBenchBoundAloneIsTheBound) {
   const json fluid =
       json_of({"network-bench", "--gpus", "8", "--fabric", "star", "--out", "b", "--json"});
   EXPECT_EQ(json::parse(read("b/network-bench.json")), fluid);
+}
+
+// Whole messages wait for each other, so they end later than shares do, never before the bound;
+// flows that start late end late; the finish of each flow is told.
+TEST_F(Commands, NetworkBenchHasMessagesStaggeredStartsAndFinishTimes) {
+  const auto bench = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"network-bench", "--gpus", "16", "--json"});
+    return json_of(more);
+  };
+  const json plain = bench({"--finish-times", "finish.csv"});
+  const json message = bench({"--engine", "message", "--chunk", "7168"});
+  EXPECT_GT(message["makespan_s"], plain["makespan_s"]);
+  EXPECT_GT(bench({"--stagger", "0.5", "--latency", "3"})["makespan_s"], plain["makespan_s"]);
+  const json near = bench({"--tolerance", "0.01"});
+  EXPECT_NEAR(near["window_s"].get<double>(), near["bound_s"].get<double>() * 0.01 / 6, 1e-11);
+  EXPECT_LE(near["makespan_s"].get<double>(), plain["makespan_s"].get<double>() * 1.01);
+  const std::string times = read("finish.csv");
+  EXPECT_TRUE(times.starts_with("source,target,bytes,finish_ps\n"));
+  EXPECT_EQ(std::count(times.begin(), times.end(), '\n'), plain["flows"].get<int>() + 1);
 }
 
 }  // namespace

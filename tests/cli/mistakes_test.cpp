@@ -127,7 +127,7 @@ TEST_F(Mistakes, ArraysThatWouldBeMisreadAreRefused) {
 TEST_F(Mistakes, CommandsAndOptionsThatDoNotExistAreNamed) {
   expect_mistake(
       {"frobnicate"},
-      "error: unknown command \"frobnicate\"; known: run, explain, check, trace, topology, "
+      "error: unknown command \"frobnicate\"; known: run, explain, calibrate, check, trace, topology, "
       "network-bench or measure");
   expect_mistake(
       {"trace", "imprt"},

@@ -138,6 +138,32 @@ TEST_F(Runs, TheSameRunGivesTheSameBytesAtAnyThreadCount) {
   }
 }
 
+TEST_F(Runs, FaultsChangeTheResultAndAreNamed) {
+  const double whole = json_of({"run", "scenario.toml", "--json"})["summary"]["step_s"]["mean"];
+  const std::vector<std::string> faults = {"--set",
+                                           R"(faults.nics=["node0/nic0: 0.01"])",
+                                           "--set",
+                                           R"(faults.gpus=["node1/gpu0: 0.5"])"};
+  std::vector<std::string> arguments = {"run", "scenario.toml", "--json"};
+  arguments.insert(arguments.end(), faults.begin(), faults.end());
+  const json report = json_of(arguments);
+  EXPECT_GT(report["summary"]["step_s"]["mean"].get<double>(), whole);
+  EXPECT_EQ(report["faults"],
+            json({"nic node0/nic0 is at 1 %", "gpu node1/gpu0 computes at 50 %"}));
+  arguments = {"explain", "scenario.toml"};
+  arguments.insert(arguments.end(), faults.begin(), faults.end());
+  EXPECT_THAT(moesim(arguments).out,
+              HasSubstr("fault: nic node0/nic0 is at 1 %\nfault: gpu node1/gpu0 computes at 50 %"));
+}
+
+TEST_F(Runs, AnUnreachablePairNamesTheCut) {
+  const Outcome outcome =
+      moesim({"run", "scenario.toml", "--set", R"(faults.nics=["node0/nic0: down"])"});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("every path crosses a link that is down: "));
+  EXPECT_THAT(outcome.err, HasSubstr("node0/nic0"));
+}
+
 TEST_F(Runs, AnotherSeedDrawsOtherTokens) {
   const json first = json_of({"run", "scenario.toml", "--json"});
   const json second = json_of({"run", "scenario.toml", "--json", "--seed", "8"});

@@ -16,6 +16,7 @@
 namespace moesim {
 namespace {
 
+constexpr int kNumDispatchers = 9;
 constexpr CopyBytes kCopy{.payload = 90, .scales = 6, .indices = 4, .combine = 70};
 
 struct Case {
@@ -108,9 +109,22 @@ int relay_of(const Case& c, int source, int domain) {
   return members[index % members.size()];
 }
 
-Counts naive_hierarchical(const Case& c) {
+using Visits = std::vector<std::pair<int, std::vector<int>>>;
+
+/// Every token on every rank.
+Visits all_visits(const Case& c) {
+  std::vector<int> all(static_cast<std::size_t>(c.routing.num_ranks()));
+  std::iota(all.begin(), all.end(), 0);
+  Visits result = visits(c);
+  for (auto& [source, ranks] : result) {
+    ranks = all;
+  }
+  return result;
+}
+
+Counts naive_hierarchical(const Case& c, const Visits& tokens) {
   Counts counts;
-  for (const auto& [source, ranks] : visits(c)) {
+  for (const auto& [source, ranks] : tokens) {
     std::set<int> domains;
     for (const int rank : std::set<int>(ranks.begin(), ranks.end())) {
       const int domain = domain_of(c, rank);
@@ -138,10 +152,38 @@ Counts naive_direct(const Case& c, bool distinct) {
   return counts;
 }
 
+/// Rows to the rank of the own domain that has the destination's index, then on to it.
+Counts naive_two_dimensional(const Case& c) {
+  Counts counts;
+  for (const auto& [source, ranks] : visits(c)) {
+    const int own = domain_of(c, source);
+    for (const int rank : ranks) {
+      const int relay = domain_of(c, rank) == own ? rank : relay_of(c, rank, own);
+      counts[{0, source, relay}] += relay == source ? 0 : 1;
+      counts[{1, relay, rank}] += relay == rank ? 0 : 1;
+    }
+  }
+  return counts;
+}
+
 Counts naive(const Case& c) {
-  return c.setup.spec.kind == DispatcherKind::kHierarchical
-             ? naive_hierarchical(c)
-             : naive_direct(c, c.setup.spec.kind == DispatcherKind::kPairwise);
+  switch (c.setup.spec.kind) {
+    case DispatcherKind::kHierarchical:
+    case DispatcherKind::kHybridEp:
+      return naive_hierarchical(c, visits(c));
+    case DispatcherKind::kAllGather:
+      return naive_hierarchical(c, all_visits(c));
+    case DispatcherKind::kTwoDimensional:
+      return naive_two_dimensional(c);
+    case DispatcherKind::kPairwise:
+    case DispatcherKind::kOneSided:
+    case DispatcherKind::kTwoSided:
+      return naive_direct(c, true);
+    case DispatcherKind::kLowLatency:
+    case DispatcherKind::kNccl:
+      return naive_direct(c, false);
+  }
+  return {};
 }
 
 Counts without_zeros(Counts counts) {
@@ -154,19 +196,29 @@ Counts reversed(const Case& c, const Counts& counts) {
   Counts back;
   for (const auto& [key, messages] : counts) {
     const auto [stage, source, destination] = key;
-    const bool by_rail = c.setup.spec.kind == DispatcherKind::kHierarchical &&
-                         domain_of(c, source) != domain_of(c, destination);
-    back[{stage == 0 && by_rail ? 1 : 0, destination, source}] += messages;
+    const bool by_rail =
+        has_relays(c.setup.spec.kind) && domain_of(c, source) != domain_of(c, destination);
+    const bool gathered = c.setup.spec.kind == DispatcherKind::kTwoDimensional && stage == 0;
+    back[{(stage == 0 && by_rail) || gathered ? 1 : 0, destination, source}] += messages;
   }
   return back;
 }
 
-Counts counted(const CommPlan& plan, std::int64_t bytes_each) {
+bool is_one_message_a_pair(DispatcherKind kind) {
+  return kind == DispatcherKind::kNccl || kind == DispatcherKind::kTwoDimensional ||
+         kind == DispatcherKind::kAllGather;
+}
+
+/// Rows by (stage, source, destination), from the bytes.
+Counts counted(const CommPlan& plan, std::int64_t bytes_each, DispatcherKind kind) {
   Counts counts;
+  RC_ASSERT(plan.row_bytes == bytes_each);
   for (const Transfer& t : plan.transfers) {
-    RC_ASSERT(t.bytes == t.messages * bytes_each);
+    RC_ASSERT(t.bytes % bytes_each == 0);
+    RC_ASSERT(t.bytes > 0);
+    RC_ASSERT(t.messages == (is_one_message_a_pair(kind) ? 1 : t.bytes / bytes_each));
     RC_ASSERT(t.source != t.destination);
-    counts[{t.stage, t.source.value, t.destination.value}] += t.messages;
+    counts[{t.stage, t.source.value, t.destination.value}] += t.bytes / bytes_each;
   }
   return counts;
 }
@@ -176,8 +228,8 @@ void check_against_recount(DispatcherKind kind) {
   const LayerTraffic traffic = plan(c);
   const Counts expected = without_zeros(naive(c));
   RC_TAG(expected.empty() ? "nothing moves" : "something moves");
-  RC_ASSERT(counted(traffic.dispatch, kCopy.dispatch()) == expected);
-  RC_ASSERT(counted(traffic.combine, kCopy.combine) == reversed(c, expected));
+  RC_ASSERT(counted(traffic.dispatch, kCopy.dispatch(), kind) == expected);
+  RC_ASSERT(counted(traffic.combine, kCopy.combine, kind) == reversed(c, expected));
   std::int64_t copies = 0;
   for (const auto& [key, messages] : without_zeros(naive_direct(c, true))) {
     copies += messages;
@@ -200,6 +252,25 @@ RC_GTEST_PROP(Hierarchical, Inv1BytesSentAreThoseImpliedByAcceptedAssignments, (
 }
 RC_GTEST_PROP(LowLatency, Inv1BytesSentAreThoseImpliedByAcceptedAssignments, ()) {
   check_against_recount(DispatcherKind::kLowLatency);
+}
+
+RC_GTEST_PROP(Nccl, Inv1BytesSentAreThoseImpliedByAcceptedAssignments, ()) {
+  check_against_recount(DispatcherKind::kNccl);
+}
+RC_GTEST_PROP(AllGather, Inv1EveryTokenGoesToEveryRankWhateverIsAccepted, ()) {
+  check_against_recount(DispatcherKind::kAllGather);
+}
+RC_GTEST_PROP(OneSided, Inv1BytesSentAreThoseImpliedByAcceptedAssignments, ()) {
+  check_against_recount(DispatcherKind::kOneSided);
+}
+RC_GTEST_PROP(TwoSided, Inv1BytesSentAreThoseImpliedByAcceptedAssignments, ()) {
+  check_against_recount(DispatcherKind::kTwoSided);
+}
+RC_GTEST_PROP(HybridEp, Inv1BytesSentAreThoseImpliedByAcceptedAssignments, ()) {
+  check_against_recount(DispatcherKind::kHybridEp);
+}
+RC_GTEST_PROP(TwoDimensional, Inv1BytesSentAreThoseImpliedByAcceptedAssignments, ()) {
+  check_against_recount(DispatcherKind::kTwoDimensional);
 }
 
 /// The same layer with rank r called new_rank[r].
@@ -243,8 +314,7 @@ Counts renamed(const Counts& counts, const std::vector<std::int32_t>& new_rank) 
 }
 
 RC_GTEST_PROP(Dispatchers, Inv5RelabellingRanksPermutesTransfers, ()) {
-  const auto kind = *rc::gen::element(
-      DispatcherKind::kPairwise, DispatcherKind::kHierarchical, DispatcherKind::kLowLatency);
+  const auto kind = static_cast<DispatcherKind>(*rc::gen::inRange(0, kNumDispatchers));
   const Case c = random_case(kind);
   std::vector<std::int32_t> new_rank(static_cast<std::size_t>(c.routing.num_ranks()));
   std::iota(new_rank.begin(), new_rank.end(), 0);
@@ -252,14 +322,15 @@ RC_GTEST_PROP(Dispatchers, Inv5RelabellingRanksPermutesTransfers, ()) {
   shuffle(std::span(new_rank), rng);
   const LayerTraffic before = plan(c);
   const LayerTraffic after = plan(relabelled(c, new_rank));
-  RC_ASSERT(counted(after.dispatch, kCopy.dispatch()) ==
-            renamed(counted(before.dispatch, kCopy.dispatch()), new_rank));
-  RC_ASSERT(counted(after.combine, kCopy.combine) ==
-            renamed(counted(before.combine, kCopy.combine), new_rank));
+  RC_ASSERT(counted(after.dispatch, kCopy.dispatch(), kind) ==
+            renamed(counted(before.dispatch, kCopy.dispatch(), kind), new_rank));
+  RC_ASSERT(counted(after.combine, kCopy.combine, kind) ==
+            renamed(counted(before.combine, kCopy.combine, kind), new_rank));
 }
 
 RC_GTEST_PROP(Dispatchers, GiveTransfersInOrderWithRelayGroupsFedBeforeTheyForward, ()) {
-  const Case c = random_case(DispatcherKind::kHierarchical);
+  const Case c =
+      random_case(*rc::gen::element(DispatcherKind::kHierarchical, DispatcherKind::kHybridEp));
   const CommPlan dispatch = plan(c).dispatch;
   std::map<int, std::pair<int, std::int64_t>> fed;  // group -> relay, copies
   std::tuple<int, int, int, int> last{-1, -1, -1, -1};

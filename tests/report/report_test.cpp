@@ -72,7 +72,39 @@ constexpr const char* kGoldenHead = R"({
   ],
   "evidence": {
     "grade": "assumed",
-    "source": "a guess"
+    "source": "a guess",
+    "band": null,
+    "phases": {
+      "gate": {
+        "grade": "assumed",
+        "kernel": "",
+        "band": null,
+        "outside": []
+      },
+      "dispatch": {
+        "grade": "assumed",
+        "kernel": "",
+        "band": null,
+        "outside": []
+      },
+      "experts": {
+        "grade": "extrapolated",
+        "kernel": "k",
+        "band": {
+          "p10_ratio": 0.9,
+          "p90_ratio": 1.25
+        },
+        "outside": [
+          "experts: rows 3; \"k\" was fitted from 4 to 8"
+        ]
+      },
+      "combine": {
+        "grade": "assumed",
+        "kernel": "",
+        "band": null,
+        "outside": []
+      }
+    }
   },
   "notes": [
     "a note"
@@ -196,9 +228,11 @@ TEST(CsvReport, SummaryIsOneRowWithTheHotSpotsOfTheSlowestLayer) {
   EXPECT_EQ(summary_csv(small_report()),
             "step_mean_s,step_p50_s,step_p99_s,gate_s,dispatch_s,experts_s,combine_s,"
             "rank_imbalance_ratio,dropped_ratio,dropped_gate_weight_ratio,slowest_layer,"
-            "hot_expert,hot_rank,hot_link\n"
+            "hot_expert,hot_rank,hot_link,grade,band_p10_ratio,band_p90_ratio,gate_grade,"
+            "dispatch_grade,experts_grade,combine_grade\n"
             "3.0000000000000004e-05,2e-05,4e-05,1e-06,4.9999999999999996e-06,"
-            "9.999999999999999e-06,4e-06,1.5,0.1,0.04,0,1,0,b->a\n");
+            "9.999999999999999e-06,4e-06,1.5,0.1,0.04,0,1,0,b->a,assumed,,,assumed,assumed,"
+            "extrapolated,assumed\n");
 }
 
 TEST(CsvReport, ExpertsAndRanksHaveOneRowEach) {

@@ -57,6 +57,21 @@ StepResult step_of(int index, std::int64_t makespan_us) {
           .network_events = 6};
 }
 
+/// The experts were measured, nothing else was; one input left the range.
+StepEvidence small_evidence() {
+  StepEvidence evidence;
+  evidence.phases = {
+      {.phase = "gate", .grade = Evidence::kAssumed, .kernel = "", .band = {}, .out = {}},
+      {.phase = "dispatch", .grade = Evidence::kAssumed, .kernel = "", .band = {}, .out = {}},
+      {.phase = "experts",
+       .grade = Evidence::kExtrapolated,
+       .kernel = "k",
+       .band = Band{0.9, 1.25},
+       .out = {"experts: rows 3; \"k\" was fitted from 4 to 8"}},
+      {.phase = "combine", .grade = Evidence::kAssumed, .kernel = "", .band = {}, .out = {}}};
+  return evidence;
+}
+
 }  // namespace
 
 RunReport small_report() {
@@ -66,7 +81,8 @@ RunReport small_report() {
           .seed = 3,
           .inputs = {{"small.toml", "00ff"}},
           .notes = {"a note"},
-          .evidence = "assumed",
+          .faults = {},
+          .evidence = small_evidence(),
           .evidence_source = "a guess",
           .routing = {.model = "toy",
                       .origin = "trace",

@@ -35,11 +35,11 @@ TEST(SummaryText, IsThisForASmallRun) {
             "MoE layers of a step     mean      min      P50      P99      max\n"
             "time                  30.0 us  20.0 us  20.0 us  40.0 us  40.0 us\n"
             "\n"
-            "phase (all layers)  mean rank  slowest rank\n"
-            "gate                  1.00 us       1.00 us\n"
-            "dispatch              4.00 us       5.00 us\n"
-            "experts               5.00 us       10.0 us\n"
-            "combine               3.00 us       4.00 us\n"
+            "phase (all layers)  mean rank  slowest rank         grade    P10-P90\n"
+            "gate                  1.00 us       1.00 us       assumed    unknown\n"
+            "dispatch              4.00 us       5.00 us       assumed    unknown\n"
+            "experts               5.00 us       10.0 us  extrapolated  0.90-1.25\n"
+            "combine               3.00 us       4.00 us       assumed    unknown\n"
             "\n"
             "critical path      time    share\n"
             "gate            1.00 us   3.33 %\n"
@@ -54,7 +54,8 @@ TEST(SummaryText, IsThisForASmallRun) {
             "  hot expert 1: 60 assignments (1.25 x mean)\n"
             "  hot rank 0: 68 assignments (1.50 x mean)\n"
             "  hot link b->a: 3.00 kB, busy 3.00 us\n"
-            "note: a note\n");
+            "note: a note\n"
+            "extrapolated: experts: rows 3; \"k\" was fitted from 4 to 8\n");
 }
 
 TEST(SummaryText, SaysWhenTheDroppedWeightIsUnknown) {

@@ -55,6 +55,8 @@ class RowLister : public FieldVisitor {
   void number(Key key, double& value, NumberRange range) override {
     const std::string_view words = range == NumberRange::kFraction   ? "number, above 0 to 1"
                                    : range == NumberRange::kPositive ? "number, above 0"
+                                   : range == NumberRange::kShare    ? "number, 0 to 1"
+                                   : range == NumberRange::kAny      ? "number"
                                                                      : "number, 0 or more";
     add(key, std::string(words), fmt::format("{}", value));
   }
@@ -86,7 +88,7 @@ std::map<std::string, Row> declared_rows() {
   Scenario scenario;
   visit_fields(lister, scenario);
   for (const PresetTable& table : preset_tables()) {
-    const std::string fallback = table.table == "calibration" ? "`\"assumed\"`" : "none";
+    const std::string fallback = table.table == "calibration" ? "by GPU" : "none";
     lister.rows[std::string(table.table) + ".preset"] = {"string", fallback};
   }
   return std::move(lister.rows);
@@ -122,7 +124,7 @@ TEST(ScenarioManual, HasOneRowForEachKeyWithItsValuesAndDefault) {
 TEST(ScenarioManual, NamesNoKeyThatDoesNotExist) {
   const KnownPaths known = known_paths();
   std::vector<std::string> names =
-      matches(manual(), std::regex(R"(`([a-z0-9_]+(\.[a-z0-9_]+)+)( = [^`]*)?`)"));
+      matches(manual(), std::regex(R"(`([a-z_][a-z0-9_]*(\.[a-z0-9_]+)+)( = [^`]*)?`)"));
   std::erase_if(names, [](const std::string& name) { return name.ends_with(".toml"); });
   EXPECT_GT(names.size(), known.keys.size());
   for (const std::string& name : names) {

@@ -114,6 +114,49 @@ std::vector<Change> cluster_changes() {
           {"cluster.fabric.hop_latency", "0.35 us"}};
 }
 
+std::vector<Change> fabric_changes() {
+  const std::vector<Override> rail = {"cluster.fabric.kind=rail",
+                                      "cluster.fabric.link_bandwidth=50 GB/s",
+                                      "cluster.fabric.hop_latency=0.3 us"};
+  std::vector<Override> blocks = rail;
+  blocks.emplace_back("cluster.fabric.tiers=3");
+  std::vector<Override> torus = rail;
+  torus.front() = "cluster.fabric.kind=torus";
+  torus.emplace_back("cluster.fabric.torus_x=2");
+  const std::vector<Override> pcie = {"cluster.scale_up.kind=pcie"};
+  std::vector<Override> sockets = pcie;
+  sockets.emplace_back("cluster.scale_up.sockets=2");
+  sockets.emplace_back("cluster.scale_up.socket_bandwidth=20 GB/s");
+  return {{"cluster.graphml", "pair.graphml"},
+          {"cluster.scale_up.kind", "none"},
+          {"cluster.scale_up.gpus_per_switch", "4", pcie},
+          {"cluster.scale_up.sockets", "2", pcie, {"cluster.scale_up.socket_bandwidth=20 GB/s"}},
+          {"cluster.scale_up.socket_bandwidth", "31.2 GB/s", sockets},
+          {"cluster.nic.ports", "2"},
+          {"cluster.nic.speeds", "[\"node0/*: 25 GB/s\"]"},
+          {"cluster.fabric.tiers", "3", rail},
+          {"cluster.fabric.pods_per_block", "4", blocks},
+          {"cluster.fabric.core_oversubscription", "2.5", blocks},
+          {"cluster.fabric.torus_x", "1", torus, {"cluster.fabric.torus_y=2"}},
+          {"cluster.fabric.torus_y", "2", torus, {"cluster.nodes=4"}},
+          {"cluster.fabric.torus_z", "3", torus, {"cluster.nodes=6"}}};
+}
+
+std::vector<Change> fault_changes() {
+  const std::vector<Override> random = {"faults.random_nics=0.5"};
+  return {{"faults.links", "[\"node0/gpu0 -> *: 0.5\"]"},
+          {"faults.nics", "[\"node0/nic0: down\"]"},
+          {"faults.switches", "[\"domain1/switch: 0.25\"]"},
+          {"faults.gpus", "[\"node[0-1]/gpu7: 0.9\"]"},
+          {"faults.nodes", "[\"node1\"]", {"parallel.ep=8"}},
+          {"faults.background", "[\"node0/nic0 <-> *: 1 GB/s\"]"},
+          {"faults.random_links", "0.5"},
+          {"faults.random_nics", "0.25"},
+          {"faults.random_gpus", "1"},
+          {"faults.random_remaining", "0.75", random},
+          {"faults.seed", "9", random}};
+}
+
 std::vector<Change> load_and_policy_changes() {
   return {{"parallel.ep", "8"},
           {"batch.tokens_per_rank", "64"},
@@ -129,9 +172,16 @@ std::vector<Change> load_and_policy_changes() {
           {"placement.file", "b.json", {"placement.kind=file", "placement.file=a.json"}},
           {"dispatch.dispatcher", "low_latency"},
           {"dispatch.forwarding", "store_and_forward", {"dispatch.dispatcher=hierarchical"}},
+          {"dispatch.sms", "20"},
           {"dispatch.scale_up", "false", {"dispatch.dispatcher=low_latency"}},
+          {"dispatch.chunk_tokens", "16", {"dispatch.dispatcher=hybrid_ep"}},
+          {"dispatch.channels", "4", {"dispatch.dispatcher=nccl"}},
+          {"dispatch.pxn", "false", {"dispatch.dispatcher=nccl"}},
+          {"dispatch.notify", "true"},
           {"network.engine", "simgrid"},
           {"network.paths", "rail_aligned"},
+          {"network.path_choice", "adaptive"},
+          {"network.max_paths", "16", {"network.path_choice=spray"}},
           {"step.layers", "1"}};
 }
 
@@ -174,13 +224,53 @@ std::vector<Change> calibration_changes() {
           {"calibration.scale_up_efficiency", "1"},
           {"calibration.scale_out_efficiency", "0.871"},
           {"calibration.communication_start", "11.7 us"},
-          {"calibration.message_gap", "7 ns"}};
+          {"calibration.message_gap", "7 ns"},
+          {"calibration.expert_kernel", "mine"},
+          {"calibration.communication_kernel", "mine"},
+          {"calibration.gemm_overlap", "0.5"},
+          {"calibration.expert_floor", "300 us"},
+          {"calibration.combine_extra_start", "2 us"},
+          {"calibration.message_overhead", "64 B"},
+          {"calibration.sm_copy_rate", "15 GB/s"},
+          {"calibration.combine_sm_copy_rate", "16 GB/s"},
+          {"calibration.combine_sums", "true"}};
+}
+
+/// A fit's record, key by key; nothing depends on anything.
+std::vector<Change> fit_changes() {
+  std::vector<Change> changes;
+  for (const std::string table : {"calibration.expert_fit.", "calibration.communication_fit."}) {
+    const bool experts = table.find("expert") != std::string::npos;
+    changes.push_back({table + "kernel", "k"});
+    changes.push_back({table + "source", "someone"});
+    for (const std::string set : {"fitted_", "left_out_"}) {
+      changes.push_back({table + set + "points", "12"});
+      changes.push_back({table + set + "median", "0.02"});
+      changes.push_back({table + set + "p90", "0.1"});
+      changes.push_back({table + set + "bias", "-0.01"});
+    }
+    changes.push_back({table + "spread_p10", "0.9"});
+    changes.push_back({table + "spread_p90", "1.25"});
+    const std::vector<std::string> inputs =
+        experts ? std::vector<std::string>{"rows", "slots", "width", "hidden"}
+                : std::vector<std::string>{"bytes", "ranks", "domains", "hidden"};
+    for (const std::string& input : inputs) {
+      changes.push_back({table + input + "_min", "1"});
+      changes.push_back({table + input + "_max", "4096.5"});
+    }
+  }
+  return changes;
 }
 
 std::vector<Change> all_changes() {
   std::vector<Change> changes = model_changes();
-  for (const auto& more :
-       {cluster_changes(), load_and_policy_changes(), generator_changes(), calibration_changes()}) {
+  for (const auto& more : {cluster_changes(),
+                           fabric_changes(),
+                           fault_changes(),
+                           load_and_policy_changes(),
+                           generator_changes(),
+                           calibration_changes(),
+                           fit_changes()}) {
     changes.insert(changes.end(), more.begin(), more.end());
   }
   return changes;
@@ -204,6 +294,7 @@ class RoundTrip : public testing::TestWithParam<Change> {
     fs::create_directory("shipped");
     std::ofstream("a.json") << "";
     std::ofstream("b.json") << "";
+    fs::copy_file(data / "clusters/pair.graphml", "pair.graphml");
   }
   void TearDown() override {
     ::unsetenv("MOESIM_DATA");

@@ -129,8 +129,12 @@ inline RandomStep random_step(std::uint64_t seed, const StepSize& size = {}) {
   const int experts = m.ranks * (1 + static_cast<int>(rng.below(3)));
   m.model = small_model(experts, top_k);
   m.constants = plain_constants();
-  m.dispatch.kind = static_cast<DispatcherKind>(rng.below(3));
+  m.dispatch.kind = static_cast<DispatcherKind>(rng.below(9));
   m.dispatch.forwarding = static_cast<Forwarding>(rng.below(2));
+  m.dispatch.chunk_tokens = static_cast<int>(rng.below(4));
+  // The rounds of nccl follow the numbers of ranks, so relabelled ranks meet in another order.
+  m.dispatch.channels = size.single_switch ? 0 : static_cast<int>(rng.below(3));
+  m.dispatch.notify = has_notify(m.dispatch.kind) && rng.below(2) == 0;
   m.path_policy = static_cast<PathPolicy>(rng.below(2));
   m.capacity.policy = static_cast<OverflowPolicy>(rng.below(2));
   m.placements.assign(2, contiguous_placement(experts, m.ranks));

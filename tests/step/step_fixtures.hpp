@@ -97,7 +97,13 @@ struct RanLayers {
 
 /// Kernels start in 5 us; messages cost nothing unless said.
 inline CommunicationModel make_communication(const DispatchSpec& dispatch, double gap_us = 0) {
-  return {dispatch, microseconds(5), microseconds(gap_us)};
+  return {.dispatch = dispatch,
+          .kernel_start = microseconds(5),
+          .message_gap = microseconds(gap_us),
+          .combine_extra_start = {},
+          .message_overhead = {},
+          .copy_rate = {},
+          .combine_copy_rate = {}};
 }
 
 inline RanLayers run_layers(const Cluster& cluster,

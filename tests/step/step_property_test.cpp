@@ -40,6 +40,7 @@ std::int64_t bytes_at_gpus(const Cluster& cluster,
 RC_GTEST_PROP(Step, LinksCarryWhatLeavesAndWhatEntersTheGpusINV1, ()) {
   RandomStep s = any_step();
   s.model.path_policy = PathPolicy::kEcmp;
+  s.model.dispatch.pxn = false;
   const StepResult result = simulate_step(s.model, 0);
   std::int64_t sent = 0;
   for (const LayerResult& layer : result.layers) {
@@ -57,20 +58,20 @@ struct BareRun {
   TaskTimes times;
 
   explicit BareRun(const StepModel& m) {
-    const PathFinder finder(m.cluster, m.path_policy, m.seed);
+    const std::vector<BytesPerSecond> capacities = effective_capacities(m.cluster, m.constants);
+    const PathFinder finder(m.cluster, path_policy_of(m.dispatch, m.path_policy), m.seed);
     PathTable paths(finder, m.ranks, PathScope::kAny);
     for (int layer = 0; layer < m.layers; ++layer) {
       prepared.push_back(prepare_layer(m, 0, layer));
       const LayerTasks* previous = layers.empty() ? nullptr : &layers.back();
-      layers.push_back(
-          append_layer(graph,
-                       prepared.back().work,
-                       {m.dispatch, m.constants.communication_start, m.constants.message_gap},
-                       paths,
-                       previous));
+      layers.push_back(append_layer(graph,
+                                    prepared.back().work,
+                                    communication_model(m.dispatch, m.constants, capacities),
+                                    paths,
+                                    previous));
     }
     graph.paths = paths.paths();
-    times = execute(graph, *make_network(m.engine, effective_capacities(m.cluster, m.constants)));
+    times = execute(graph, *make_network(m.engine, capacities));
   }
   [[nodiscard]] std::vector<SimTime> finish(std::size_t layer) const {
     std::vector<SimTime> finish;

@@ -203,7 +203,8 @@ TEST(PathFinder, SaysThatEveryPathIsDown) {
   Cluster cluster = build_cluster(small_spec(FabricKind::kRail, 2, 2, 1));
   ASSERT_EQ(take_down(cluster, "node0/nic0 -> pod0"), 1);
   EXPECT_EQ(failure(cluster, gpu(0), gpu(2), PathScope::kAny),
-            "error: no path from node0/gpu0 to node1/gpu0: every path crosses a link that is down");
+            "error: no path from node0/gpu0 to node1/gpu0: every path crosses a link that is down: "
+            "node0/nic0 -> pod0/rail0/leaf");
   EXPECT_EQ(failure(cluster, gpu(1), gpu(3), PathScope::kAny), "a path was found");
 }
 
@@ -211,7 +212,8 @@ TEST(PathFinder, DoesNotLeaveTheScaleUpNetworkInsideADomain) {
   Cluster cluster = build_cluster(small_spec(FabricKind::kRail, 2, 2, 1));
   ASSERT_EQ(take_down(cluster, "domain0/switch -> node0/gpu1"), 1);
   EXPECT_EQ(failure(cluster, gpu(0), gpu(1), PathScope::kAny),
-            "error: no path from node0/gpu0 to node0/gpu1: every path crosses a link that is down");
+            "error: no path from node0/gpu0 to node0/gpu1: every path crosses a link that is down: "
+            "domain0/switch -> node0/gpu1");
 }
 
 TEST(PathFinder, SaysThatNoLinksJoinTwoHalvesOfAHandMadeCluster) {

@@ -12,13 +12,6 @@
 namespace moesim::traces {
 namespace {
 
-[[noreturn]] void refuse_line(const std::filesystem::path& path, int line, std::string message) {
-  Diagnostic found = mistake(path, std::move(message));
-  found.place.line = line;
-  found.place.column = 1;
-  throw UserError(std::vector<Diagnostic>{std::move(found)});
-}
-
 /// Cuts text into records, one call a record.
 class Records {
  public:

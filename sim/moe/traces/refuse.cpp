@@ -21,6 +21,13 @@ void refuse(const std::filesystem::path& file, std::string message) {
   throw UserError(std::vector<Diagnostic>{mistake(file, std::move(message))});
 }
 
+void refuse_line(const std::filesystem::path& file, int line, std::string message) {
+  Diagnostic found = mistake(file, std::move(message));
+  found.place.line = line;
+  found.place.column = 1;
+  throw UserError(std::vector<Diagnostic>{std::move(found)});
+}
+
 void fail_call(const char* call, const std::filesystem::path& file, int error) {
   throw EnvironmentError(
       fmt::format("cannot {} {}: {}", call, file.string(), std::strerror(error)));

@@ -17,6 +17,9 @@ namespace moesim::traces {
 /// Throws the UserError "file: error: message".
 [[noreturn]] void refuse(const std::filesystem::path& file, std::string message);
 
+/// Throws the UserError "file:line:1: error: message".
+[[noreturn]] void refuse_line(const std::filesystem::path& file, int line, std::string message);
+
 /// Throws the EnvironmentError "cannot CALL FILE: reason" for an errno value.
 [[noreturn]] void fail_call(const char* call, const std::filesystem::path& file, int error);
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "gpu_ref/oracle/experts.hpp"
+
 #include <array>
 
 #include "gpu_ref/ops/fp8_gemm.hpp"
 #include "gpu_ref/ops/grouped_gemm.hpp"
 #include "gpu_ref/ops/quantise.hpp"
 #include "gpu_ref/ops/swiglu.hpp"
-#include "gpu_ref/oracle/experts.hpp"
 #include "tests/gpu_ref/device/on_device.hpp"
 
 namespace moesim::gpu_ref::testing {
@@ -18,8 +19,7 @@ constexpr Tolerance kRoundedOnce{2e-6, 1.01 * kBf16Rounding, kBf16Rounding};
 constexpr Tolerance kGemm{1e-4, 1.05 * kBf16Rounding, kBf16Rounding};
 
 TEST_F(ExpertsOnDevice, SwigluAndItsGradientAreTheOracles) {
-  for (const SwigluShape& shape :
-       {SwigluShape{9, 24}, SwigluShape{1, 2056}, SwigluShape{0, 8}}) {
+  for (const SwigluShape& shape : {SwigluShape{9, 24}, SwigluShape{1, 2056}, SwigluShape{0, 8}}) {
     const auto size = static_cast<std::size_t>(shape.num_rows * shape.width);
     const std::vector<Bf16> gate_up = random_bf16(2 * size, "gate_up", 6.0F);
     const std::vector<Bf16> slope = random_bf16(size, "slope");
@@ -28,11 +28,10 @@ TEST_F(ExpertsOnDevice, SwigluAndItsGradientAreTheOracles) {
     auto out = poisoned<Bf16>(size);
     auto d_gate_up = poisoned<Bf16>(2 * size);
     swiglu(device_gate_up.data(), out.data(), shape, stream());
-    swiglu_backward(
-        device_gate_up.data(), device_slope.data(), d_gate_up.data(), shape, stream());
+    swiglu_backward(device_gate_up.data(), device_slope.data(), d_gate_up.data(), shape, stream());
     const oracle::Matrix in = matrix_of(gate_up, 2 * shape.width);
-    EXPECT_TRUE(are_close(
-        to_double(out.download(stream())), oracle::swiglu(in).values, kRoundedOnce));
+    EXPECT_TRUE(
+        are_close(to_double(out.download(stream())), oracle::swiglu(in).values, kRoundedOnce));
     EXPECT_TRUE(are_close(to_double(d_gate_up.download(stream())),
                           oracle::swiglu_backward(in, matrix_of(slope, shape.width)).values,
                           {1e-5, 1.02 * kBf16Rounding, kBf16Rounding}));
@@ -87,10 +86,10 @@ class GroupedGemmOnDevice : public OnDevice {
 };
 
 TEST_F(GroupedGemmOnDevice, AllPassesAreTheOracles) {
-  check({5, 1, 7}, 16, 24);                // odd sizes
-  check({0, 0, 9, 0, 3, 0, 0}, 8, 40);     // empty experts, runs of them, at both ends
-  check({0, 200, 0, 1}, 24, 16);           // one hot expert
-  check({0, 0, 0}, 16, 8);                 // no rows at all
+  check({5, 1, 7}, 16, 24);             // odd sizes
+  check({0, 0, 9, 0, 3, 0, 0}, 8, 40);  // empty experts, runs of them, at both ends
+  check({0, 200, 0, 1}, 24, 16);        // one hot expert
+  check({0, 0, 0}, 16, 8);              // no rows at all
   check({64}, 8, 8);
 }
 
@@ -120,8 +119,9 @@ oracle::Matrix dequantised(const std::vector<Fp8>& values,
   for (std::int64_t r = 0; r < out.rows; ++r) {
     for (std::int64_t c = 0; c < width; ++c) {
       const float scale = scales[static_cast<std::size_t>(r / height * stride + c / 128)];
-      out.at(r, c) = static_cast<double>(to_float(values[static_cast<std::size_t>(r * width + c)])) *
-                     static_cast<double>(scale);
+      out.at(r, c) =
+          static_cast<double>(to_float(values[static_cast<std::size_t>(r * width + c)])) *
+          static_cast<double>(scale);
     }
   }
   return out;
@@ -154,10 +154,13 @@ TEST_F(ExpertsOnDevice, Fp8GemmMultipliesWhatTheQuantisersWrote) {
                  {begin, kOuter, kInner},
                  {wq.data(), w_scales.data(), xq.data(), x_scales_t.data(), y.data()})
       .run(blas);
-  const oracle::Matrix mx = dequantised(xq.download(stream()), x_scales.download(stream()), kInner, 1, 2);
-  const oracle::Matrix mw = dequantised(wq.download(stream()), w_scales.download(stream()), kInner, 128, 4);
+  const oracle::Matrix mx =
+      dequantised(xq.download(stream()), x_scales.download(stream()), kInner, 1, 2);
+  const oracle::Matrix mw =
+      dequantised(wq.download(stream()), w_scales.download(stream()), kInner, 128, 4);
   EXPECT_TRUE(are_close(mx.values, matrix_of(x, kInner).values, {0.04, 0.07, 0.04}));
-  EXPECT_TRUE(are_close(mw.values, oracle::through_fp8_blocks(matrix_of(w, kInner)).values, {1e-12, 0, 0}));
+  EXPECT_TRUE(
+      are_close(mw.values, oracle::through_fp8_blocks(matrix_of(w, kInner)).values, {1e-12, 0, 0}));
   std::vector<double> expected;
   for (std::size_t e = 0; e < counts.size(); ++e) {
     const auto group = static_cast<std::int64_t>(e);

@@ -11,8 +11,8 @@
 namespace moesim::gpu_ref::testing {
 namespace {
 
-/// f32 sums of up to a few hundred terms.
-constexpr Tolerance kFloatSums{1e-5, 1e-5, 1e-6};
+/// f32 sums of a few dozen terms, which tensor cores may truncate.
+constexpr Tolerance kFloatSums{2e-5, 1e-5, 1e-5};
 /// f32 exp and log against double.
 constexpr Tolerance kFloatMath{1e-6, 1e-5, 1e-5};
 constexpr Tolerance kRoundedOnce{1e-7, 1.01 * kBf16Rounding, kBf16Rounding};
@@ -116,15 +116,12 @@ TEST_F(GateOnDevice, EqualLogitsGoToTheLowerExpert) {
   const auto device_logits = on_device(logits);
   auto experts = poisoned<std::int32_t>(3);
   auto floats = poisoned<float>(3 + 40 + 40 + 1);
-  softmax_topk(device_logits.data(),
-               {},
-               {1, 40, 3},
-               {experts.data(),
-                floats.data(),
-                floats.data() + 3,
-                floats.data() + 43,
-                floats.data() + 83},
-               stream());
+  softmax_topk(
+      device_logits.data(),
+      {},
+      {1, 40, 3},
+      {experts.data(), floats.data(), floats.data() + 3, floats.data() + 43, floats.data() + 83},
+      stream());
   EXPECT_EQ(experts.download(stream()), (std::vector<std::int32_t>{0, 1, 2}));
 }
 

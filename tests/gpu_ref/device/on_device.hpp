@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tests that need a device. Built twice: with CUDA (label gpu, skipped without a device), and with the
-// CPU stand-ins of tests/gpu_ref/emulation (always run).
+// Tests that need a device. Built twice: with CUDA (label gpu, skipped without a device), and with
+// the CPU stand-ins of tests/gpu_ref/emulation (always run).
 #pragma once
 
 #include <gtest/gtest.h>

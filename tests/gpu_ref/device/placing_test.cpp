@@ -41,7 +41,8 @@ TEST_F(PlacingOnDevice, CountsAndPlacesAreThoseOfServingInOrder) {
   for (const Case& c : {Case{700, 16, 4}, Case{33, 1, 1}, Case{40, 1000, 8}, Case{0, 8, 2}}) {
     SCOPED_TRACE(c.tokens);
     const TopkShape shape{c.tokens, c.experts, c.top_k};
-    std::vector<std::int32_t> experts = random_experts(c.tokens, shape_of(c.experts, c.top_k), "placing");
+    std::vector<std::int32_t> experts =
+        random_experts(c.tokens, shape_of(c.experts, c.top_k), "placing");
     for (std::size_t i = 0; i < experts.size(); i += 13) {
       experts[i] = -1;
     }
@@ -91,8 +92,7 @@ TEST_F(PlacingOnDevice, OverflowGoesToTheNextBestExpert) {
     for (std::size_t i = 0; i < skewed.size(); ++i) {
       skewed[i] -= static_cast<float>(i % static_cast<std::size_t>(c.experts)) * 0.2F;
     }
-    oracle::Choice choice =
-        oracle::choose(matrix_of(skewed, c.experts), {}, GateSpec{}, c.top_k);
+    oracle::Choice choice = oracle::choose(matrix_of(skewed, c.experts), {}, GateSpec{}, c.top_k);
     const std::vector<std::int32_t> before = choice.experts;
     const auto device_choice = on_device(skewed);
     auto experts = on_device(before);
@@ -119,8 +119,8 @@ TEST_F(PlacingOnDevice, OverflowGoesToTheNextBestExpert) {
                  stream());
     choice.scores = matrix_of(skewed, c.experts);
     oracle::weigh(choice, gate);
-    EXPECT_TRUE(are_close(
-        to_double(weights.download(stream())), choice.weights, {1e-6, 1e-6, 1e-6}));
+    EXPECT_TRUE(
+        are_close(to_double(weights.download(stream())), choice.weights, {1e-6, 1e-6, 1e-6}));
   }
 }
 

@@ -48,8 +48,7 @@ TEST_F(RowsOnDevice, SpreadGatherAndScatterMoveWholeRows) {
     const auto device_x = on_device(x);
     const auto device_rows = on_device(rows);
     auto out = poisoned<std::uint32_t>(count * words);
-    spread_rows(
-        device_x.data(), device_rows.data(), out.data(), {kTokens, kTopK, bytes}, stream());
+    spread_rows(device_x.data(), device_rows.data(), out.data(), {kTokens, kTopK, bytes}, stream());
     const std::vector<std::uint32_t> spread = out.download(stream());
     std::vector<std::int32_t> token_of_row(count);
     for (std::size_t a = 0; a < rows.size(); ++a) {
@@ -137,8 +136,7 @@ class CombineOnDevice : public OnDevice {
     for (std::size_t a = 0; a < slots; ++a) {
       const auto token = static_cast<std::int64_t>(a) / c.top_k;
       for (int h = 0; place[a] >= 0 && h < c.hidden; ++h) {
-        expected.at(token, h) +=
-            static_cast<double>(weights[a]) * row_values.at(place[a], h);
+        expected.at(token, h) += static_cast<double>(weights[a]) * row_values.at(place[a], h);
         expected_plain.at(token, h) += row_values.at(place[a], h);
       }
     }
@@ -152,7 +150,8 @@ class CombineOnDevice : public OnDevice {
                       const std::vector<std::int32_t>& place,
                       const oracle::Matrix& rows,
                       const std::vector<float>& weights) {
-    const std::vector<Bf16> slope = random_bf16(static_cast<std::size_t>(c.tokens * c.hidden), "slope");
+    const std::vector<Bf16> slope =
+        random_bf16(static_cast<std::size_t>(c.tokens * c.hidden), "slope");
     const oracle::Matrix d_out = matrix_of(slope, c.hidden);
     std::vector<float> row_floats(rows.values.begin(), rows.values.end());
     const auto device_slope = on_device(slope);
@@ -178,8 +177,8 @@ class CombineOnDevice : public OnDevice {
     }
     EXPECT_TRUE(
         are_close(to_double(d_rows.download(stream())), expected_rows.values, kRoundedOnce));
-    EXPECT_TRUE(are_close(
-        to_double(d_weights.download(stream())), expected_weights, {1e-4, 1e-5, 1e-5}));
+    EXPECT_TRUE(
+        are_close(to_double(d_weights.download(stream())), expected_weights, {1e-4, 1e-5, 1e-5}));
   }
 };
 

@@ -53,7 +53,8 @@ void multiply(const Gemm& g, float alpha, float beta) {
         c = static_cast<float>(sum + (beta != 0 ? static_cast<double>(beta * c) : 0.0));
       } else {
         Bf16& c = static_cast<Bf16*>(g.c)[i + j * g.ldc];
-        c = to_bf16(static_cast<float>(sum + (beta != 0 ? static_cast<double>(beta * to_float(c)) : 0.0)));
+        c = to_bf16(
+            static_cast<float>(sum + (beta != 0 ? static_cast<double>(beta * to_float(c)) : 0.0)));
       }
     }
   }
@@ -62,7 +63,8 @@ void multiply(const Gemm& g, float alpha, float beta) {
 }  // namespace
 
 const char* cublasGetStatusName(cublasStatus_t status) {
-  return status == CUBLAS_STATUS_NOT_SUPPORTED ? "CUBLAS_STATUS_NOT_SUPPORTED" : "CUBLAS_STATUS_INVALID_VALUE";
+  return status == CUBLAS_STATUS_NOT_SUPPORTED ? "CUBLAS_STATUS_NOT_SUPPORTED"
+                                               : "CUBLAS_STATUS_INVALID_VALUE";
 }
 const char* cublasGetStatusString(cublasStatus_t /*status*/) {
   return "refused by the stand-in";

@@ -61,12 +61,8 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc,
   if (bytes != (is_pointer ? sizeof(void*) : sizeof(std::int32_t))) {
     return CUBLAS_STATUS_INVALID_VALUE;
   }
-  void* const fields[] = {&desc->transa,
-                          &desc->transb,
-                          &desc->a_scales,
-                          &desc->b_scales,
-                          &desc->a_mode,
-                          &desc->b_mode};
+  void* const fields[] = {
+      &desc->transa, &desc->transb, &desc->a_scales, &desc->b_scales, &desc->a_mode, &desc->b_mode};
   std::memcpy(fields[attribute], value, bytes);
   return CUBLAS_STATUS_SUCCESS;
 }
@@ -144,7 +140,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t /*handle*/,
   const auto* rows = static_cast<const Fp8*>(b);
   const std::int64_t inner = a_layout->rows;
   const std::int64_t blocks = (inner + kBlock - 1) / kBlock;
-  const std::int64_t a_stride = (blocks + 3) / 4 * 4;  // 128x128 mode: columns of scales, padded to 4
+  const std::int64_t a_stride =
+      (blocks + 3) / 4 * 4;  // 128x128 mode: columns of scales, padded to 4
   for (std::int64_t j = 0; j < d_layout->columns; ++j) {
     for (std::int64_t i = 0; i < d_layout->rows; ++i) {
       double sum = 0;

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+// Published tables of dispatch, combine and all-to-all.
+#include <fmt/format.h>
+
+#include <memory>
+#include <utility>
+
+#include "sim/calibrate/collective.hpp"
+#include "sim/calibrate/loads.hpp"
+#include "sim/calibrate/predict_exchange.hpp"
+#include "sim/calibrate/predict_experts.hpp"
+#include "sim/calibrate/reading.hpp"
+
+namespace moesim::calibrate {
+namespace {
+
+constexpr int kMostTokens = 1024;         // longer routings are repeats of a shorter one
+constexpr int kMostRanks = 64;            // of a fit: one flow a pair, hundreds of evaluations
+constexpr std::int64_t kChoiceBytes = 8;  // 4 B expert id + 4 B gate weight
+
+/// What a benchmark of dispatch and combine did.
+struct Exchange {
+  std::string kernel;
+  DispatcherKind dispatcher = DispatcherKind::kPairwise;
+  bool scale_up = true;
+  bool balanced = false;  ///< balanced_routing, else uniform_routing
+  int ranks = 0;
+  int tokens = 0;  ///< of one rank
+  int hidden = 0;
+  int top_k = 0;
+  int experts = 0;
+  CopyBytes copy;
+};
+
+Exchange exchange_of(const Row& row, std::string kernel, std::string_view ranks) {
+  Exchange exchange{.kernel = std::move(kernel),
+                    .ranks = row.count(ranks),
+                    .tokens = row.count("tokens_per_rank"),
+                    .hidden = row.count("hidden"),
+                    .top_k = row.count("topk"),
+                    .experts = row.count("num_experts"),
+                    .copy = {}};
+  if (exchange.experts % exchange.ranks != 0 || exchange.top_k > exchange.experts) {
+    row.refuse(
+        fmt::format("{} experts, top-{} on {} ranks: the ranks must divide the experts, and "
+                    "top-k be no more than them",
+                    exchange.experts,
+                    exchange.top_k,
+                    exchange.ranks));
+  }
+  return exchange;
+}
+
+/// FP8 dispatch and BF16 combine, as DeepEP's own benchmarks.
+CopyBytes fp8_copy(const Exchange& exchange) {
+  const ModelShape model =
+      operator_shape(exchange.hidden, 1, exchange.experts, exchange.top_k, true);
+  return copy_bytes(model, exchange.dispatcher);
+}
+
+/// The pair of works (dispatch, combine) of one exchange; tokens are halved and repeated.
+std::pair<ExchangeWork, ExchangeWork> works_of(const Exchange& exchange,
+                                               Hardware& hardware,
+                                               int sms) {
+  int tokens = exchange.tokens;
+  std::int64_t repeat = 1;
+  while (tokens > kMostTokens && tokens % 2 == 0) {
+    tokens /= 2;
+    repeat *= 2;
+  }
+  const LoadShape load{exchange.experts, exchange.top_k, exchange.ranks};
+  const Routing routing =
+      exchange.balanced ? balanced_routing(load, tokens) : uniform_routing(load, tokens, 1);
+  const DispatchSpec dispatch{.kind = exchange.dispatcher,
+                              .forwarding = Forwarding::kPipelined,
+                              .scale_up = exchange.scale_up,
+                              .sms = sms};
+  ExchangeWork work =
+      prepare_exchange(hardware.cluster(exchange.ranks), dispatch, routing, exchange.copy, repeat);
+  ExchangeWork combine = work;
+  combine.combine = true;
+  return {std::move(work), std::move(combine)};
+}
+
+Point exchange_point(const Row& row,
+                     const Exchange& exchange,
+                     ExchangeWork work,
+                     Seconds measured) {
+  const int domains = work.cluster->place(GpuId{exchange.ranks - 1}).domain + 1;
+  Point point;
+  point.family = KernelFamily::kCommunication;
+  point.kernel = exchange.kernel;
+  point.place = row.place();
+  point.shape = work.combine ? "combine" : "dispatch";
+  point.ep = exchange.ranks;
+  point.size = exchange.tokens;
+  point.label = fmt::format("EP{} {} {} tokens", exchange.ranks, point.shape, exchange.tokens);
+  point.is_combine = work.combine;
+  point.uses_scale_up = exchange.scale_up;
+  point.uses_scale_out = domains > 1 || !exchange.scale_up;
+  point.sms = work.dispatch.sms;
+  point.rows = bytes_per_rank(work);
+  point.slots = exchange.ranks;
+  point.hidden = exchange.hidden;
+  point.width = domains;
+  point.measured = measured;
+  point.predict = [work = std::make_shared<const ExchangeWork>(std::move(work))](
+                      const CostConstants& c) { return predict_exchange(*work, c); };
+  return point;
+}
+
+bool is_ours(const Row& row, std::string_view column, const Hardware& hardware, Reading& reading) {
+  const bool ours = hardware.is_gpu(row.text(column));
+  reading.skipped["another GPU"] += ours ? 0 : 1;
+  return ours;
+}
+
+/// deepep_normal_readme, deepep_lowlatency_readme: one phase a row.
+void read_deepep_readme(const Row& row, Hardware& hardware, Reading& reading, bool low_latency) {
+  if (!is_ours(row, "gpu", hardware, reading)) {
+    return;
+  }
+  Exchange exchange =
+      exchange_of(row, low_latency ? "deepep_low_latency" : "deepep_normal", "ep_size");
+  exchange.dispatcher = low_latency ? DispatcherKind::kLowLatency : DispatcherKind::kHierarchical;
+  if (low_latency && row.text("intra_node_transport") == "RDMA") {
+    exchange.kernel = "deepep_low_latency_rdma";
+    exchange.scale_up = false;
+  }
+  exchange.copy = fp8_copy(exchange);
+  auto [dispatch, combine] =
+      works_of(exchange, hardware, low_latency ? DispatchSpec{}.sms : row.count("comm_sms"));
+  const Seconds time = row.microseconds(low_latency ? "reported_latency_us" : "derived_time_us");
+  const bool is_combine = row.text("phase") == "combine";
+  Point point = exchange_point(row, exchange, std::move(is_combine ? combine : dispatch), time);
+  point.source = row.text("source") + " @" + row.text("commit");
+  reading.points.push_back(std::move(point));
+}
+void read_deepep_normal_readme(const Row& row, Hardware& hardware, Reading& reading) {
+  read_deepep_readme(row, hardware, reading, false);
+}
+void read_deepep_low_latency_readme(const Row& row, Hardware& hardware, Reading& reading) {
+  read_deepep_readme(row, hardware, reading, true);
+}
+
+/// aic_deepep_normal: dispatch and combine a row, transmit + notify.
+void read_deepep_normal(const Row& row, Hardware& hardware, Reading& reading) {
+  if (!is_ours(row, "device", hardware, reading)) {
+    return;
+  }
+  Exchange exchange = exchange_of(row, "deepep_normal", "ep_size");
+  exchange.dispatcher = DispatcherKind::kHierarchical;
+  exchange.copy = fp8_copy(exchange);
+  const auto total = [&](const std::string& phase) {
+    const std::string notify = phase + "_notify_us";
+    const Seconds extra = row.text(notify) == "0" ? Seconds{} : row.microseconds(notify);
+    return row.microseconds(phase + "_transmit_us") + extra;
+  };
+  auto [dispatch, combine] = works_of(exchange, hardware, row.count("dispatch_sms"));
+  combine.dispatch.sms = row.count("combine_sms");
+  for (ExchangeWork* work : {&dispatch, &combine}) {
+    const Seconds time = total(work->combine ? "combine" : "dispatch");
+    Point point = exchange_point(row, exchange, std::move(*work), time);
+    point.shape += fmt::format(" {} SMs", point.sms);
+    point.label += fmt::format(", {} SMs", point.sms);
+    point.source = "ai-dynamo/aiconfigurator @095f58a, SGLang " + row.text("sglang_version");
+    reading.points.push_back(std::move(point));
+  }
+}
+
+void read_deepep_low_latency(const Row& row, Hardware& hardware, Reading& reading) {
+  if (!is_ours(row, "device", hardware, reading)) {
+    return;
+  }
+  Exchange exchange = exchange_of(row, "deepep_low_latency", "ep_size");
+  exchange.dispatcher = DispatcherKind::kLowLatency;
+  exchange.copy = fp8_copy(exchange);
+  auto [dispatch, combine] = works_of(exchange, hardware, DispatchSpec{}.sms);
+  for (ExchangeWork* work : {&dispatch, &combine}) {
+    const Seconds time = row.microseconds(work->combine ? "combine_us" : "dispatch_us");
+    Point point = exchange_point(row, exchange, std::move(*work), time);
+    point.source = "ai-dynamo/aiconfigurator @095f58a, SGLang " + row.text("sglang_version");
+    reading.points.push_back(std::move(point));
+  }
+}
+
+/// Payload with scales of one row of activations on the wire.
+std::int64_t wire_bytes(const Row& row, const std::string& dtype, std::int64_t hidden) {
+  constexpr std::int64_t kNvfp4Block = 16;  // one scale byte per 16 elements
+  if (dtype == "bfloat16") {
+    return activation_row_bytes(hidden, Dtype::kBf16);
+  }
+  if (dtype == "fp8") {
+    return activation_row_bytes(hidden, Dtype::kFp8);
+  }
+  if (dtype != "nvfp4") {
+    row.refuse(fmt::format("activation_dtype: \"{}\" is not bfloat16, fp8 or nvfp4", dtype));
+  }
+  return hidden / 2 + hidden / kNvfp4Block;
+}
+
+/// aic_trtllm_nvlink_alltoall_gb200: the combine carries bf16 whatever the dtype of the dispatch
+/// (its times do not depend on it). Left out: preparation (a kernel of its own) and the combine in
+/// low precision (bound by its conversion).
+void read_trtllm_all_to_all(const Row& row, Hardware& hardware, Reading& reading) {
+  if (!is_ours(row, "device", hardware, reading)) {
+    return;
+  }
+  const std::string& op = row.text("op");
+  if (op != "alltoall_dispatch" && op != "alltoall_combine") {
+    ++reading.skipped["neither a dispatch nor a combine in full precision"];
+    return;
+  }
+  const bool one_sided = row.text("backend") == "NVLinkOneSided";
+  Exchange exchange =
+      exchange_of(row, one_sided ? "nvlink_one_sided" : "nvlink_two_sided", "ep_size");
+  exchange.dispatcher = one_sided ? DispatcherKind::kOneSided : DispatcherKind::kTwoSided;
+  exchange.balanced = true;
+  exchange.copy.payload = wire_bytes(row, row.text("activation_dtype"), exchange.hidden);
+  exchange.copy.indices = exchange.top_k * kChoiceBytes;
+  exchange.copy.combine = activation_row_bytes(exchange.hidden, Dtype::kBf16);
+  auto [dispatch, combine] = works_of(exchange, hardware, DispatchSpec{}.sms);
+  const bool is_combine = op == "alltoall_combine";
+  Point point = exchange_point(
+      row, exchange, std::move(is_combine ? combine : dispatch), row.microseconds("time_us"));
+  point.shape += is_combine ? "" : " " + row.text("activation_dtype");
+  point.source = "ai-dynamo/aiconfigurator @095f58a, TensorRT-LLM " + row.text("trtllm_version");
+  reading.points.push_back(std::move(point));
+}
+
+/// trtllm_onesided_alltoall_gb200: dispatch and, where given, combine.
+void read_trtllm_blog(const Row& row, Hardware& hardware, Reading& reading) {
+  if (!is_ours(row, "gpu", hardware, reading)) {
+    return;
+  }
+  Exchange exchange = exchange_of(row, "nvlink_one_sided", "ep_size");
+  exchange.dispatcher = DispatcherKind::kOneSided;
+  exchange.balanced = true;
+  exchange.copy.payload = row.count("bytes_per_token_dispatch");
+  exchange.copy.indices = exchange.top_k * kChoiceBytes;
+  exchange.copy.combine = activation_row_bytes(exchange.hidden, Dtype::kBf16);
+  auto [dispatch, combine] = works_of(exchange, hardware, DispatchSpec{}.sms);
+  for (ExchangeWork* work : {&dispatch, &combine}) {
+    const std::string column = work->combine ? "combine_us" : "dispatch_us";
+    if (row.is_empty(column)) {
+      continue;
+    }
+    const Seconds time = row.microseconds(column);
+    Point point = exchange_point(row, exchange, std::move(*work), time);
+    point.shape += point.is_combine ? "" : " " + row.text("dispatch_dtype");
+    point.label += " (blog)";
+    point.source = "NVIDIA/TensorRT-LLM tech blog 18 @" + row.text("commit");
+    reading.points.push_back(std::move(point));
+  }
+}
+
+/// Where a table of collectives has what.
+struct CollectiveColumns {
+  std::string_view gpu;
+  std::string_view ranks;
+  std::string_view time;
+  std::string (*source)(const Row& row);
+};
+
+/// aic_nccl_collectives, nccl_multinode_logs: the all-to-alls.
+void read_collective(const Row& row,
+                     Hardware& hardware,
+                     Reading& reading,
+                     CollectiveColumns names) {
+  if (!is_ours(row, names.gpu, hardware, reading)) {
+    return;
+  }
+  const int ranks = row.count(names.ranks);
+  if (row.text("collective") != "alltoall" || ranks > kMostRanks) {
+    ++reading.skipped[ranks > kMostRanks ? fmt::format("more than {} ranks", kMostRanks)
+                                         : "a collective other than all-to-all"];
+    return;
+  }
+  if (row.number("size_bytes") < kSmallestCollective) {
+    ++reading.skipped[kTooSmallCollective];
+    return;
+  }
+  reading.points.push_back(all_to_all_point(hardware,
+                                            {.place = row.place(),
+                                             .source = names.source(row),
+                                             .ranks = ranks,
+                                             .bytes = row.number("size_bytes"),
+                                             .time = row.microseconds(names.time)}));
+}
+void read_aic_collective(const Row& row, Hardware& hardware, Reading& reading) {
+  read_collective(
+      row, hardware, reading, {"device", "num_gpus", "time_us_median", [](const Row& r) {
+                                 return "ai-dynamo/aiconfigurator @095f58a, NCCL " +
+                                        r.text("nccl_version");
+                               }});
+}
+void read_log_collective(const Row& row, Hardware& hardware, Reading& reading) {
+  read_collective(row, hardware, reading, {"gpu", "gpus", "time_us", [](const Row& r) {
+                                             return r.text("source") + " @" + r.text("commit");
+                                           }});
+}
+
+}  // namespace
+
+const std::vector<TableForm>& exchange_forms() {
+  static const std::vector<TableForm> forms = {
+      {"deepep_normal_readme", {"comm_sms", "derived_time_us"}, read_deepep_normal_readme},
+      {"deepep_lowlatency_readme", {"intra_node_transport"}, read_deepep_low_latency_readme},
+      {"aic_deepep_normal", {"dispatch_transmit_us"}, read_deepep_normal},
+      {"aic_deepep_lowlatency", {"sglang_version", "combine_bw_gb_s"}, read_deepep_low_latency},
+      {"aic_trtllm_nvlink_alltoall_gb200", {"backend", "op"}, read_trtllm_all_to_all},
+      {"trtllm_onesided_alltoall_gb200", {"bytes_per_token_dispatch"}, read_trtllm_blog},
+      {"aic_nccl_collectives", {"collective", "time_us_median"}, read_aic_collective},
+      {"nccl_multinode_logs", {"collective", "nvlink_domain_gpus"}, read_log_collective}};
+  return forms;
+}
+
+}  // namespace moesim::calibrate

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// A scenario simulated to its report, for every command that needs one.
+#pragma once
+
+#include <functional>
+
+#include "sim/report/run_report.hpp"
+#include "sim/scenario/assemble.hpp"
+
+namespace moesim::cli {
+
+/// A report of the scenario without steps.
+/// @param file  the scenario's name in the report
+[[nodiscard]] RunReport report_head(const std::filesystem::path& file,
+                                    const Scenario& scenario,
+                                    const Assembly& assembly);
+
+struct SimulateControl {
+  int threads = 0;                        ///< 0: all cores
+  std::function<void(int, int)> on_step;  ///< done, total; may be empty
+};
+
+/// Throws Cancelled once interrupted() is set.
+[[nodiscard]] RunReport simulate(const std::filesystem::path& file,
+                                 const Scenario& scenario,
+                                 const SimulateControl& control);
+
+}  // namespace moesim::cli

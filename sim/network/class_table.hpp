@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which flows are alike, and which classes cross a link. It knows no rates and moves no clock.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <vector>
+
+#include "sim/network/member_pool.hpp"
+#include "sim/network/network.hpp"
+
+namespace moesim {
+
+/// Flows with the same links and the same cap are one class: they have the same rate, so one
+/// service clock tells what each of them has got, and they drain in order of size.
+///
+/// Links are renumbered from 0 in order of first use, so that a network with many idle links costs
+/// no more than its busy ones. A rate cap is a link of the class's own, its last one.
+/// Valid for: paths without a repeated link. Classes live on when their last flow has drained; the
+/// number of different paths is what a cluster has, not what a run sends.
+/// Checked by: class_table_test.
+class ClassTable {
+ public:
+  explicit ClassTable(std::size_t num_outer_links) : inner_of_outer_(num_outer_links, -1) {}
+
+  /// The class of such a flow, made at first use.
+  std::int32_t find_or_make(const Flow& flow, std::span<const double> outer_capacity);
+
+  [[nodiscard]] std::size_t size() const { return owner.size(); }
+  [[nodiscard]] std::size_t num_links() const { return capacity_.size(); }
+  [[nodiscard]] std::span<const std::int32_t> links(std::int32_t c) const {
+    const auto i = static_cast<std::size_t>(c);
+    return std::span(hops_).subspan(first_hop_[i], first_hop_[i + 1] - first_hop_[i]);
+  }
+  /// The link of least capacity that the class shares with others.
+  [[nodiscard]] std::int32_t narrowest(std::int32_t c) const {
+    return narrowest_[static_cast<std::size_t>(c)];
+  }
+  /// Of a link that is no cap.
+  [[nodiscard]] double capacity(std::size_t link) const { return capacity_[link]; }
+  /// Rate cap of each flow of a class's own link, infinite for other links.
+  [[nodiscard]] double cap(std::size_t link) const { return cap_[link]; }
+
+  /// Puts a class that has flows again into the lists of its links.
+  void list(std::int32_t c);
+  /// The classes with flows that cross a link, in an order that depends only on the calls so far.
+  [[nodiscard]] std::span<const std::int32_t> crossing(std::size_t link);
+
+  // By class, for the solver to read and write.
+  std::vector<std::int32_t> owner;    ///< link whose level is the rate, -1: none
+  std::vector<std::int32_t> place;    ///< in the owner's heap
+  std::vector<std::int32_t> members;  ///< heap of members, -1: empty
+  std::vector<std::int32_t> weight;   ///< flows that hold a share
+  MemberPool pool;
+
+ private:
+  void take_path(const Flow& flow, std::span<const double> outer_capacity);
+  [[nodiscard]] bool same(std::int32_t c, double rate_cap) const;
+  [[nodiscard]] std::size_t hash_of_path(std::span<const std::int32_t> path, double rate_cap) const;
+  [[nodiscard]] double cap_of(std::int32_t c) const;
+  std::int32_t make(double rate_cap);
+  std::int32_t add_link(double capacity, double rate_cap);
+  void grow_slots();
+
+  std::vector<std::int32_t> inner_of_outer_;
+  std::vector<double> capacity_;
+  std::vector<double> cap_;
+  std::vector<std::uint32_t> first_hop_{0};
+  std::vector<std::int32_t> hops_;
+  std::vector<std::int32_t> narrowest_;
+  std::vector<std::uint8_t> is_listed_;  ///< by hop
+  std::vector<std::vector<std::int32_t>> crossing_;
+  std::vector<std::int32_t> slots_;  ///< open-addressed hash table of classes
+  std::vector<std::int32_t> path_;   ///< scratch
+};
+
+}  // namespace moesim

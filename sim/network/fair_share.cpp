@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+// Flows that come and go: weights and clocks.
+#include "sim/network/fair_share.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "sim/core/check.hpp"
+
+namespace moesim {
+namespace {
+
+constexpr double kNever = std::numeric_limits<double>::infinity();
+constexpr double kTicksPerSecond = 1e12;
+
+}  // namespace
+
+FairShare::FairShare(std::span<const BytesPerSecond> capacity) : classes_(capacity.size()) {
+  outer_capacity_.reserve(capacity.size());
+  for (const BytesPerSecond c : capacity) {
+    outer_capacity_.push_back(c.value);
+  }
+}
+
+void FairShare::make_room_for_links() {
+  for (std::size_t l = links_.size(); l < classes_.num_links(); ++l) {
+    links_.push_back({.capacity = classes_.capacity(l)});
+    foreign_.push_back(0.0);
+    place_.push_back(-1);
+    couplings_.emplace_back();
+    owned_.emplace_back();
+    due_.push_back(kNever);
+    if (l % kBlock == 0) {
+      first_due_.push_back(kNever);
+    }
+    free_.push_back(kNever);
+    slack_couplings_.emplace_back();
+    count_.push_back(0.0);
+  }
+}
+
+void FairShare::settle_clock(LinkState& link) const {
+  if (link.since != now_) {
+    link.served += link.level * (static_cast<double>(now_ - link.since) / kTicksPerSecond);
+    link.since = now_;
+  }
+}
+
+double FairShare::due_tick(const LinkState& link, double target) const {
+  const double ticks = (target - link.served) / link.level * kTicksPerSecond;
+  return static_cast<double>(link.since) +
+         (ticks < 9e15 ? static_cast<double>(static_cast<std::int64_t>(std::max(0.0, ticks) + 0.5))
+                       : ticks);
+}
+
+void FairShare::update_due(std::int32_t link) {
+  const OwnedHeap& heap = owned_[static_cast<std::size_t>(link)];
+  set_due(static_cast<std::size_t>(link),
+          heap.empty() ? kNever : due_tick(at(link), heap.front().target));
+}
+
+void FairShare::set_due(std::size_t link, double tick) {
+  const double before = due_[link];
+  double& first = first_due_[link / kBlock];
+  due_[link] = tick;
+  if (tick <= first) {
+    first = tick;
+  } else if (before == first) {
+    const auto begin = due_.begin() + static_cast<std::ptrdiff_t>(link / kBlock * kBlock);
+    first = *std::min_element(begin, std::min(begin + kBlock, due_.end()));
+  }
+}
+
+double FairShare::next_due() const {
+  return first_due_.empty() ? kNever : *std::min_element(first_due_.begin(), first_due_.end());
+}
+
+void FairShare::drain(std::vector<FlowId>& drained) {
+  const auto now = static_cast<double>(now_);
+  for (std::size_t block = 0; block < first_due_.size(); ++block) {
+    const std::size_t end = std::min((block + 1) * kBlock, due_.size());
+    for (std::size_t l = block * kBlock; first_due_[block] <= now && l < end; ++l) {
+      if (due_[l] <= now) {
+        drain(l, drained);
+      }
+    }
+  }
+}
+
+void FairShare::start(FlowId id, const Flow& flow) {
+  const std::int32_t c = classes_.find_or_make(flow, outer_capacity_);
+  make_room_for_links();
+  const auto i = static_cast<std::size_t>(c);
+  const double size = flow.bytes.value;
+  has_starts_ = true;
+  std::int32_t& members = classes_.members[i];
+  const std::int32_t owner = classes_.owner[i];
+  if (owner < 0) {
+    members = classes_.pool.add(members, size, id);
+    if (classes_.weight[i] == 0) {
+      pending_.push_back(c);
+      classes_.list(c);
+    }
+    reweigh(c, 1);
+    return;
+  }
+  LinkState& link = at(owner);
+  OwnedHeap& heap = owned_[static_cast<std::size_t>(owner)];
+  settle_clock(link);
+  if (members < 0) {  // the last one has drained and still holds its share
+    members = classes_.pool.add(members, size, id);
+    heap.push({.target = link.served + size, .flow_class = c}, classes_.place);
+  } else {
+    const double left = heap.target_of(c, classes_.place) - link.served;
+    const double served = classes_.pool[members].finish - left;
+    members = classes_.pool.add(members, served + size, id);
+    heap.set_target(c, link.served + std::min(left, size), classes_.place);
+  }
+  update_due(owner);
+  reweigh(c, 1);
+}
+
+/// `change` more flows of a class hold a share.
+void FairShare::reweigh(std::int32_t c, std::int32_t change) {
+  const auto i = static_cast<std::size_t>(c);
+  classes_.weight[i] += change;
+  const std::int32_t owner = classes_.owner[i];
+  const double flows = change;
+  const double level = owner < 0 ? 0.0 : at(owner).level;
+  if (owner >= 0) {
+    at(owner).own += flows;
+    mark(owner);
+  }
+  for (const std::int32_t l : classes_.links(c)) {
+    LinkState& link = at(l);
+    const double cap = classes_.cap(static_cast<std::size_t>(l));
+    if (cap != kNever) {
+      link.capacity = cap * classes_.weight[i];
+      free_[static_cast<std::size_t>(l)] += owner < 0 ? 0.0 : cap * flows;
+    }
+    if (l == owner || owner < 0) {
+      continue;
+    }
+    if (place_[static_cast<std::size_t>(l)] >= 0) {
+      foreign_[static_cast<std::size_t>(l)] += flows * level;
+      couplings_[static_cast<std::size_t>(owner)].add(l, flows);
+      mark(l);
+    } else if (link.is_watched) {
+      slack_couplings_[static_cast<std::size_t>(owner)].add(l, flows);
+      take(l, flows * level);
+    } else if (change > 0 || cap != kNever) {
+      ask_check(l);
+    }
+  }
+  if (owner >= 0 && classes_.weight[i] == 0) {
+    classes_.owner[i] = -1;
+    --num_owned_;
+  }
+}
+
+void FairShare::drain(std::size_t l, std::vector<FlowId>& drained) {
+  OwnedHeap& heap = owned_[l];
+  const LinkState& link = links_[l];
+  while (!heap.empty() && due_tick(link, heap.front().target) <= static_cast<double>(now_)) {
+    const OwnedClass first = heap.front();
+    std::int32_t& members = classes_.members[static_cast<std::size_t>(first.flow_class)];
+    const Member gone = classes_.pool[members];
+    members = classes_.pool.remove_first(members);
+    drained.push_back(gone.flow);
+    released_.push_back(first.flow_class);
+    if (members < 0) {
+      heap.erase(first.flow_class, classes_.place);
+    } else {
+      heap.set_target(first.flow_class,
+                      first.target + (classes_.pool[members].finish - gone.finish),
+                      classes_.place);
+    }
+  }
+  update_due(static_cast<std::int32_t>(l));
+}
+
+void FairShare::solve() {
+  ++work_.solves;
+  constexpr std::size_t kFew = 16;
+  const std::size_t changes = released_.size() + pending_.size();
+  if (changes >= kFew && 4 * changes >= static_cast<std::size_t>(num_owned_)) {
+    forget_released();
+    rebuild();
+  } else {
+    for (const std::int32_t c : released_) {
+      reweigh(c, -1);
+    }
+    for (const std::int32_t c : pending_) {
+      begin(c);
+    }
+  }
+  released_.clear();
+  pending_.clear();
+  walk();
+  while (!to_check_.empty()) {
+    check_slack();
+    walk();
+  }
+  has_starts_ = false;
+}
+
+/// Lowers the weights without keeping the levels up to date: they are about to be built anew.
+void FairShare::forget_released() {
+  for (const std::int32_t c : released_) {
+    const auto i = static_cast<std::size_t>(c);
+    --classes_.weight[i];
+    if (classes_.weight[i] == 0) {
+      classes_.owner[i] = -1;
+    }
+    const auto last = static_cast<std::size_t>(classes_.links(c).back());
+    if (classes_.cap(last) != kNever) {
+      links_[last].capacity = classes_.cap(last) * classes_.weight[i];
+    }
+  }
+}
+
+void FairShare::begin(std::int32_t c) {
+  const auto i = static_cast<std::size_t>(c);
+  std::int32_t owner = lowest_full_link(c);
+  if (owner < 0) {
+    owner = fill_one_link_of(c);
+  }
+  classes_.owner[i] = owner;
+  ++num_owned_;
+  LinkState& link = at(owner);
+  settle_clock(link);
+  const std::int32_t flows = classes_.weight[i];
+  classes_.weight[i] = 0;
+  reweigh(c, flows);
+  owned_[static_cast<std::size_t>(owner)].push(
+      {.target = link.served + classes_.pool[classes_.members[i]].finish, .flow_class = c},
+      classes_.place);
+}
+
+std::int32_t FairShare::lowest_full_link(std::int32_t c) const {
+  std::int32_t lowest = -1;
+  for (const std::int32_t l : classes_.links(c)) {
+    if (is_full(l) && (lowest < 0 || place_[static_cast<std::size_t>(l)] <
+                                         place_[static_cast<std::size_t>(lowest)])) {
+      lowest = l;
+    }
+  }
+  return lowest;
+}
+
+/// A class that crosses no full link fills one: that with the least free capacity.
+std::int32_t FairShare::fill_one_link_of(std::int32_t c) {
+  std::int32_t least = -1;
+  double least_free = kNever;
+  for (const std::int32_t l : classes_.links(c)) {
+    unwatch(l);
+    watch(l);
+    const double free = free_[static_cast<std::size_t>(l)];
+    if (free < least_free) {
+      least_free = free;
+      least = l;
+    }
+  }
+  enter(least);
+  return least;
+}
+
+}  // namespace moesim

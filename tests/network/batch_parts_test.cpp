@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/network/batch_parts.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <tbb/global_control.h>
+
+#include <cmath>
+#include <stdexcept>
+
+#include "tests/network/test_fabrics.hpp"
+
+namespace moesim {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
+
+constexpr SimTime at(double s) {
+  return {static_cast<std::int64_t>(s * 1e12)};
+}
+
+// Links 0 and 1 are joined by the second flow, link 2 is alone: two parts. 100 B/s each.
+// Part one: flows 0 and 1 share link 0 at 50 B/s; 100 B each: 2 s. Part two: 300 B from 1 s: 4 s.
+TEST(PartedBatch, FlowsThatShareNoLinkRunApart) {
+  const std::vector<BytesPerSecond> capacity{{100}, {100}, {100}};
+  const std::vector<BatchFlow> flows{{.links = {{0}}, .bytes = {100}},
+                                     {.links = {{0}, {1}}, .bytes = {100}},
+                                     {.links = {{2}}, .bytes = {300}, .start = at(1)}};
+  PartedBatch batch({}, capacity, flows);
+  EXPECT_EQ(batch.num_parts(), 2U);
+  const BatchResult result = batch.run();
+  EXPECT_THAT(result.finish, ElementsAre(at(2), at(2), at(4)));
+  EXPECT_EQ(result.events, 2);
+}
+
+TEST(PartedBatch, RefusesLinksThatAreNotThere) {
+  const std::vector<BytesPerSecond> capacity{{100}};
+  const std::vector<BatchFlow> flows{{.links = {{1}}, .bytes = {100}}};
+  EXPECT_THAT([&] { PartedBatch({}, capacity, flows); },
+              ThrowsMessage<std::logic_error>(HasSubstr("no such link")));
+}
+
+std::vector<BatchFlow> aggregated(const testing::Fabric& fabric) {
+  return to_batch(make_workload({.gpus = 64, .tokens_per_gpu = 1024, .aggregated = true}),
+                  fabric.path,
+                  microseconds(2));
+}
+
+TEST(PartedBatch, FinishesWhenOneNetworkDoes) {
+  const auto fabric = testing::rail(64);
+  const auto flows = aggregated(fabric);
+  PartedBatch batch({}, fabric.capacity, flows);
+  EXPECT_EQ(batch.num_parts(), 16U);  // 8 rails, 8 nodes
+  const auto parted = batch.run();
+  const auto whole = run_batch(*make_network(NetworkEngine::kFluid, fabric.capacity), flows);
+  for (std::size_t f = 0; f < flows.size(); ++f) {
+    ASSERT_NEAR(static_cast<double>(parted.finish[f].picoseconds),
+                static_cast<double>(whole.finish[f].picoseconds),
+                1e-9 * static_cast<double>(whole.finish[f].picoseconds) + 5)
+        << "flow " << f;
+  }
+}
+
+TEST(PartedBatch, GivesTheSameTicksAtAnyNumberOfThreadsINV6) {
+  const auto fabric = testing::rail(64);
+  const auto flows = aggregated(fabric);
+  std::vector<BatchResult> results;
+  for (const std::size_t threads : {1U, 2U, 5U}) {
+    const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, threads);
+    results.push_back(PartedBatch({}, fabric.capacity, flows).run());
+  }
+  EXPECT_EQ(results[0].finish, results[1].finish);
+  EXPECT_EQ(results[0].finish, results[2].finish);
+}
+
+}  // namespace
+}  // namespace moesim

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// The parts that the fluid engine is made of.
+#include "sim/network/class_table.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "sim/core/rng.hpp"
+#include "sim/network/couplings.hpp"
+#include "sim/network/owned_heap.hpp"
+
+namespace moesim {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+TEST(ClassTable, FlowsWithTheSameLinksAndCapAreAlike) {
+  const std::vector<double> capacity{10, 20, 5};
+  const std::vector<LinkId> path{{1}, {2}};
+  const std::vector<LinkId> other{{2}, {1}};
+  ClassTable table(3);
+  const auto c = table.find_or_make({.links = path, .bytes = {1}, .latency = {}}, capacity);
+  EXPECT_EQ(table.find_or_make({.links = path, .bytes = {9}, .latency = {3}}, capacity), c);
+  EXPECT_NE(table.find_or_make({.links = other, .bytes = {1}, .latency = {}}, capacity), c);
+  const auto capped =
+      table.find_or_make({.links = path, .bytes = {1}, .latency = {}, .rate_cap = {7}}, capacity);
+  EXPECT_NE(capped, c);
+  // Links are numbered by first use: outer 1 and 2 are 0 and 1, the cap is a link of its own.
+  EXPECT_THAT(table.links(c), ElementsAre(0, 1));
+  EXPECT_THAT(table.links(capped), ElementsAre(0, 1, 2));
+  EXPECT_EQ(table.cap(2), 7.0);
+  EXPECT_EQ(table.narrowest(c), 1);  // 5 B/s
+}
+
+TEST(ClassTable, ListsTheClassesThatHaveFlows) {
+  const std::vector<double> capacity{10, 20};
+  const std::vector<LinkId> first{{0}};
+  const std::vector<LinkId> both{{0}, {1}};
+  ClassTable table(2);
+  const auto a = table.find_or_make({.links = first, .bytes = {1}, .latency = {}}, capacity);
+  const auto b = table.find_or_make({.links = both, .bytes = {1}, .latency = {}}, capacity);
+  for (const auto c : {a, b}) {
+    table.weight[static_cast<std::size_t>(c)] = 1;
+    table.list(c);
+  }
+  EXPECT_THAT(table.crossing(0), ElementsAre(a, b));
+  EXPECT_THAT(table.crossing(1), ElementsAre(b));
+  table.weight[static_cast<std::size_t>(b)] = 0;
+  EXPECT_THAT(table.crossing(0), ElementsAre(a));
+  table.weight[static_cast<std::size_t>(b)] = 2;  // link 1 has not forgotten it, link 0 has
+  table.list(b);
+  EXPECT_THAT(table.crossing(0), ElementsAre(a, b));
+  EXPECT_THAT(table.crossing(1), ElementsAre(b));
+}
+
+TEST(MemberPool, GivesMembersInOrderOfFinishThenFlow) {
+  MemberPool pool;
+  RngStream rng(3, "members");
+  std::vector<std::pair<double, int>> expected;
+  std::int32_t heap = -1;
+  for (int f = 0; f < 500; ++f) {
+    const auto finish = static_cast<double>(rng.below(50));
+    heap = pool.add(heap, finish, FlowId{f});
+    expected.emplace_back(finish, f);
+    if (f % 3 == 2) {  // removals in between, so that nodes are reused
+      std::sort(expected.begin(), expected.end());
+      EXPECT_EQ(pool[heap].flow.value, expected.front().second);
+      heap = pool.remove_first(heap);
+      expected.erase(expected.begin());
+    }
+  }
+  std::sort(expected.begin(), expected.end());
+  for (const auto& [finish, flow] : expected) {
+    ASSERT_EQ(pool[heap].finish, finish);
+    ASSERT_EQ(pool[heap].flow.value, flow);
+    heap = pool.remove_first(heap);
+  }
+  EXPECT_EQ(heap, -1);
+}
+
+TEST(Couplings, CountFlowsByLinkAndForgetAtZero) {
+  Couplings couplings;
+  for (int l = 0; l < 40; ++l) {
+    couplings.add(l, 1.0);
+  }
+  couplings.add(33, 2.0);
+  EXPECT_EQ(couplings.flows()[33], 3.0);
+  couplings.add(33, -3.0);
+  EXPECT_FALSE(couplings.has(33));
+  EXPECT_TRUE(couplings.has(39));
+  couplings.erase(7);
+  EXPECT_FALSE(couplings.has(7));
+  EXPECT_EQ(couplings.links().size(), 38U);
+  couplings.clear();
+  EXPECT_THAT(couplings.links(), IsEmpty());
+}
+
+TEST(OwnedHeap, KeepsTheFirstTargetInFrontWhateverIsTakenOut) {
+  OwnedHeap heap;
+  OwnedHeap::Places place(200);
+  RngStream rng(5, "owned");
+  std::vector<double> target(200);
+  for (std::int32_t c = 0; c < 200; ++c) {
+    target[static_cast<std::size_t>(c)] = rng.uniform01();
+    heap.append({.target = target[static_cast<std::size_t>(c)], .flow_class = c});
+  }
+  heap.make(place);
+  for (std::int32_t c = 0; c < 200; c += 3) {
+    heap.erase(c, place);
+    target[static_cast<std::size_t>(c)] = 2.0;
+  }
+  for (std::int32_t c = 1; c < 200; c += 3) {
+    target[static_cast<std::size_t>(c)] = rng.uniform01();
+    heap.set_target(c, target[static_cast<std::size_t>(c)], place);
+    EXPECT_EQ(heap.target_of(c, place), target[static_cast<std::size_t>(c)]);
+  }
+  while (!heap.empty()) {
+    const auto least = std::min_element(target.begin(), target.end());
+    ASSERT_EQ(heap.front().target, *least);
+    *least = 2.0;
+    heap.erase(heap.front().flow_class, place);
+  }
+}
+
+}  // namespace
+}  // namespace moesim
