@@ -9,6 +9,7 @@
 
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
+#include "sim/cli/trace_fit_command.hpp"
 #include "sim/cli/trace_text.hpp"
 #include "sim/core/atomic_file.hpp"
 #include "sim/moe/traces/import.hpp"
@@ -24,6 +25,7 @@ TraceInfo describe(const traces::RoutePack& pack, Progress& progress) {
   info.sha256 = sha256_hex(pack.folder);
   progress.stage("measuring skew");
   info.skew = traces::measure_skew(pack);
+  info.load = measure_load(pack);
   progress.stage("checking");
   info.findings = traces::check_pack(pack);
   if (pack.per_token()) {
@@ -55,7 +57,7 @@ void add_info(CLI::App& trace) {
     const TraceInfo info = read_info(pack);
     if (!out->empty()) {
       write_file_atomically(*out / "info.json", trace_json(pack, info));
-      write_file_atomically(*out / "expert_load.csv", trace_load_csv(pack));
+      write_file_atomically(*out / "expert_load.csv", trace_load_csv(info));
     }
     print(*json ? trace_json(pack, info) : trace_text(pack, info));
   });
@@ -151,8 +153,12 @@ void add_import(CLI::App& trace) {
   auto import = std::make_shared<ImportCommand>();
   CLI::App* command = trace.add_subcommand(
       "import",
-      "Turn a routing dump into a route pack, checked: .npy[.gz] ids or counts, counts CSV, JSONL");
-  command->add_option("input", import->input, "the dump")->required()->type_name("FILE");
+      "Turn a routing dump into a route pack, checked: .npy[.gz] ids or counts, counts CSV, JSONL; "
+      "Megatron, TensorRT-LLM, MindIE and llama.cpp dumps");
+  command
+      ->add_option("input", import->input, "the dump: a file, or the folder of an engine's files")
+      ->required()
+      ->type_name("DUMP");
   command->add_option("pack", import->pack, "the route pack to make (folder)")
       ->required()
       ->type_name("PACK");
@@ -169,10 +175,14 @@ void add_import(CLI::App& trace) {
 }  // namespace
 
 void add_trace_command(CLI::App& app) {
-  CLI::App* trace = app.add_subcommand("trace", "Routing traces: info, import");
+  CLI::App* trace =
+      app.add_subcommand("trace", "Routing traces: info, import, fit, generate, learn");
   trace->require_subcommand(1);
   add_info(*trace);
   add_import(*trace);
+  add_trace_fit(*trace);
+  add_trace_generate(*trace);
+  add_trace_learn(*trace);
 }
 
 }  // namespace moesim::cli

@@ -110,6 +110,7 @@ std::string trace_text(const RoutePack& pack, const TraceInfo& info) {
     }
     text += "\n";
   }
+  text += fmt::format("\n{}\n", load_text(info.load));
   text += info.findings.empty() ? "checks: nothing odd found\n" : "";
   for (const traces::Finding& finding : info.findings) {
     text += fmt::format(
@@ -138,6 +139,20 @@ std::string trace_json(const RoutePack& pack, const TraceInfo& info) {
     json["skew"][q.key] = {
         {"median", q.spread.median}, {"min", q.spread.min}, {"max", q.spread.max}};
   }
+  const auto spread_json = [](const Spread& spread) {
+    return nlohmann::ordered_json{
+        {"median", spread.median}, {"min", spread.min}, {"max", spread.max}};
+  };
+  json["rank_imbalance"] = nlohmann::ordered_json::array();
+  for (const TraceLoad::Degree& degree : info.load.degrees) {
+    json["rank_imbalance"].push_back(
+        {{"ranks", degree.ranks}, {"max_over_mean_minus_1", spread_json(degree.imbalance)}});
+  }
+  json["drift"] = nlohmann::ordered_json::array();
+  for (const TraceLoad::Drift& drift : info.load.drift) {
+    json["drift"].push_back(
+        {{"steps", drift.steps}, {"total_variation", spread_json(drift.distance)}});
+  }
   json["findings"] = nlohmann::ordered_json::array();
   for (const traces::Finding& finding : info.findings) {
     json["findings"].push_back(
@@ -146,24 +161,11 @@ std::string trace_json(const RoutePack& pack, const TraceInfo& info) {
   return json.dump(2) + "\n";
 }
 
-std::string trace_load_csv(const RoutePack& pack) {
-  const auto experts = static_cast<std::size_t>(pack.header.experts);
+std::string trace_load_csv(const TraceInfo& info) {
   std::string csv = "layer,expert,assignments\n";
-  for (std::size_t layer = 0; layer < static_cast<std::size_t>(pack.header.layers); ++layer) {
-    std::vector<std::int64_t> load(experts);
-    if (pack.per_token()) {
-      for (const ExpertIndex expert : traces::layer_ids(*pack.topk, layer)) {
-        ++load[expert];
-      }
-    }
-    for (std::size_t step = 0; step < static_cast<std::size_t>(pack.steps()); ++step) {
-      const std::vector<std::int64_t> counts = traces::step_counts(pack, step, layer);
-      for (std::size_t e = 0; e < experts; ++e) {
-        load[e] += counts[e];
-      }
-    }
-    for (std::size_t e = 0; e < experts; ++e) {
-      csv += fmt::format("{},{},{}\n", layer, e, load[e]);
+  for (std::size_t layer = 0; layer < info.load.load.size(); ++layer) {
+    for (std::size_t e = 0; e < info.load.load[layer].size(); ++e) {
+      csv += fmt::format("{},{},{}\n", layer, e, info.load.load[layer][e]);
     }
   }
   return csv;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "sim/core/ids.hpp"
+#include "sim/moe/generate/generator_spec.hpp"
 
 namespace moesim {
 
@@ -47,7 +48,7 @@ struct Routing {
 /// Facts of a source that reports show and checks need.
 struct RoutingSourceInfo {
   std::string model;   ///< the model it was recorded from, "" if unknown
-  std::string origin;  ///< "trace", "counts"
+  std::string origin;  ///< "trace", "counts", "generated"
   std::string draw;    ///< one sentence: how tokens were given to ranks
   int num_experts = 0;
   int top_k = 0;
@@ -77,11 +78,15 @@ enum class TraceDraw {
                ///< (decode)
 };
 
-/// [routing] and the part of [batch] that shapes it.
+enum class RoutingOrigin { kTrace, kGenerated };
+
+/// [routing]
 struct RoutingSpec {
-  std::string trace;  ///< path of a route pack (folder)
+  RoutingOrigin source = RoutingOrigin::kTrace;
+  std::string trace;  ///< path of a route pack (folder); only with kTrace
   TraceDraw draw = TraceDraw::kSequences;
   std::vector<std::string> domains;  ///< keep only sequences of these domains; empty: all
+  GeneratorSpec generated;           ///< only with kGenerated
 };
 
 /// Opens a per-token or counts pack as a source for `ranks` ranks of `tokens_per_rank` tokens each.

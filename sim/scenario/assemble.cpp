@@ -3,9 +3,11 @@
 
 #include <fmt/format.h>
 
+#include <limits>
 #include <utility>
 
 #include "sim/core/diagnostics.hpp"
+#include "sim/moe/generate/generated_source.hpp"
 #include "sim/moe/narrow_routing.hpp"
 #include "sim/scenario/make_cluster.hpp"
 
@@ -25,24 +27,28 @@ bool is_narrowed(const Scenario& scenario, const RoutingSourceInfo& trace) {
   return needs_candidates(scenario.capacity.policy) && trace.top_k > scenario.model.top_k;
 }
 
-/// What the policy needs of the trace.
+std::string source_name(const Scenario& scenario) {
+  return scenario.routing.source == RoutingOrigin::kTrace ? "\"" + scenario.routing.trace + "\""
+                                                          : "the generator";
+}
+
+/// What the policy needs of the routing.
 std::vector<Diagnostic> policy_mistakes(const Scenario& scenario, const RoutingSourceInfo& trace) {
   std::vector<Diagnostic> mistakes;
   const CapacitySpec& capacity = scenario.capacity;
-  const std::string name = scenario.routing.trace;
+  const std::string name = source_name(scenario);
   const std::string_view policy = to_text(capacity.policy);
   if (needs_candidates(capacity.policy) && trace.top_k <= scenario.model.top_k) {
     mistakes.push_back(mismatch(
         "capacity.policy",
-        fmt::format("{} needs a trace with more than model.top_k = {} experts a token; \"{}\" has "
-                    "{}",
+        fmt::format("{} needs a trace with more than model.top_k = {} experts a token; {} has {}",
                     policy,
                     scenario.model.top_k,
                     name,
                     trace.top_k)));
   } else if (needs_candidates(capacity.policy) && !trace.has_weights && !trace.slots_by_weight) {
     mistakes.push_back(mismatch("capacity.policy",
-                                fmt::format("{} needs experts in order of gate weight; \"{}\" has "
+                                fmt::format("{} needs experts in order of gate weight; {} has "
                                             "neither weights nor ordered slots",
                                             policy,
                                             name)));
@@ -52,8 +58,7 @@ std::vector<Diagnostic> policy_mistakes(const Scenario& scenario, const RoutingS
   if ((by_weight || chooses) && !trace.has_weights) {
     mistakes.push_back(mismatch(
         by_weight ? "capacity.order" : "capacity.policy",
-        fmt::format(
-            "{} needs gate weights; \"{}\" has none", by_weight ? "weight" : policy, name)));
+        fmt::format("{} needs gate weights; {} has none", by_weight ? "weight" : policy, name)));
   }
   return mistakes;
 }
@@ -130,6 +135,42 @@ std::vector<std::string> notes_on(const Scenario& scenario, const Assembly& asse
   return notes;
 }
 
+std::unique_ptr<RoutingSource> open_source(const Scenario& scenario, int layers) {
+  if (scenario.routing.source == RoutingOrigin::kTrace) {
+    std::unique_ptr<RoutingSource> source = open_routing_source(
+        scenario.routing, scenario.parallel.ep, scenario.batch.tokens_per_rank, scenario.seed);
+    check_fit(scenario, source->info(), layers);
+    if (is_narrowed(scenario, source->info())) {
+      return narrowed_source(std::move(source), scenario.model.top_k);
+    }
+    return source;
+  }
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+  if (scenario.batch.tokens_per_rank > kMost / scenario.parallel.ep / scenario.model.top_k) {
+    throw UserError({mismatch("batch.tokens_per_rank",
+                              fmt::format("{} tokens on each of {} ranks with top_k {}; at most {} "
+                                          "assignments a step",
+                                          scenario.batch.tokens_per_rank,
+                                          scenario.parallel.ep,
+                                          scenario.model.top_k,
+                                          kMost))});
+  }
+  std::unique_ptr<RoutingSource> source =
+      generate::open_generated_source(scenario.routing.generated,
+                                      {.num_experts = scenario.model.num_experts,
+                                       .top_k = scenario.model.top_k,
+                                       .layers = layers,
+                                       .ranks = scenario.parallel.ep,
+                                       .tokens_per_rank = scenario.batch.tokens_per_rank},
+                                      scenario.routing.draw,
+                                      scenario.seed);
+  std::vector<Diagnostic> mistakes = policy_mistakes(scenario, source->info());
+  if (!mistakes.empty()) {
+    throw UserError(std::move(mistakes));
+  }
+  return source;
+}
+
 }  // namespace
 
 Assembly assemble(const Scenario& scenario) {
@@ -139,12 +180,7 @@ Assembly assemble(const Scenario& scenario) {
     throw EnvironmentError(
         "network.engine: \"simgrid\" is not in this build; see moesim --version");
   }
-  assembly.routing = open_routing_source(
-      scenario.routing, scenario.parallel.ep, scenario.batch.tokens_per_rank, scenario.seed);
-  check_fit(scenario, assembly.routing->info(), layers);
-  if (is_narrowed(scenario, assembly.routing->info())) {
-    assembly.routing = narrowed_source(std::move(assembly.routing), scenario.model.top_k);
-  }
+  assembly.routing = open_source(scenario, layers);
   StepModel& step = assembly.step;
   step.model = scenario.model;
   ScenarioCluster made = make_cluster(scenario);

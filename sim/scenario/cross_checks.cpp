@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "sim/core/text.hpp"
 #include "sim/scenario/cross_checker.hpp"
 
 namespace moesim {
@@ -236,7 +237,94 @@ void check_dispatch(CrossChecker& c, const Scenario& s) {
   check_dispatch_domains(c, s, dispatcher);
 }
 
+void check_routing(CrossChecker& c, const RoutingSpec& r) {
+  const bool from_trace = r.source == RoutingOrigin::kTrace;
+  const std::string source = c.other("routing.source", from_trace ? "trace" : "generated");
+  const bool no_trace = trimmed(r.trace).empty();
+  c.check(from_trace && no_trace && c.given("routing"),
+          "routing.trace",
+          {"routing", "routing.source"},
+          fmt::format("missing, but needed by {}", source));
+  c.check(!from_trace && !no_trace,
+          "routing.trace",
+          {"routing.source"},
+          fmt::format("has no effect with {}", source));
+  c.check(!from_trace && !r.domains.empty(),
+          "routing.domains",
+          {"routing.source"},
+          fmt::format("has no effect with {}", source));
+  c.check(from_trace && c.given("routing.generated"),
+          "routing.generated",
+          {"routing.source"},
+          fmt::format("has no effect with {}", source));
+}
+
+/// Sigmas up to here keep sums of scores inside 32 bits.
+constexpr double kMostSigma = 100.0;
+
+void check_generator_numbers(CrossChecker& c, const GeneratorSpec& g) {
+  const std::pair<std::string_view, double> sigmas[] = {
+      {"routing.generated.zipf_exponent", g.zipf_exponent},
+      {"routing.generated.popularity_sigma", g.popularity_sigma},
+      {"routing.generated.cold_drop", g.cold_drop},
+      {"routing.generated.domain_sigma", g.domain_sigma},
+      {"routing.generated.request_sigma", g.request_sigma},
+      {"routing.generated.token_sigma", g.token_sigma}};
+  for (const auto& [path, sigma] : sigmas) {
+    c.check(sigma > kMostSigma, path, {}, fmt::format("{} is more than {}", sigma, kMostSigma));
+  }
+  c.check(g.cold_share > 1.0,
+          "routing.generated.cold_share",
+          {},
+          fmt::format("{} is more than 1", g.cold_share));
+  c.check(g.token_correlation >= 1.0,
+          "routing.generated.token_correlation",
+          {},
+          fmt::format("{} is not below 1", g.token_correlation));
+}
+
+void check_generator(CrossChecker& c, const Scenario& s) {
+  const GeneratorSpec& g = s.routing.generated;
+  if (s.routing.source != RoutingOrigin::kGenerated) {
+    return;
+  }
+  check_generator_numbers(c, g);
+  const std::string experts = c.other("model.num_experts", s.model.num_experts);
+  c.check(
+      g.experts > 0 && g.experts != s.model.num_experts,
+      "routing.generated.experts",
+      {"model.num_experts"},
+      fmt::format("fitted for {}, but {}; set it to 0 to use it all the same", g.experts, experts));
+  c.check(g.top_k > 0 && g.top_k != s.model.top_k,
+          "routing.generated.top_k",
+          {"model.top_k"},
+          fmt::format("fitted for {}, but {}; set it to 0 to use it all the same",
+                      g.top_k,
+                      c.other("model.top_k", s.model.top_k)));
+  c.check(s.model.num_experts % g.groups != 0,
+          "routing.generated.groups",
+          {"model.num_experts"},
+          fmt::format("{} does not divide {}", g.groups, experts));
+  c.check(g.top_groups > g.groups,
+          "routing.generated.top_groups",
+          {"routing.generated.groups"},
+          fmt::format(
+              "{} is more than {}", g.top_groups, c.other("routing.generated.groups", g.groups)));
+  c.check(s.model.num_experts / g.groups * std::int64_t{g.top_groups} < s.model.top_k,
+          "routing.generated.top_groups",
+          {"routing.generated.groups", "model.num_experts", "model.top_k"},
+          fmt::format("{} groups have fewer experts than {}",
+                      g.top_groups,
+                      c.other("model.top_k", s.model.top_k)));
+}
+
 }  // namespace
+
+std::vector<Diagnostic> generator_checks(const ConfigTree& tree, const FieldReading& reading) {
+  CrossChecker checker(tree, reading);
+  check_generator_numbers(checker, reading.scenario.routing.generated);
+  return std::move(checker.found);
+}
 
 std::vector<Diagnostic> cross_checks(const ConfigTree& tree, const FieldReading& reading) {
   CrossChecker checker(tree, reading);
@@ -249,6 +337,8 @@ std::vector<Diagnostic> cross_checks(const ConfigTree& tree, const FieldReading&
   check_padded(checker, scenario);
   check_placement(checker, scenario);
   check_dispatch(checker, scenario);
+  check_routing(checker, scenario.routing);
+  check_generator(checker, scenario);
   return std::move(checker.found);
 }
 

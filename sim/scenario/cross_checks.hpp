@@ -15,4 +15,8 @@ namespace moesim {
 [[nodiscard]] std::vector<Diagnostic> cross_checks(const ConfigTree& tree,
                                                    const FieldReading& reading);
 
+/// Of these, the ones inside [routing.generated] alone.
+[[nodiscard]] std::vector<Diagnostic> generator_checks(const ConfigTree& tree,
+                                                       const FieldReading& reading);
+
 }  // namespace moesim

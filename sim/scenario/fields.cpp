@@ -21,6 +21,8 @@ constexpr std::string_view kFabricKinds[] = {
     "single_switch", "rail", "fat_tree", "rail_only", "dragonfly_plus", "torus"};
 constexpr std::string_view kScaleUpKinds[] = {"switch", "pcie", "none"};
 constexpr std::string_view kPathChoices[] = {"hash", "static", "spray", "adaptive"};
+constexpr std::string_view kRoutingOrigins[] = {"trace", "generated"};
+constexpr std::string_view kGeneratorKinds[] = {"uniform", "zipf", "log_normal", "one_hot"};
 constexpr std::string_view kTraceDraws[] = {"sequences", "tokens"};
 constexpr std::string_view kServiceOrders[] = {"token", "weight"};
 constexpr std::string_view kPlacementKinds[] = {"contiguous", "round_robin", "file"};
@@ -29,8 +31,10 @@ constexpr std::string_view kEngines[] = {"fluid", "simgrid"};
 constexpr std::string_view kPathPolicies[] = {"ecmp", "rail_aligned"};
 constexpr std::string_view kEvidence[] = {"measured", "interpolated", "extrapolated", "assumed"};
 
-constexpr PresetTable kPresetTables[] = {
-    {"model", "models"}, {"cluster", "clusters"}, {"calibration", "calibration"}};
+constexpr PresetTable kPresetTables[] = {{"model", "models"},
+                                         {"cluster", "clusters"},
+                                         {"routing", "routing"},
+                                         {"calibration", "calibration"}};
 
 constexpr Key required(std::string_view name) {
   return {name, Need::kRequired};
@@ -216,6 +220,29 @@ void fault_fields(Fields& f, FaultSpec& faults) {
   f.end();
 }
 
+void generator_fields(Fields& f, GeneratorSpec& g) {
+  f.begin(optional("generated"));
+  f.word(optional("kind"), g.kind, kGeneratorKinds);
+  f.text(optional("fitted_on"), g.fitted_on);
+  f.count(optional("experts"), g.experts, {.min = 0, .max = kExperts.max});
+  f.count(optional("top_k"), g.top_k, {.min = 0, .max = kExperts.max});
+  f.count(optional("layers"), g.layers, {.min = 0, .max = kLayers.max});
+  f.number(optional("zipf_exponent"), g.zipf_exponent, NumberRange::kNotNegative);
+  f.number(optional("popularity_sigma"), g.popularity_sigma, NumberRange::kNotNegative);
+  f.number(optional("cold_share"), g.cold_share, NumberRange::kNotNegative);
+  f.number(optional("cold_drop"), g.cold_drop, NumberRange::kNotNegative);
+  f.number(optional("domain_sigma"), g.domain_sigma, NumberRange::kNotNegative);
+  f.number(optional("request_sigma"), g.request_sigma, NumberRange::kNotNegative);
+  f.number(optional("token_sigma"), g.token_sigma, NumberRange::kNotNegative);
+  f.number(optional("token_correlation"), g.token_correlation, NumberRange::kNotNegative);
+  f.count(optional("groups"), g.groups, kExperts);
+  f.count(optional("top_groups"), g.top_groups, kExperts);
+  f.count(optional("domains"), g.domains, kAtLeastOne);
+  f.count(optional("request_tokens"), g.request_tokens, kAtLeastOne);
+  f.count(optional("drift_steps"), g.drift_steps, kMayBeZero);
+  f.end();
+}
+
 void load_fields(Fields& f, Scenario& s) {
   f.begin(required("parallel"));
   f.count(required("ep"), s.parallel.ep, kAtLeastOne);
@@ -227,9 +254,11 @@ void load_fields(Fields& f, Scenario& s) {
   f.end();
 
   f.begin(required("routing"));
-  f.text(required("trace"), s.routing.trace);
+  f.word(optional("source"), s.routing.source, kRoutingOrigins);
+  f.text(optional("trace"), s.routing.trace);
   f.word(optional("draw"), s.routing.draw, kTraceDraws);
   f.list(optional("domains"), s.routing.domains);
+  generator_fields(f, s.routing.generated);
   f.end();
 }
 
@@ -336,36 +365,6 @@ void calibration_fields(Fields& f, CostConstants& c) {
   f.end();
 }
 
-class PathLister : public FieldVisitor {
- public:
-  void begin_table(Key key) override {
-    known.tables.push_back(prefix_ + std::string(key.name));
-    prefix_ = known.tables.back() + ".";
-    for (const PresetTable& table : kPresetTables) {
-      if (known.tables.back() == table.table) {
-        known.keys.push_back(prefix_ + "preset");
-      }
-    }
-  }
-  void end_table() override {
-    prefix_.pop_back();
-    prefix_.erase(prefix_.rfind('.') + 1);  // npos + 1 is 0: back to the root
-  }
-  void text(Key key, std::string&) override { add(key); }
-  void count(Key key, std::int64_t&, CountRange) override { add(key); }
-  void number(Key key, double&, NumberRange) override { add(key); }
-  void flag(Key key, bool&) override { add(key); }
-  void word(Key key, int&, std::span<const std::string_view>) override { add(key); }
-  void list(Key key, std::vector<std::string>&) override { add(key); }
-  void quantity(Key key, double&, const UnitKind&) override { add(key); }
-
-  KnownPaths known;
-
- private:
-  void add(Key key) { known.keys.push_back(prefix_ + std::string(key.name)); }
-  std::string prefix_;
-};
-
 }  // namespace
 
 void visit_fields(FieldVisitor& visitor, Scenario& scenario) {
@@ -390,13 +389,6 @@ std::span<const std::string_view> scale_up_kind_words() {
 
 std::span<const PresetTable> preset_tables() {
   return kPresetTables;
-}
-
-KnownPaths known_paths() {
-  PathLister lister;
-  Scenario scenario;
-  visit_fields(lister, scenario);
-  return std::move(lister.known);
 }
 
 }  // namespace moesim

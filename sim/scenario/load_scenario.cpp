@@ -146,7 +146,7 @@ void merge_presets(Load& load) {
 /// A name of the shipped traces, else a path seen from the file that states it.
 void resolve_trace(Load& load, std::string& trace) {
   const ConfigEntry* entry = load.tree.find("routing.trace");
-  if (entry == nullptr || trace.empty()) {
+  if (entry == nullptr || trimmed(trace).empty()) {
     return;
   }
   std::error_code failed;

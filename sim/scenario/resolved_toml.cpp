@@ -41,6 +41,9 @@ class FieldWriter : public FieldVisitor {
   void begin_table(Key key) override {
     prefix_ += prefix_.empty() ? "" : ".";
     prefix_ += key.name;
+    if (has_no_effect(prefix_)) {
+      return;
+    }
     out += fmt::format("\n[{}]\n", prefix_);
   }
   void end_table() override {
@@ -81,7 +84,8 @@ class FieldWriter : public FieldVisitor {
            (path == "placement.file" && scenario_.placement.kind != PlacementKind::kFile) ||
            dispatch_key_has_no_effect(path, scenario_.dispatch) ||
            (path == "network.max_paths" && !splits(scenario_.network.spread.choice)) ||
-           cluster_key_has_no_effect(path) || fault_key_has_no_effect(path);
+           cluster_key_has_no_effect(path) || fault_key_has_no_effect(path) ||
+           routing_has_no_effect(path);
   }
   [[nodiscard]] static bool dispatch_key_has_no_effect(std::string_view path,
                                                        const DispatchSpec& dispatch) {
@@ -115,6 +119,12 @@ class FieldWriter : public FieldVisitor {
     const FaultSpec& f = scenario_.faults;
     const bool random = f.random_links > 0 || f.random_nics > 0 || f.random_gpus > 0;
     return !random && (path == "faults.random_remaining" || path == "faults.seed");
+  }
+  [[nodiscard]] bool routing_has_no_effect(std::string_view path) const {
+    if (scenario_.routing.source == RoutingOrigin::kTrace) {
+      return path.starts_with("routing.generated");
+    }
+    return path == "routing.trace" || path == "routing.domains";
   }
   void line(Key key, const std::string& value) {
     if (!has_no_effect(fmt::format("{}.{}", prefix_, key.name))) {

@@ -161,6 +161,7 @@ std::vector<Change> load_and_policy_changes() {
   return {{"parallel.ep", "8"},
           {"batch.tokens_per_rank", "64"},
           {"batch.steps", "3"},
+          {"routing.source", "generated", {}, {"routing.trace=\"\""}},
           {"routing.trace", "./shipped"},
           {"routing.draw", "tokens"},
           {"routing.domains", "[\"code\", \"a, \\\"b\\\"\"]"},
@@ -187,6 +188,34 @@ std::vector<Change> load_and_policy_changes() {
           {"network.path_choice", "adaptive"},
           {"network.max_paths", "16", {"network.path_choice=spray"}},
           {"step.layers", "1"}};
+}
+
+std::vector<Change> generator_changes() {
+  const std::vector<Override> on = {"routing.source=generated", "routing.trace=\"\""};
+  std::vector<Change> changes = {{"kind", "zipf"},
+                                 {"fitted_on", "\"a \\\"trace\\\"\""},
+                                 {"experts", "64"},
+                                 {"top_k", "6"},
+                                 {"layers", "3"},
+                                 {"zipf_exponent", "0.6"},
+                                 {"popularity_sigma", "1.05"},
+                                 {"cold_share", "0.1"},
+                                 {"cold_drop", "3.3"},
+                                 {"domain_sigma", "0.3"},
+                                 {"request_sigma", "0.2"},
+                                 {"token_sigma", "0.7"},
+                                 {"token_correlation", "0.9"},
+                                 {"groups", "2"},
+                                 {"top_groups", "2"},
+                                 {"domains", "11"},
+                                 {"request_tokens", "100"},
+                                 {"drift_steps", "50"}};
+  for (Change& change : changes) {
+    change.path = "routing.generated." + change.path;
+    change.before = on;
+  }
+  changes.at(14).before.emplace_back("routing.generated.groups=4");
+  return changes;
 }
 
 std::vector<Change> calibration_changes() {
@@ -244,6 +273,7 @@ std::vector<Change> all_changes() {
                            fabric_changes(),
                            fault_changes(),
                            load_and_policy_changes(),
+                           generator_changes(),
                            calibration_changes(),
                            fit_changes()}) {
     changes.insert(changes.end(), more.begin(), more.end());

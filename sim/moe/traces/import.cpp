@@ -65,13 +65,47 @@ Dump read_array(const fs::path& input, const ImportOptions& options) {
                                              : read_ids(input, std::move(array), options);
 }
 
+Dump read_folder(const fs::path& folder, const ImportOptions& options) {
+  if (fs::exists(folder / "meta_info.json")) {
+    return read_expert_statistic(folder, options);
+  }
+  const std::vector<fs::path> megatron = files_of(folder, "router_trace_rank", ".jsonl");
+  if (!megatron.empty()) {
+    return read_records(folder, megatron, options);
+  }
+  if (!files_of(folder, "prefill_", ".csv").empty() ||
+      !files_of(folder, "decode_", ".csv").empty()) {
+    return read_mindie(folder, options);
+  }
+  refuse(folder,
+         "no known form of routing dump; expected meta_info.json with rank<r>.safetensors, "
+         "router_trace_rank<r>.jsonl, or prefill_<rank>.csv and decode_<rank>.csv");
+}
+
+/// Whether JSON lines hold one record for a layer.
+bool holds_records(std::string_view start) {
+  const std::string_view line = start.substr(0, start.find('\n'));
+  return line.find("\"top_indices\"") != std::string_view::npos ||
+         line.find("\"topk_experts\"") != std::string_view::npos ||
+         line.find("\"topk\"") != std::string_view::npos;
+}
+
 Dump read_dump(const fs::path& input, const ImportOptions& options) {
+  if (fs::is_directory(input)) {
+    return read_folder(input, options);
+  }
   const std::string start = first_bytes(input);
+  if (start.starts_with("GGUF")) {
+    return read_imatrix(input, options);
+  }
   if (start.starts_with("\x93NUMPY")) {
     return read_array(input, options);
   }
   const std::size_t first = start.find_first_not_of(" \t\r\n");
   if (first != std::string::npos && start[first] == '{') {
+    if (holds_records(start)) {
+      return read_records(input, {input}, options);
+    }
     return read_json_lines(input, read_text(input, kMostText), options);
   }
   const std::string header = start.substr(0, start.find('\n'));
@@ -203,6 +237,27 @@ std::string provenance(const fs::path& input, const Dump& dump) {
 }
 
 }  // namespace
+
+std::vector<fs::path> files_of(const fs::path& folder,
+                               std::string_view begin,
+                               std::string_view end) {
+  std::vector<std::pair<std::string, fs::path>> found;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (name.size() > begin.size() + end.size() && name.starts_with(begin) && name.ends_with(end)) {
+      const std::string middle = name.substr(begin.size(), name.size() - begin.size() - end.size());
+      found.emplace_back(middle, entry.path());
+    }
+  }
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
+    return std::pair(a.first.size(), a.first) < std::pair(b.first.size(), b.first);
+  });
+  std::vector<fs::path> files;
+  for (auto& [middle, path] : found) {
+    files.push_back(std::move(path));
+  }
+  return files;
+}
 
 PackHeader header_of(const ImportOptions& options) {
   PackHeader header;

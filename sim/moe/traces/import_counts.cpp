@@ -125,6 +125,18 @@ void finish_counts(Dump& dump, int top_k) {
 
 }  // namespace
 
+void set_counts(const fs::path& input,
+                Dump& dump,
+                const std::vector<std::int64_t>& shape,
+                const std::vector<std::int64_t>& counts,
+                int top_k) {
+  dump.pack.counts = narrow_counts(input, shape, counts);
+  finish_counts(dump, top_k);
+  if (!dump.model_layers.empty()) {
+    dump.pack.header.first_moe_layer = static_cast<int>(dump.model_layers.front());
+  }
+}
+
 NpyArray narrow_counts(const fs::path& input,
                        std::vector<std::int64_t> shape,
                        const std::vector<std::int64_t>& counts) {

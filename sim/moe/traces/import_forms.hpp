@@ -49,6 +49,27 @@ void check_agrees(const std::filesystem::path& input,
                                    const std::string& text,
                                    const ImportOptions& options);
 
+/// Files of one recording, in order of their ranks; messages name `input`.
+[[nodiscard]] Dump read_records(const std::filesystem::path& input,
+                                const std::vector<std::filesystem::path>& files,
+                                const ImportOptions& options);
+[[nodiscard]] Dump read_expert_statistic(const std::filesystem::path& folder,
+                                         const ImportOptions& options);
+[[nodiscard]] Dump read_mindie(const std::filesystem::path& folder, const ImportOptions& options);
+[[nodiscard]] Dump read_imatrix(const std::filesystem::path& input, const ImportOptions& options);
+
+/// Files of a folder whose names begin and end so, by the number between, then by name.
+[[nodiscard]] std::vector<std::filesystem::path> files_of(const std::filesystem::path& folder,
+                                                          std::string_view begin,
+                                                          std::string_view end);
+
+/// Makes the dump a counts pack; `shape` is [step, layer, expert].
+void set_counts(const std::filesystem::path& input,
+                Dump& dump,
+                const std::vector<std::int64_t>& shape,
+                const std::vector<std::int64_t>& counts,
+                int top_k);
+
 /// Leaves only some tokens and layers. Every kept token lies in a sequence; sequences left without
 /// tokens go.
 void keep_rows(RoutePack& pack,

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+// Dumps of engines: fixtures written here in each engine's form, read back number by number, and
+// what is refused.
+#include <gmock/gmock.h>
+
+#include <cstring>
+
+#include "tests/moe/traces/import_fixture.hpp"
+
+namespace moesim::traces {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+
+template <typename T>
+std::string raw(T value) {
+  std::string bytes(sizeof value, '\0');
+  std::memcpy(bytes.data(), &value, sizeof value);
+  return bytes;
+}
+
+// --- Megatron-Core and plain records ---------------------------------------------------------
+
+std::string megatron(int step, int layer, int rank, const std::string& indices, int tokens = 2) {
+  return "{\"step\": " + std::to_string(step) +
+         ", \"stage\": \"pre_dispatch\", \"block\": \"decoder\", \"layer\": " +
+         std::to_string(layer) + ", \"rank\": " + std::to_string(rank) +
+         ", \"num_tokens\": " + std::to_string(tokens) +
+         ", \"topk\": 2, \"top_indices\": " + indices + "}\n";
+}
+
+TEST_F(Import, MegatronRecordsBecomeASequenceForEveryStepAndRank) {
+  fs::create_directory(dir_ / "dump");
+  write("dump/router_trace_rank0.jsonl",
+        megatron(0, 4, 0, "[[0, 1], [2, 3]]") + megatron(0, 3, 0, "[[4, 5], [6, 7]]") +
+            megatron(1, 3, 0, "[[1, 0]]", 1) + megatron(1, 4, 0, "[[7, 6]]", 1));
+  write("dump/router_trace_rank10.jsonl",
+        megatron(0, 3, 10, "[[0, 2], [1, 3]]") + megatron(0, 4, 10, "[[5, 7], [4, 6]]"));
+  const ImportReport report = run("dump");
+  EXPECT_EQ(report.form, "Megatron router trace");
+  EXPECT_EQ(report.tokens, 5);
+  const RoutePack read = pack();
+  EXPECT_EQ(read.header.first_moe_layer, 3);
+  EXPECT_EQ(read.header.layers, 2);
+  EXPECT_EQ(read.header.top_k, 2);
+  EXPECT_THAT(layer_ids(*read.topk, 0), ElementsAre(4, 5, 6, 7, 1, 0, 0, 2, 1, 3));
+  EXPECT_THAT(layer_ids(*read.topk, 1), ElementsAre(0, 1, 2, 3, 7, 6, 5, 7, 4, 6));
+  ASSERT_EQ(read.sequences.size(), 3U);
+  EXPECT_EQ(read.sequences[1].source, "step 1, rank 0");
+  EXPECT_EQ(read.sequences[2].source, "step 0, rank 10");
+}
+
+TEST_F(Import, ARankThatRepeatsAnotherIsLeftOut) {
+  fs::create_directory(dir_ / "dump");
+  write("dump/router_trace_rank0.jsonl", megatron(0, 0, 0, "[[0, 1], [2, 3]]"));
+  write("dump/router_trace_rank1.jsonl", megatron(0, 0, 1, "[[0, 1], [2, 3]]"));
+  const ImportReport report = run("dump");
+  EXPECT_EQ(report.tokens, 2);
+  EXPECT_THAT(report.dropped,
+              ElementsAre("1 ranks' steps that repeat another rank's tokens, as tensor-parallel "
+                          "ranks log them"));
+}
+
+TEST_F(Import, LayersOfMultiTokenPredictionAreLeftOut) {
+  write(
+      "x.jsonl",
+      megatron(0, 0, 0, "[[0, 1], [2, 3]]") +
+          "{\"step\": 0, \"layer\": 0, \"rank\": 0, \"mtp_idx\": 0, \"top_indices\": [[4, 5]]}\n");
+  EXPECT_THAT(run("x.jsonl").dropped, ElementsAre("1 records of multi-token prediction layers"));
+}
+
+TEST_F(Import, PlainRecordsHoldATokenOfALayerEach) {
+  write("x.jsonl",
+        "{\"request_id\": \"a\", \"layer\": 0, \"topk\": [0, 1]}\n"
+        "{\"request_id\": \"a\", \"layer\": 1, \"topk\": [2, 3]}\n"
+        "{\"request_id\": 7, \"layer\": 0, \"topk_experts\": [4, 5]}\n"
+        "{\"request_id\": 7, \"layer\": 1, \"topk_experts\": [6, 7]}\n");
+  EXPECT_EQ(run("x.jsonl").form, "JSON lines by layer");
+  const RoutePack read = pack();
+  EXPECT_THAT(layer_ids(*read.topk, 0), ElementsAre(0, 1, 4, 5));
+  EXPECT_THAT(layer_ids(*read.topk, 1), ElementsAre(2, 3, 6, 7));
+  EXPECT_EQ(read.sequences[0].source, "a");
+  EXPECT_EQ(read.sequences[1].source, "7");
+}
+
+TEST_F(Import, RefusesRecordsThatDoNotFit) {
+  const auto refused = [&](const std::string& text) {
+    write("x.jsonl", text);
+    return refusal("x.jsonl");
+  };
+  const std::string first = megatron(0, 0, 0, "[[0, 1], [2, 3]]");
+  EXPECT_EQ(refused(first + "nonsense\n"), "x.jsonl:2:1: error: not a JSON object");
+  EXPECT_EQ(refused(first + megatron(0, 1, 0, "[[0, 1], [2]]")),
+            "x.jsonl:2:1: error: top_indices: expected a list of 2 experts");
+  EXPECT_EQ(refused(first + megatron(0, 1, 0, "[[0, 1], [2, 0.5]]")),
+            "x.jsonl:2:1: error: top_indices: expected a whole number up to 2147483647");
+  EXPECT_EQ(refused(first + megatron(0, 1, 0, "[[0, 1]]")),
+            "x.jsonl:2:1: error: num_tokens: 2; top_indices has 1");
+  EXPECT_EQ(refused("{\"step\": 0, \"layer\": 0, \"top_indices\": [[0, 1]]}\n"),
+            "x.jsonl:1:1: error: no \"rank\"");
+  EXPECT_EQ(refused(megatron(0, 2'000'000, 0, "[[0, 1], [2, 3]]")),
+            "x.jsonl:1:1: error: layer: 2000000; expected 0 to 1000000");
+  EXPECT_EQ(refused("{\"topk\": 2}\n"),
+            "x.jsonl: error: no records with top_indices, topk or topk_experts");
+  EXPECT_EQ(refused(first + megatron(1, 1, 0, "[[0, 1], [2, 3]]")),
+            "x.jsonl: error: step 1, rank 0: layer 1 has 2 tokens; expected the layers of the "
+            "first sequence (1 of them from 0), each with the same tokens (import pipeline stages "
+            "one by one)");
+  options_.experts.reset();
+  EXPECT_EQ(refused(first), "x.jsonl: error: experts is needed as the file does not say it");
+}
+
+// --- TensorRT-LLM ----------------------------------------------------------------------------
+
+std::string safetensors(const std::string& header, const std::vector<std::int64_t>& numbers) {
+  std::string text = raw(std::uint64_t{header.size()}) + header;
+  for (const std::int64_t number : numbers) {
+    text += raw(number);
+  }
+  return text;
+}
+
+std::string tensor(const std::string& name, int begin, const std::string& shape = "[3]") {
+  return "\"" + name + R"(": {"dtype": "I64", "shape": )" + shape + R"(, "data_offsets": [)" +
+         std::to_string(begin) + ", " + std::to_string(begin + 24) + "]}";
+}
+
+class Statistic : public Import {
+ protected:
+  Statistic() {
+    options_.experts.reset();
+    fs::create_directory(dir_ / "dump");
+    write("dump/meta_info.json", R"({"num_experts": 3, "num_experts_per_token": 1})");
+  }
+};
+
+TEST_F(Statistic, RanksAreAddedUp) {
+  const std::string header =
+      R"({"__metadata__": {"format": "pt"}, )" + tensor("10_3", 0) + ", " + tensor("9_3", 24) + "}";
+  write("dump/rank0.safetensors", safetensors(header, {1, 2, 3, 4, 5, 6}));
+  write("dump/rank1.safetensors", safetensors(header, {10, 20, 30, 40, 50, 60}));
+  const ImportReport report = run("dump");
+  EXPECT_EQ(report.form, "TensorRT-LLM expert statistic");
+  EXPECT_EQ(report.steps, 2);
+  const RoutePack read = pack();
+  EXPECT_EQ(read.header.first_moe_layer, 3);
+  EXPECT_EQ(read.header.top_k, 1);
+  EXPECT_THAT(step_counts(read, 0, 0), ElementsAre(44, 55, 66));  // iteration 9 before 10
+  EXPECT_THAT(step_counts(read, 1, 0), ElementsAre(11, 22, 33));
+}
+
+TEST_F(Statistic, ARankThatRepeatsAnotherIsLeftOut) {
+  const std::string text = safetensors("{" + tensor("0_0", 0) + "}", {1, 2, 3});
+  write("dump/rank0.safetensors", text);
+  write("dump/rank1.safetensors", text);
+  EXPECT_THAT(run("dump").dropped,
+              ElementsAre("rank1.safetensors: it repeats another rank's counts, as "
+                          "tensor-parallel ranks log them"));
+  EXPECT_THAT(step_counts(pack(), 0, 0), ElementsAre(1, 2, 3));
+}
+
+TEST_F(Statistic, RefusesWhatDoesNotFit) {
+  const auto refused = [&](const std::string& text) {
+    write("dump/rank0.safetensors", text);
+    return refusal("dump");
+  };
+  const std::string at = "dump/rank0.safetensors: error: ";
+  EXPECT_EQ(refused("abc"), at + "not a safetensors file, or truncated");
+  EXPECT_EQ(refused(raw(~std::uint64_t{0})), at + "not a safetensors file, or truncated");
+  EXPECT_EQ(refused(raw(std::uint64_t{3}) + "[1]"),
+            at + "the safetensors header is no JSON object");
+  EXPECT_EQ(refused(safetensors("{" + tensor("x", 0) + "}", {1, 2, 3})),
+            at + "tensor \"x\"; expected names \"<iteration>_<layer>\"");
+  EXPECT_EQ(refused(safetensors("{" + tensor("0_0", 0, "[4]") + "}", {1, 2, 3})),
+            at + "tensor \"0_0\": expected I64 counts of shape [3], the experts of meta_info.json "
+                 "(raw expert ids per token are not read)");
+  EXPECT_EQ(refused(safetensors("{" + tensor("0_0", 0) + "}", {1, 2})),
+            at + "tensor \"0_0\": its data_offsets do not fit its shape or the file");
+  EXPECT_EQ(refused(safetensors("{" + tensor("0_0", 0) + "}", {1, -2, 3})),
+            at + "tensor \"0_0\": count -2; expected 0 to 4294967295");
+  EXPECT_EQ(refused(safetensors("{" + tensor("0_0", 0) + ", " + tensor("1_1", 0) + "}", {1, 2, 3})),
+            "dump: error: some layers lack some iterations");
+  EXPECT_EQ(refused(safetensors("{}", {})), "dump: error: no rank<r>.safetensors with counts");
+  write("dump/meta_info.json", R"({"num_experts": 0})");
+  EXPECT_EQ(refusal("dump"),
+            "dump/meta_info.json: error: num_experts: expected a whole number from 1 to 65534");
+  write("dump/meta_info.json", "3");
+  EXPECT_EQ(refusal("dump"), "dump/meta_info.json: error: not a JSON object");
+}
+
+// --- MindIE ----------------------------------------------------------------------------------
+
+TEST_F(Import, MindieRanksStandSideBySide) {
+  options_.experts = 4;
+  options_.top_k = 1;
+  fs::create_directory(dir_ / "dump");
+  write("dump/decode_0.csv", "1,2\n3,4\n");
+  write("dump/decode_1.csv", "5.0, 6e0\r\n7,8\n");
+  write("dump/prefill_0.csv", "1,1,1,1\n1,1,1,1\n");
+  EXPECT_EQ(refusal("dump"),
+            "dump: error: both prefill and decode loads; choose one with keep-phase");
+  options_.keep_phase = "decode";
+  const ImportReport report = run("dump");
+  EXPECT_EQ(report.form, "MindIE expert loads");
+  const RoutePack read = pack();
+  EXPECT_EQ(read.header.phase, "decode");
+  EXPECT_THAT(step_counts(read, 0, 0), ElementsAre(1, 2, 5, 6));
+  EXPECT_THAT(step_counts(read, 0, 1), ElementsAre(3, 4, 7, 8));
+}
+
+TEST_F(Import, RefusesMindieTablesThatDoNotFit) {
+  options_.experts = 2;
+  options_.top_k = 1;
+  fs::create_directory(dir_ / "dump");
+  const auto refused = [&](const std::string& text) {
+    write("dump/decode_0.csv", text);
+    return refusal("dump");
+  };
+  EXPECT_EQ(refused("1,x\n"),
+            "dump/decode_0.csv: error: line 1: \"x\"; expected whole counts up to 4294967295, a "
+            "layer a line");
+  EXPECT_EQ(refused("1,2\n1\n"),
+            "dump/decode_0.csv: error: line 2: 1 counts, the first line has 2");
+  EXPECT_EQ(refused(""), "dump/decode_0.csv: error: 0 layers, the first rank has 0");
+  EXPECT_EQ(refused("1,2,3\n"),
+            "dump: error: 3 experts over 1 ranks, 2 were given; more than the model has are "
+            "physical slots, map them to logical experts first");
+  options_.keep_phase = "prefill";
+  EXPECT_EQ(refusal("dump"), "dump: error: no prefill_<rank>.csv");
+  options_.keep_phase.clear();
+  options_.top_k.reset();
+  EXPECT_EQ(refused("1,2\n"),
+            "dump: error: top_k is needed as counts do not say how many a token has");
+}
+
+TEST_F(Import, RefusesAFolderOfNoKnownForm) {
+  fs::create_directory(dir_ / "dump");
+  EXPECT_EQ(refusal("dump"),
+            "dump: error: no known form of routing dump; expected meta_info.json with "
+            "rank<r>.safetensors, router_trace_rank<r>.jsonl, or prefill_<rank>.csv and "
+            "decode_<rank>.csv");
+}
+
+// --- llama.cpp -------------------------------------------------------------------------------
+
+std::string gguf_text(const std::string& text) {
+  return raw(std::uint64_t{text.size()}) + text;
+}
+
+std::string gguf_tensor(const std::string& name,
+                        std::uint64_t experts,
+                        std::uint64_t offset,
+                        std::uint32_t type = 0) {
+  return gguf_text(name) + raw(std::uint32_t{2}) + raw(std::uint64_t{1}) + raw(experts) +
+         raw(type) + raw(offset);
+}
+
+/// `infos` of `tensors` tensors, then 32-byte aligned data.
+std::string gguf(int tensors, const std::string& infos, const std::vector<float>& data) {
+  std::string text = "GGUF" + raw(std::uint32_t{3}) + raw(static_cast<std::uint64_t>(tensors)) +
+                     raw(std::uint64_t{3});
+  text += gguf_text("general.type") + raw(std::uint32_t{8}) + gguf_text("imatrix");
+  text += gguf_text("general.alignment") + raw(std::uint32_t{4}) + raw(std::uint32_t{32});
+  text += gguf_text("imatrix.datasets") + raw(std::uint32_t{9}) + raw(std::uint32_t{8}) +
+          raw(std::uint64_t{1}) + gguf_text("calibration.txt");
+  text += infos;
+  text.resize((text.size() + 31) / 32 * 32);
+  for (const float number : data) {
+    text += raw(number);
+  }
+  return text;
+}
+
+std::string gate(int layer) {
+  return "blk." + std::to_string(layer) + ".ffn_gate_exps.weight.counts";
+}
+
+class Imatrix : public Import {
+ protected:
+  Imatrix() {
+    options_.experts.reset();
+    options_.top_k = 1;
+  }
+};
+
+TEST_F(Imatrix, CountsOfEveryLayerBecomeAStep) {
+  write("x.gguf",
+        gguf(3,
+             gguf_tensor(gate(10), 3, 0) + gguf_tensor("blk.2.attn_k.weight.counts", 1, 96) +
+                 gguf_tensor(gate(2), 3, 32),
+             {1, 2, 3, 0, 0, 0, 0, 0, 4, 5, 6}));
+  const ImportReport report = run("x.gguf");
+  EXPECT_EQ(report.form, "llama.cpp importance matrix");
+  const RoutePack read = pack();
+  EXPECT_EQ(read.header.experts, 3);
+  EXPECT_EQ(read.header.first_moe_layer, 2);
+  EXPECT_THAT(step_counts(read, 0, 0), ElementsAre(4, 5, 6));  // layer 2 before 10
+  EXPECT_THAT(step_counts(read, 0, 1), ElementsAre(1, 2, 3));
+}
+
+TEST_F(Imatrix, RefusesWhatDoesNotFit) {
+  const auto refused = [&](const std::string& text) {
+    write("x.gguf", text);
+    return refusal("x.gguf");
+  };
+  const std::string at = "x.gguf: error: ";
+  const std::string whole = gguf(1, gguf_tensor(gate(0), 3, 0), {1, 2, 3});
+  EXPECT_EQ(refused(gguf(0, "", {})), at + "no tensors blk.<layer>.ffn_gate_exps.weight.counts");
+  EXPECT_EQ(refused(whole.substr(0, whole.size() - 1)),
+            at + "layer 0: its counts do not fit the first layer's or the file");
+  EXPECT_EQ(refused(whole.substr(0, 60)), at + "truncated, or not a GGUF file");
+  EXPECT_EQ(refused("GGUF" + raw(std::uint32_t{1})),
+            at + "GGUF version 1 (of this byte order); expected 2 or 3");
+  EXPECT_EQ(refused(gguf(1, gguf_tensor(gate(0), 3, 0, 1), {1, 2, 3})),
+            at + "tensor \"blk.0.ffn_gate_exps.weight.counts\": expected 1 to 65534 F32 counts");
+  EXPECT_EQ(refused(gguf(1, gguf_tensor(gate(0), ~std::uint64_t{0}, 0), {1, 2, 3})),
+            at + "tensor \"blk.0.ffn_gate_exps.weight.counts\": expected 1 to 65534 F32 counts");
+  EXPECT_EQ(refused(gguf(1, gguf_tensor(gate(0), 3, 0), {1, 2.5F, 3})),
+            at + "layer 0, expert 1: count 2.5; expected a whole number up to 4294967295");
+  options_.top_k.reset();
+  EXPECT_EQ(refused(whole), at + "top_k is needed as counts do not say how many a token has");
+}
+
+// Prefixes and flipped bytes end in a pack or a message, never in a crash.
+TEST_F(Imatrix, DamageNeverCrashes) {
+  const std::string whole = gguf(1, gguf_tensor(gate(0), 3, 0), {1, 2, 3});
+  for (std::size_t i = 0; i < whole.size(); i += 3) {
+    std::string flipped = whole;
+    flipped[i] = static_cast<char>(flipped[i] ^ 0x7f);
+    for (const std::string& text : {whole.substr(0, i), flipped}) {
+      write("x.gguf", text);
+      options_.overwrite = true;
+      (void)user_error(dir_, [&] { (void)run("x.gguf"); });
+    }
+  }
+}
+
+TEST_F(Statistic, DamageNeverCrashes) {
+  const std::string whole = safetensors("{" + tensor("0_0", 0) + "}", {1, 2, 3});
+  for (std::size_t i = 0; i < whole.size(); i += 3) {
+    std::string flipped = whole;
+    flipped[i] = static_cast<char>(flipped[i] ^ 0x7f);
+    for (const std::string& text : {whole.substr(0, i), flipped}) {
+      write("dump/rank0.safetensors", text);
+      options_.overwrite = true;
+      (void)user_error(dir_, [&] { (void)run("dump"); });
+    }
+  }
+}
+
+}  // namespace
+}  // namespace moesim::traces
