@@ -80,7 +80,7 @@ struct RoutingSpec {
   std::string trace;  ///< path of a route pack (folder); only with kTrace
   TraceDraw draw = TraceDraw::kSequences;
   std::vector<std::string> domains;  ///< keep only sequences of these domains; empty: all
-  GeneratorSpec generated;           ///< only with kGenerated
+  GeneratorSpec generated = {};      ///< only with kGenerated
 };
 
 /// Opens a per-token or counts pack as a source for `ranks` ranks of `tokens_per_rank` tokens each.
