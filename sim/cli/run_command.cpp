@@ -49,11 +49,10 @@ RunReport simulate_scenario(const ScenarioOptions& options) {
   }
   const Scenario scenario = load(options);
   Progress progress("steps", !options.quiet);
-  RunReport report =
-      simulate(options.file,
-               scenario,
-               {.threads = options.threads,
-                .on_step = [&](int done, int total) { progress.update(done, total); }});
+  RunReport report = simulate(
+      options.file, scenario, {.threads = options.threads, .on_step = [&](int done, int total) {
+                                 progress.update(done, total);
+                               }});
   if (options.strict) {
     refuse_outside(report.evidence);
   }

@@ -45,11 +45,10 @@ RunReport simulate(const std::filesystem::path& file,
                    const SimulateControl& control) {
   const Assembly assembly = assemble(scenario);
   RunReport report = report_head(file, scenario, assembly);
-  report.steps = replay(assembly.step,
-                        scenario.batch.steps,
-                        {.threads = control.threads,
-                         .cancelled = &interrupted(),
-                         .on_progress = control.on_step});
+  report.steps = replay(
+      assembly.step,
+      scenario.batch.steps,
+      {.threads = control.threads, .cancelled = &interrupted(), .on_progress = control.on_step});
   if (interrupted()) {  // during the last step
     throw Cancelled();
   }

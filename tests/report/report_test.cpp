@@ -109,6 +109,7 @@ constexpr const char* kGoldenHead = R"({
   "notes": [
     "a note"
   ],
+  "faults": [],
   "routing": {
     "model": "toy",
     "origin": "trace",
