@@ -24,7 +24,7 @@ fs::path generator_path(const std::string& name) {
     return name;
   }
   const fs::path folder = data_folder() / "routing";
-  const fs::path file = folder / (name + ".toml");
+  fs::path file = folder / (name + ".toml");
   std::error_code failed;
   if (!fs::is_regular_file(file, failed)) {
     const std::vector<std::string> names = preset_names(folder);

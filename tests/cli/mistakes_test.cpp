@@ -129,9 +129,9 @@ TEST_F(Mistakes, CommandsAndOptionsThatDoNotExistAreNamed) {
       {"frobnicate"},
       "error: unknown command \"frobnicate\"; known: run, explain, calibrate, validate, check, "
       "trace, topology, network-bench or measure");
-  expect_mistake(
-      {"trace", "imprt"},
-      "error: unknown command \"imprt\"; did you mean \"import\"? known: info or import");
+  expect_mistake({"trace", "imprt"},
+                 "error: unknown command \"imprt\"; did you mean \"import\"? known: info, import, "
+                 "fit, generate or learn");
   const std::string more = "\nRun with --help for more information.";
   expect_mistake({}, "error: A subcommand is required" + more);
   expect_mistake({"run"}, "error: scenario is required" + more);

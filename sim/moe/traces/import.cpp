@@ -253,6 +253,7 @@ std::vector<fs::path> files_of(const fs::path& folder,
     return std::pair(a.first.size(), a.first) < std::pair(b.first.size(), b.first);
   });
   std::vector<fs::path> files;
+  files.reserve(found.size());
   for (auto& [middle, path] : found) {
     files.push_back(std::move(path));
   }
