@@ -118,11 +118,10 @@ CapacityGrid make_grid(const GridOptions& options, const Scenario& scenario) {
   if (has(grid.scopes, CapacityScope::kMicroBatch) && scenario.capacity.micro_batches < 2) {
     throw UserError("--scopes micro_batch: needs capacity.micro_batches of 2 or more");
   }
-  if (has(grid.policies, OverflowPolicy::kPad) &&
-      scenario.dispatch.kind == DispatcherKind::kHierarchical) {
+  if (has(grid.policies, OverflowPolicy::kPad) && !sends_padded_shapes(scenario.dispatch.kind)) {
     throw UserError(
-        "--policies pad: hierarchical sends no padded shapes; set dispatch.dispatcher to pairwise "
-        "or low_latency");
+        "--policies pad: this dispatcher sends no padded shapes; set dispatch.dispatcher to "
+        "pairwise, low_latency, one_sided or two_sided");
   }
   if (curves_of(grid).empty()) {
     throw UserError("--policies pad: needs --scopes rank or micro_batch");

@@ -187,7 +187,8 @@ std::vector<std::size_t> service_order(const Routing& routing,
     }
   }
   if (order == ServiceOrder::kWeight) {
-    MOESIM_CHECK(routing.has_weights(), "service by weight needs gate weights");
+    MOESIM_CHECK(routing.has_weights() || routing.experts.empty(),
+                 "service by weight needs gate weights");
     std::stable_sort(assignments.begin(), assignments.end(), [&](std::size_t a, std::size_t b) {
       return routing.weights[a] > routing.weights[b];
     });

@@ -113,9 +113,10 @@ TEST_F(Capacity, RefusesGridsThatCannotBe) {
                  "--scopes micro_batch: needs capacity.micro_batches of 2 or more");
   expect_mistake({"--policies", "pad", "--scopes", "group"},
                  "--policies pad: needs --scopes rank or micro_batch");
-  expect_mistake({"--policies", "pad", "--set", "dispatch.dispatcher=hierarchical"},
-                 "--policies pad: hierarchical sends no padded shapes; set dispatch.dispatcher to "
-                 "pairwise or low_latency");
+  expect_mistake(
+      {"--policies", "pad", "--set", "dispatch.dispatcher=hierarchical"},
+      "--policies pad: this dispatcher sends no padded shapes; set dispatch.dispatcher to "
+      "pairwise, low_latency, one_sided or two_sided");
   expect_mistake({"--policies", "next_best"},
                  "capacity.policy: next_best needs a trace with more than model.top_k = 2 "
                  "experts a token; \"pack\" has 2");

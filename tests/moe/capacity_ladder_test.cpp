@@ -55,6 +55,22 @@ RC_GTEST_PROP(Climb, CountsWhatOneFactorAtATimeCounts, ()) {
   }
 }
 
+TEST(Climb, ServesNobodyByWeightWhenThereAreNoTokens) {
+  const Routing nobody{
+      .num_experts = 8, .top_k = 2, .token_begin = {0, 0, 0, 0, 0}, .experts = {}, .weights = {}};
+  CapacitySpec spec;
+  spec.policy = OverflowPolicy::kDrop;
+  spec.order = ServiceOrder::kWeight;
+  const std::vector<double> factors = {1.0};
+  const auto rungs = climb(nobody,
+                           spec,
+                           factors,
+                           round_robin_placement(8, 4),
+                           make_domains({{0, 0}, {0, 1}, {1, 0}, {1, 1}}));
+  EXPECT_EQ(rungs.at(0).accepted.assignments, 0);
+  EXPECT_EQ(apply_capacity(nobody, spec).assignments, 0);
+}
+
 /// One rank, one token with weights out of order.
 class WideSource final : public RoutingSource {
  public:

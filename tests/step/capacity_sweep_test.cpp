@@ -19,7 +19,7 @@ CapacityGrid grid_for(const StepModel& model) {
   CapacityGrid grid{.factors = {0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 100.0},
                     .policies = {OverflowPolicy::kDrop, OverflowPolicy::kSpill},
                     .scopes = {CapacityScope::kRank, CapacityScope::kGroup}};
-  if (model.dispatch.kind != DispatcherKind::kHierarchical) {
+  if (sends_padded_shapes(model.dispatch.kind)) {
     grid.policies.push_back(OverflowPolicy::kPad);
   }
   return grid;
