@@ -54,7 +54,7 @@ struct FaultOutcome {
 /// the same ones and more. A lost node has all its links down.
 /// Source: ours; seeded independent faults. Valid for: faults that last the whole run. Left out:
 /// faults that come and go, retransmission, a rank that is restarted elsewhere.
-/// Checked by: faults_test (worked), faults_property_test.
+/// Checked by: fabrics_test (worked, random faults nest).
 [[nodiscard]] FaultOutcome apply_faults(Cluster& cluster, const FaultSpec& faults);
 
 }  // namespace moesim

@@ -241,6 +241,10 @@ TEST(Cuts, TheSlowestBoundsAnAllToAll) {
   EXPECT_DOUBLE_EQ(named("domain 0 out").all_to_all.value, 0.6);  // by max-flow: the leaf's 5 GB/s
   EXPECT_DOUBLE_EQ(named("GPU node0/gpu0 out").all_to_all.value, 0.15);  // its 20 GB/s PCIe link
   EXPECT_DOUBLE_EQ(cuts.front().all_to_all.value, 0.6);
+  std::set<std::string> names;
+  for (const Cut& cut : cuts) {
+    EXPECT_TRUE(names.insert(cut.name).second) << cut.name;
+  }
 }
 
 }  // namespace
