@@ -112,7 +112,7 @@ struct Case {
 
 /// Flops and bytes of one operation. One multiply-add is two flops; a byte counts once where it is
 /// read and once where it is written; weights count where their expert has rows.
-/// Checked by: case_test.
+/// Checked by: sweep_test.
 [[nodiscard]] Work work_of(const CaseInput& input);
 
 /// Sum of the counts.

@@ -116,7 +116,7 @@ void plan_all_gather(const std::vector<std::int64_t>& tokens,
 ///   hierarchical               4 (L e + L + 1) over the rail, 4 (e + 1) on to every rank of the
 ///   domain hybrid_ep                  num_experts a token to every rank, over the rail and
 ///   forwarded
-/// Source: docs/dispatchers.md. Checked by: notify_test.
+/// Source: docs/dispatchers.md. Checked by: dispatch_kinds_test, dispatcher_tasks_test.
 [[nodiscard]] CommPlan plan_notify(DispatcherKind kind,
                                    const RoutedTokens& size,
                                    const Domains& domains);

@@ -50,7 +50,7 @@ class ByteStream {
 /// this object, and killed when the thread that made it ends.
 /// Valid for: bodies that only compute and talk to the stream. `body` runs with a copy of our
 /// memory and only the thread that forked.
-/// Checked by: child_process_test.
+/// Checked by: simgrid_test.
 class ChildProcess {
  public:
   explicit ChildProcess(const std::function<void(ByteStream&)>& body);

@@ -38,7 +38,7 @@ struct RequestId {
 ///   DeepSeek-V3 (arXiv 2412.19437).
 /// Valid for: loads and neighbourhood of tokens as far as fitted; no correlation between layers, no
 ///   gate weights. n jumps expert by expert where a Gaussian AR(1) would glide.
-/// Checked by: generator_test, shipped_generators_test.
+/// Checked by: generator_test, generator_file_test.
 class Generator {
  public:
   Generator(const GeneratorSpec& spec, int num_experts, int top_k, std::uint64_t seed);
