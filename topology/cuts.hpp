@@ -25,11 +25,11 @@ struct Cut {
 /// Tried: each single GPU (capacity: the sum of its links), each scale-up domain (each NIC the less
 /// of its PCIe links and its cables, summed), and by max-flow the aligned halves, quarters and
 /// eighths of the domains, in a torus also its halves along each side. Both directions. Of each
-/// sort only the slowest is returned, the slowest sort first, none twice. Source: max-flow min-cut (Ford &
-/// Fulkerson 1956), push-relabel of Boost.Graph. Valid for: any paths and any schedule, relays
-/// included. Left out: latency; all other sets, so a worse cut may exist. Rates are nominal *
-/// health - background, without efficiencies. Checked by: fabrics_test (worked), INV-3 property (no
-/// simulated all-to-all beats it).
+/// sort only the slowest is returned, the slowest sort first, none twice. Source: max-flow min-cut
+/// (Ford & Fulkerson 1956), push-relabel of Boost.Graph. Valid for: any paths and any schedule,
+/// relays included. Left out: latency; all other sets, so a worse cut may exist. Rates are nominal
+/// * health - background, without efficiencies. Checked by: fabrics_test (worked), INV-3 property
+/// (no simulated all-to-all beats it).
 [[nodiscard]] std::vector<Cut> slowest_cuts(const Cluster& cluster, Bytes per_pair);
 
 }  // namespace moesim
