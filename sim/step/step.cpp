@@ -4,6 +4,7 @@
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -106,7 +107,7 @@ class StepRun {
 
   StepResult run() {
     build();
-    const auto network = make_network(model_.engine, capacity_);
+    const auto network = make_network(network_settings(), capacity_);
     const TaskTimes times = execute(graph_, *network);
     result_.flows = std::count_if(graph_.tasks.begin(), graph_.tasks.end(), [](const Task& task) {
       return task.flow_path >= 0;
@@ -134,6 +135,34 @@ class StepRun {
       layers_.push_back(append_layer(graph_, prepared.work, communication, paths_, previous));
     }
     graph_.paths = paths_.paths();
+  }
+
+  NetworkSettings network_settings() {
+    NetworkSettings settings;
+    settings.engine = model_.engine;
+    if (model_.message_chunk.value > 0.0) {
+      settings.chunk = model_.message_chunk;
+    }
+    if (model_.network_tolerance > 0.0) {
+      settings.window = tolerance_window(model_.network_tolerance, shortest_phase());
+    }
+    return settings;
+  }
+
+  /// Least bound of a phase that sends anything; 0 where none does.
+  Seconds shortest_phase() {
+    std::optional<Seconds> least;
+    for (const PreparedLayer& prepared : prepared_) {
+      const LayerTraffic& traffic = prepared.work.traffic;
+      for (const Seconds bound :
+           {phase_load(traffic.dispatch, &traffic.notify, paths_, capacity_).bound,
+            phase_load(traffic.combine, nullptr, paths_, capacity_).bound}) {
+        if (bound.value > 0.0) {
+          least = std::min(least.value_or(bound), bound);
+        }
+      }
+    }
+    return least.value_or(Seconds{});
   }
 
   void measure(std::size_t layer, const TaskTimes& times) {

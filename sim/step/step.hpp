@@ -27,6 +27,8 @@ struct StepModel {
   DispatchSpec dispatch;
   CostConstants constants;
   NetworkEngine engine = NetworkEngine::kFluid;
+  double network_tolerance = 0.0;  ///< kFluid: see network_settings()
+  Bytes message_chunk;             ///< kMessage: 0 for whole messages
   PathPolicy path_policy = PathPolicy::kEcmp;
   PathSpread path_spread = {};
   std::vector<Placement> placements;       ///< by MoE layer

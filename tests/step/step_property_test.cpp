@@ -241,6 +241,26 @@ RC_GTEST_PROP(Step, RelabellingRanksPermutesTheResultsINV5, ()) {
   }
 }
 
+// network.tolerance: no step is longer by more than the tolerance, and steps of one layer of one
+// phase keep it by themselves.
+RC_GTEST_PROP(Step, ATolerantNetworkEndsAtMostThatMuchLater, ()) {
+  RandomStep s = any_step();
+  const double exact = simulate_step(s.model, 0).makespan.to_seconds().value;
+  s.model.network_tolerance = *rc::gen::element(0.001, 0.02, 0.2);
+  const double late = simulate_step(s.model, 0).makespan.to_seconds().value;
+  RC_ASSERT(late <= exact * (1 + s.model.network_tolerance) + kClockError);
+  RC_ASSERT(late >= exact * (1 - s.model.network_tolerance) - kClockError);
+}
+
+// Whole messages and chunks of messages pass through the same plans, never below the bound.
+RC_GTEST_PROP(Step, TheMessageEngineNeverBeatsTheBoundINV3, ()) {
+  RandomStep s = any_step({.even = true});
+  s.model.engine = NetworkEngine::kMessage;
+  s.model.message_chunk = bytes(*rc::gen::element(0.0, 4096.0));
+  const LayerResult layer = simulate_step(s.model, 0).layers[0];
+  RC_ASSERT(layer.dispatch.max.value >= layer.dispatch_bound.value - kClockError);
+}
+
 TEST(Step, BothEnginesAgreeOnTheMakespan) {
   if (!is_available(NetworkEngine::kSimGrid)) {
     GTEST_SKIP() << "this build has no SimGrid";
