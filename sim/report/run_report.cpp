@@ -105,6 +105,19 @@ double RunSummary::padding_share() const {
   return padding_rows == 0 ? 0.0 : static_cast<double>(padding_rows) / static_cast<double>(rows);
 }
 
+WithoutFaults without_faults(const std::vector<StepResult>& steps) {
+  WithoutFaults sums;
+  const double weight = 1.0 / static_cast<double>(steps.size());
+  sums.layer_makespan_s.resize(steps.front().layers.size());
+  for (const StepResult& step : steps) {
+    sums.step_mean_s += step.makespan.to_seconds().value * weight;
+    for (std::size_t layer = 0; layer < step.layers.size(); ++layer) {
+      sums.layer_makespan_s[layer] += step.layers[layer].makespan().to_seconds().value * weight;
+    }
+  }
+  return sums;
+}
+
 const LayerSummary& slowest_layer(const RunSummary& run) {
   return *std::max_element(run.layers.begin(), run.layers.end(), [](const auto& a, const auto& b) {
     return a.makespan_s < b.makespan_s;

@@ -192,6 +192,7 @@ Assembly assemble(const Scenario& scenario) {
   ScenarioCluster made = make_cluster(scenario);
   step.cluster = std::move(made.cluster);
   assembly.faults = std::move(made.hits);
+  step.cuts = CutBounds(step.cluster, effective_capacities(step.cluster, scenario.calibration));
   step.capacity = scenario.capacity;
   step.dispatch = scenario.dispatch;
   step.constants = scenario.calibration;

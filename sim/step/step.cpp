@@ -76,6 +76,18 @@ PhaseLoad phase_load(const CommPlan& plan,
   return load;
 }
 
+/// Lower bound of one phase over the cuts of the cluster, whatever paths the transfers take.
+CutBound cut_bound(const CutBounds& cuts, const CommPlan& plan, const CommPlan* before) {
+  CutBounds::Load load(cuts);
+  for (const CommPlan* part : {&plan, before}) {
+    for (std::size_t i = 0; part != nullptr && i < part->transfers.size(); ++i) {
+      const Transfer& t = part->transfers[i];
+      load.add(GpuId{t.source.value}, GpuId{t.destination.value}, t.bytes);
+    }
+  }
+  return load.slowest();
+}
+
 RankSpread spread(const TaskTimes& times,
                   const std::vector<TaskId>& from,
                   const std::vector<TaskId>& to) {
@@ -181,6 +193,8 @@ class StepRun {
     result.combine = spread(times, tasks.combine_start, tasks.done);
     result.dispatch_bound = dispatch.bound;
     result.combine_bound = combine.bound;
+    result.dispatch_cut = cut_bound(model_.cuts, traffic.dispatch, &traffic.notify);
+    result.combine_cut = cut_bound(model_.cuts, traffic.combine, nullptr);
     add_links(result, dispatch, combine);
     dispatch_load_s_.push_back(dispatch.link_seconds);
   }

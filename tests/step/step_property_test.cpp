@@ -110,6 +110,19 @@ RC_GTEST_PROP(Step, NoPhaseBeatsItsBoundINV3, ()) {
   }
 }
 
+// What crosses a cut crosses its links on any paths, so the bound over links is never below it.
+// Whole bytes/s of the max-flow: 1e-6.
+RC_GTEST_PROP(Step, NoCutAsksMoreThanItsLinksINV3, ()) {
+  RandomStep s = any_step();
+  s.model.cuts =
+      CutBounds(s.model.cluster, effective_capacities(s.model.cluster, s.model.constants));
+  for (const LayerResult& layer : simulate_step(s.model, 0).layers) {
+    RC_ASSERT(layer.dispatch_cut.time.value <= layer.dispatch_bound.value * (1 + 1e-6));
+    RC_ASSERT(layer.combine_cut.time.value <= layer.combine_bound.value * (1 + 1e-6));
+    RC_ASSERT(layer.dispatch_cut.cut.empty() == (layer.scale_out_bytes == 0));
+  }
+}
+
 // Ranks with the same number of tokens start the first dispatch together, so that the slowest rank
 // sees all of it.
 RC_GTEST_PROP(Step, TheSlowestRankOfTheFirstDispatchDoesNotBeatTheBoundINV3, ()) {
