@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "sim/core/check.hpp"
 
@@ -109,12 +110,14 @@ WithoutFaults without_faults(const std::vector<StepResult>& steps) {
   WithoutFaults sums;
   const double weight = 1.0 / static_cast<double>(steps.size());
   sums.layer_makespan_s.resize(steps.front().layers.size());
+  std::vector<double> makespans;
   for (const StepResult& step : steps) {
-    sums.step_mean_s += step.makespan.to_seconds().value * weight;
+    makespans.push_back(step.makespan.to_seconds().value);
     for (std::size_t layer = 0; layer < step.layers.size(); ++layer) {
       sums.layer_makespan_s[layer] += step.layers[layer].makespan().to_seconds().value * weight;
     }
   }
+  sums.step_mean_s = distribution_of(std::move(makespans)).mean;
   return sums;
 }
 
