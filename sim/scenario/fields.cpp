@@ -331,6 +331,7 @@ void fit_fields(Fields& f, bool experts, FitRecord& r) {
     range_fields(f, "rows_min", "rows_max", r.rows);
     range_fields(f, "slots_min", "slots_max", r.slots);
     range_fields(f, "width_min", "width_max", r.width);
+    f.list(optional("weight_dtypes"), r.weight_dtypes);
   } else {
     range_fields(f, "bytes_min", "bytes_max", r.rows);
     range_fields(f, "ranks_min", "ranks_max", r.slots);
@@ -356,6 +357,8 @@ void calibration_fields(Fields& f, CostConstants& c) {
   f.text(optional("expert_kernel"), c.expert_kernel);
   f.text(optional("communication_kernel"), c.communication_kernel);
   f.number(optional("gemm_overlap"), c.gemm_overlap, NumberRange::kShare);
+  f.number(optional("tile_fetch_share"), c.tile_fetch_share, NumberRange::kShare);
+  f.flag(optional("expert_gather"), c.expert_gather);
   f.not_negative(optional("expert_floor"), c.expert_floor);
   f.not_negative(optional("combine_extra_start"), c.combine_extra_start);
   f.not_negative(optional("message_overhead"), c.message_overhead);
