@@ -25,17 +25,14 @@ FairShare::FairShare(std::span<const BytesPerSecond> capacity) : classes_(capaci
 void FairShare::make_room_for_links() {
   for (std::size_t l = links_.size(); l < classes_.num_links(); ++l) {
     links_.push_back({.capacity = classes_.capacity(l)});
-    foreign_.push_back(0.0);
-    place_.push_back(-1);
+    room_.push_back({.free = classes_.capacity(l)});
     couplings_.emplace_back();
     owned_.emplace_back();
     due_.push_back(kNever);
     if (l % kBlock == 0) {
       first_due_.push_back(kNever);
     }
-    free_.push_back(kNever);
-    slack_couplings_.emplace_back();
-    count_.push_back(0.0);
+    count_.push_back(0);
   }
 }
 
@@ -135,18 +132,15 @@ void FairShare::reweigh(std::int32_t c, std::int32_t change) {
     LinkState& link = at(l);
     const double cap = classes_.cap(static_cast<std::size_t>(l));
     if (cap != kNever) {
+      const double before = link.capacity;
       link.capacity = cap * classes_.weight[i];
-      free_[static_cast<std::size_t>(l)] += owner < 0 ? 0.0 : cap * flows;
+      room(l).free += link.capacity - before;
     }
     if (l == owner || owner < 0) {
       continue;
     }
-    if (place_[static_cast<std::size_t>(l)] >= 0) {
-      foreign_[static_cast<std::size_t>(l)] += flows * level;
-      couplings_[static_cast<std::size_t>(owner)].add(l, flows);
-      mark(l);
-    } else if (link.is_watched) {
-      slack_couplings_[static_cast<std::size_t>(owner)].add(l, flows);
+    if (is_full(l) || link.is_watched) {
+      couplings(owner).add(l, change);
       take(l, flows * level);
     } else if (change > 0 || cap != kNever) {
       ask_check(l);
@@ -155,6 +149,9 @@ void FairShare::reweigh(std::int32_t c, std::int32_t change) {
   if (owner >= 0 && classes_.weight[i] == 0) {
     classes_.owner[i] = -1;
     --num_owned_;
+    if (const std::int32_t last = classes_.links(c).back(); at(last).capacity == 0.0) {
+      room(last).free = 0.0;  // the class's own link: no rounding may overload it
+    }
   }
 }
 
@@ -237,11 +234,10 @@ void FairShare::begin(std::int32_t c) {
       classes_.place);
 }
 
-std::int32_t FairShare::lowest_full_link(std::int32_t c) const {
+std::int32_t FairShare::lowest_full_link(std::int32_t c) {
   std::int32_t lowest = -1;
   for (const std::int32_t l : classes_.links(c)) {
-    if (is_full(l) && (lowest < 0 || place_[static_cast<std::size_t>(l)] <
-                                         place_[static_cast<std::size_t>(lowest)])) {
+    if (is_full(l) && (lowest < 0 || room(l).place < room(lowest).place)) {
       lowest = l;
     }
   }
@@ -253,9 +249,10 @@ std::int32_t FairShare::fill_one_link_of(std::int32_t c) {
   std::int32_t least = -1;
   double least_free = kNever;
   for (const std::int32_t l : classes_.links(c)) {
-    unwatch(l);
-    watch(l);
-    const double free = free_[static_cast<std::size_t>(l)];
+    if (!at(l).is_watched) {
+      survey(l, true);
+    }
+    const double free = room(l).free;
     if (free < least_free) {
       least_free = free;
       least = l;

@@ -39,25 +39,23 @@ void FairShare::unbuild() {
     }
     owned_[l].clear();
     couplings_[l].clear();
-    foreign_[l] = 0.0;
+    room_[l] = {.free = link.capacity};
     link.own = 0.0;
     link.level = 0.0;
     link.served = 0.0;
     link.since = now_;
-    place_[l] = -1;
     set_due(l, kNever);
-    slack_couplings_[l].clear();
     link.is_watched = false;
   }
-  order_.clear();
+  order_.assign(1, -1);
   num_owned_ = static_cast<std::int64_t>(pending_.size());
 }
 
-/// Capacity not yet given away, by flow not yet fixed. Uses `foreign` for what is given away and
-/// `own` for the flows to fix.
+/// Capacity not yet given away, by flow not yet fixed. Uses `free` for the former and `own` for the
+/// flows to fix.
 double FairShare::share_of(std::int32_t l) const {
-  const LinkState& link = links_[static_cast<std::size_t>(l)];
-  return (link.capacity - foreign_[static_cast<std::size_t>(l)]) / link.own;
+  const auto i = static_cast<std::size_t>(l);
+  return room_[i].free / links_[i].own;
 }
 
 void FairShare::fill() {
@@ -95,7 +93,7 @@ void FairShare::fill() {
     level = share;
     shares_.pop_back();
     at(l).level = level;
-    place_[static_cast<std::size_t>(l)] = static_cast<std::int32_t>(order_.size());
+    room(l).place = static_cast<std::int32_t>(order_.size());
     order_.push_back(l);
     for (const std::int32_t c : classes_.crossing(static_cast<std::size_t>(l))) {
       if (classes_.owner[static_cast<std::size_t>(c)] < 0) {
@@ -113,45 +111,47 @@ void FairShare::fix(std::int32_t c, std::int32_t owner, double level) {
   owned_[static_cast<std::size_t>(owner)].append({.target = remaining_[i], .flow_class = c});
   const double flows = classes_.weight[i];
   for (const std::int32_t l : classes_.links(c)) {
-    foreign_[static_cast<std::size_t>(l)] += flows * level;
+    room(l).free -= flows * level;
     at(l).own -= flows;
   }
 }
 
-/// From the owners: heaps, flows owned, what others take, and what is coupled.
+/// From the owners: heaps, flows owned, what others leave, and what is coupled.
 void FairShare::couple() {
-  for (std::size_t l = 0; l < links_.size(); ++l) {
-    LinkState& link = links_[l];
-    if (place_[l] < 0) {
-      continue;
-    }
+  for (std::size_t place = 1; place < order_.size(); ++place) {
+    const std::int32_t l = order_[place];
+    LinkState& link = at(l);
+    OwnedHeap& heap = owned_[static_cast<std::size_t>(l)];
     scratch_.clear();
-    double own = 0.0;
-    for (const OwnedClass& entry : owned_[l].entries()) {
-      const double flows = classes_.weight[static_cast<std::size_t>(entry.flow_class)];
+    std::int32_t own = 0;
+    for (const OwnedClass& entry : heap.entries()) {
+      const std::int32_t flows = classes_.weight[static_cast<std::size_t>(entry.flow_class)];
       own += flows;
       for (const std::int32_t other : classes_.links(entry.flow_class)) {
-        double& count = count_[static_cast<std::size_t>(other)];
-        if (count == 0.0 && is_full(other)) {
+        if (!is_full(other)) {
+          continue;
+        }
+        std::int32_t& count = count_[static_cast<std::size_t>(other)];
+        if (count == 0) {
           scratch_.push_back(other);
         }
-        count += is_full(other) ? flows : 0.0;
+        count += flows;
       }
     }
     for (const std::int32_t other : scratch_) {
-      if (other != static_cast<std::int32_t>(l)) {
-        couplings_[l].append(other, count_[static_cast<std::size_t>(other)]);
+      if (other != l) {
+        couplings(l).append(other, count_[static_cast<std::size_t>(other)]);
       }
-      count_[static_cast<std::size_t>(other)] = 0.0;
+      count_[static_cast<std::size_t>(other)] = 0;
     }
     link.own = own;
-    foreign_[l] -= own * link.level;
-    owned_[l].make(classes_.place);
-    update_due(static_cast<std::int32_t>(l));
+    room(l).free += own * link.level;
+    heap.make(classes_.place);
+    update_due(l);
   }
   for (std::size_t l = 0; l < links_.size(); ++l) {
-    if (place_[l] < 0 && foreign_[l] > 0.0) {
-      watch(static_cast<std::int32_t>(l));
+    if (room_[l].place == 0 && room_[l].free < links_[l].capacity) {
+      survey(static_cast<std::int32_t>(l), false);
     }
   }
 }
