@@ -21,7 +21,11 @@ class Couplings {
 
   /// Adds flows (or takes them away) towards a link; forgets the link at 0.
   void add(std::int32_t link, std::int32_t flows);
-  [[nodiscard]] bool has(std::int32_t link) const { return find(link) < entries_.size(); }
+  /// 0: not in the map.
+  [[nodiscard]] std::int32_t flows(std::int32_t link) const {
+    const std::size_t i = find(link);
+    return i < entries_.size() ? entries_[i].flows : 0;
+  }
   void clear();
   /// The link must not be in the map yet.
   void append(std::int32_t link, std::int32_t flows);

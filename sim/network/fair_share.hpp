@@ -51,7 +51,7 @@ class FairShare {
   // What tests look at.
   [[nodiscard]] const ClassTable& classes() const { return classes_; }
   [[nodiscard]] double rate(std::int32_t c) const {
-    return links_[static_cast<std::size_t>(classes_.owner[static_cast<std::size_t>(c)])].level;
+    return links_[static_cast<std::size_t>(classes_[c].owner)].level;
   }
   struct Work {
     std::int64_t solves = 0;
@@ -81,20 +81,18 @@ class FairShare {
     bool is_watched = false;     ///< slack, and owners tell it of their changes
     bool is_asked = false;       ///< in to_check_
   };
-  /// What a change of another link's level writes to.
-  struct Room {
-    double free = 0.0;       ///< capacity that other owners leave; a slack link: if watched
-    std::int32_t place = 0;  ///< in order_, 0: slack
-  };
   /// A link is overloaded beyond this share of its capacity.
   static constexpr double kOverload = 1e-11;
   static constexpr std::size_t kBlock = 32;
 
   [[nodiscard]] LinkState& at(std::int32_t link) { return links_[static_cast<std::size_t>(link)]; }
   [[nodiscard]] bool is_full(std::int32_t link) const {
-    return room_[static_cast<std::size_t>(link)].place > 0;
+    return place_[static_cast<std::size_t>(link)] > 0;
   }
-  [[nodiscard]] Room& room(std::int32_t link) { return room_[static_cast<std::size_t>(link)]; }
+  [[nodiscard]] double& free_of(std::int32_t link) { return free_[static_cast<std::size_t>(link)]; }
+  [[nodiscard]] std::int32_t& place_of(std::int32_t link) {
+    return place_[static_cast<std::size_t>(link)];
+  }
   [[nodiscard]] Couplings& couplings(std::int32_t owner) {
     return couplings_[static_cast<std::size_t>(owner)];
   }
@@ -143,7 +141,9 @@ class FairShare {
   std::int64_t now_ = 0;
   bool has_starts_ = false;
   std::vector<LinkState> links_;
-  std::vector<Room> room_;            ///< by link
+  std::vector<double>
+      free_;  ///< by link: capacity that other owners leave; a slack link: if watched
+  std::vector<std::int32_t> place_;   ///< by link: in order_, 0: slack
   std::vector<Couplings> couplings_;  ///< by link: flows it owns that cross a full or watched link
   std::vector<OwnedHeap> owned_;      ///< by link
   std::vector<double> due_;           ///< by link: tick of the next drain

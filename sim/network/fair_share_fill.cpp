@@ -23,23 +23,24 @@ void FairShare::rebuild() {
 
 /// Notes what is left of each class and forgets who owns it.
 void FairShare::unbuild() {
-  remaining_.resize(classes_.size());
+  remaining_.clear();
   for (const std::int32_t c : pending_) {
-    const auto i = static_cast<std::size_t>(c);
-    remaining_[i] = classes_.pool[classes_.members[i]].finish;
+    classes_.place[static_cast<std::size_t>(c)] = -1;
   }
   for (std::size_t l = 0; l < links_.size(); ++l) {
     LinkState& link = links_[l];
     settle_clock(link);
     for (const OwnedClass& entry : owned_[l].entries()) {
-      const auto i = static_cast<std::size_t>(entry.flow_class);
-      remaining_[i] = entry.target - link.served;
-      classes_.owner[i] = -1;
+      classes_.place[static_cast<std::size_t>(entry.flow_class)] =
+          static_cast<std::int32_t>(remaining_.size());
+      remaining_.push_back(entry.target - link.served);
+      classes_[entry.flow_class].owner = -1;
       pending_.push_back(entry.flow_class);
     }
     owned_[l].clear();
     couplings_[l].clear();
-    room_[l] = {.free = link.capacity};
+    free_[l] = link.capacity;
+    place_[l] = 0;
     link.own = 0.0;
     link.level = 0.0;
     link.served = 0.0;
@@ -55,13 +56,13 @@ void FairShare::unbuild() {
 /// flows to fix.
 double FairShare::share_of(std::int32_t l) const {
   const auto i = static_cast<std::size_t>(l);
-  return room_[i].free / links_[i].own;
+  return free_[i] / links_[i].own;
 }
 
 void FairShare::fill() {
   for (const std::int32_t c : pending_) {
     for (const std::int32_t l : classes_.links(c)) {
-      at(l).own += classes_.weight[static_cast<std::size_t>(c)];
+      at(l).own += classes_[c].weight;
     }
   }
   const auto later = [](const Share& a, const Share& b) {
@@ -93,10 +94,10 @@ void FairShare::fill() {
     level = share;
     shares_.pop_back();
     at(l).level = level;
-    room(l).place = static_cast<std::int32_t>(order_.size());
+    place_of(l) = static_cast<std::int32_t>(order_.size());
     order_.push_back(l);
     for (const std::int32_t c : classes_.crossing(static_cast<std::size_t>(l))) {
-      if (classes_.owner[static_cast<std::size_t>(c)] < 0) {
+      if (classes_[c].owner < 0) {
         fix(c, l, level);
       }
     }
@@ -106,12 +107,15 @@ void FairShare::fill() {
 }
 
 void FairShare::fix(std::int32_t c, std::int32_t owner, double level) {
-  const auto i = static_cast<std::size_t>(c);
-  classes_.owner[i] = owner;
-  owned_[static_cast<std::size_t>(owner)].append({.target = remaining_[i], .flow_class = c});
-  const double flows = classes_.weight[i];
+  ClassTable::State& state = classes_[c];
+  state.owner = owner;
+  const std::int32_t noted = classes_.place[static_cast<std::size_t>(c)];
+  const double left =
+      noted < 0 ? classes_.pool[state.members].finish : remaining_[static_cast<std::size_t>(noted)];
+  owned_[static_cast<std::size_t>(owner)].append({.target = left, .flow_class = c});
+  const double flows = classes_[c].weight;
   for (const std::int32_t l : classes_.links(c)) {
-    room(l).free -= flows * level;
+    free_of(l) -= flows * level;
     at(l).own -= flows;
   }
 }
@@ -125,7 +129,7 @@ void FairShare::couple() {
     scratch_.clear();
     std::int32_t own = 0;
     for (const OwnedClass& entry : heap.entries()) {
-      const std::int32_t flows = classes_.weight[static_cast<std::size_t>(entry.flow_class)];
+      const std::int32_t flows = classes_[entry.flow_class].weight;
       own += flows;
       for (const std::int32_t other : classes_.links(entry.flow_class)) {
         if (!is_full(other)) {
@@ -145,12 +149,12 @@ void FairShare::couple() {
       count_[static_cast<std::size_t>(other)] = 0;
     }
     link.own = own;
-    room(l).free += own * link.level;
+    free_of(l) += own * link.level;
     heap.make(classes_.place);
     update_due(l);
   }
   for (std::size_t l = 0; l < links_.size(); ++l) {
-    if (room_[l].place == 0 && room_[l].free < links_[l].capacity) {
+    if (place_[l] == 0 && free_[l] < links_[l].capacity) {
       survey(static_cast<std::int32_t>(l), false);
     }
   }

@@ -21,11 +21,11 @@ void FairShare::ask_check(std::int32_t l) {
 
 /// More of a full or watched link is taken by other owners (or less, if negative).
 void FairShare::take(std::int32_t l, double rate) {
-  Room& to = room(l);
-  to.free -= rate;
-  if (to.place > 0) {
+  double& free = free_of(l);
+  free -= rate;
+  if (is_full(l)) {
     mark(l);
-  } else if (to.free < 0.0) {
+  } else if (free < 0.0) {
     ask_check(l);
   }
 }
@@ -41,12 +41,11 @@ void FairShare::survey(std::int32_t l, bool must_watch) {
   ++survey_;
   scratch_.clear();
   for (const std::int32_t c : classes_.crossing(static_cast<std::size_t>(l))) {
-    const auto i = static_cast<std::size_t>(c);
-    const std::int32_t owner = classes_.owner[i];
+    const std::int32_t owner = classes_[c].owner;
     if (owner < 0) {
       continue;
     }
-    const std::int32_t flows = classes_.weight[i];
+    const std::int32_t flows = classes_[c].weight;
     load += at(owner).level * flows;
     std::int32_t& count = count_[static_cast<std::size_t>(owner)];
     if (count == 0) {
@@ -67,7 +66,7 @@ void FairShare::survey(std::int32_t l, bool must_watch) {
     }
     count = 0;
   }
-  room(l).free = link.capacity - load;
+  free_of(l) = link.capacity - load;
 }
 
 /// Watched links with nothing free left join the full ones.
@@ -82,7 +81,7 @@ void FairShare::check_slack() {
     if (!link.is_watched) {
       survey(l, false);
     }
-    if (link.is_watched && room(l).free < -kOverload * link.capacity) {
+    if (link.is_watched && free_of(l) < -kOverload * link.capacity) {
       enter(l);
     }
   }

@@ -16,7 +16,7 @@ constexpr double kSameLevel = 1e-12;
 }  // namespace
 
 void FairShare::mark(std::int32_t link) {
-  const std::int32_t place = room(link).place;
+  const std::int32_t place = place_of(link);
   if (place > 0) {
     marked_[static_cast<std::size_t>(place)] = kChanged;
     first_marked_ = std::min(first_marked_, static_cast<std::size_t>(place));
@@ -58,7 +58,7 @@ void FairShare::walk() {
 /// overloaded; minus infinity if it is overloaded.
 double FairShare::level_of(std::int32_t l) const {
   const LinkState& link = links_[static_cast<std::size_t>(l)];
-  const double free = room_[static_cast<std::size_t>(l)].free;
+  const double free = free_[static_cast<std::size_t>(l)];
   if (link.own > 0.0) {
     return free / link.own;
   }
@@ -82,12 +82,12 @@ std::size_t FairShare::settle(std::size_t place) {
       level = level_of(l);
     }
     order_[place] = below;
-    room(below).place = static_cast<std::int32_t>(place);
+    place_of(below) = static_cast<std::int32_t>(place);
     marked_[place] = took || marked_[place - 1] == kChanged ? kChanged : kPassed;
     --place;
   }
   order_[place] = l;
-  room(l).place = static_cast<std::int32_t>(place);
+  place_of(l) = static_cast<std::int32_t>(place);
   marked_[place] = kClean;
   if (link.own == 0.0) {
     leave(l);
@@ -100,14 +100,17 @@ std::size_t FairShare::settle(std::size_t place) {
 
 /// The classes of `from` that also cross `taker` get a new owner. False if there are none.
 bool FairShare::take_over(std::int32_t taker, std::int32_t from) {
-  if (!couplings(from).has(taker)) {
+  std::int32_t to_find = couplings(from).flows(taker);
+  if (to_find == 0) {
     return false;
   }
   scratch_.clear();
-  for (const OwnedClass& entry : owned_[static_cast<std::size_t>(from)].entries()) {
-    const auto path = classes_.links(entry.flow_class);
+  const auto owned = owned_[static_cast<std::size_t>(from)].entries();
+  for (auto entry = owned.begin(); to_find > 0 && entry != owned.end(); ++entry) {
+    const auto path = classes_.links(entry->flow_class);
     if (std::find(path.begin(), path.end(), taker) != path.end()) {
-      scratch_.push_back(entry.flow_class);
+      scratch_.push_back(entry->flow_class);
+      to_find -= classes_[entry->flow_class].weight;
     }
   }
   settle_clock(at(from));
@@ -119,7 +122,6 @@ bool FairShare::take_over(std::int32_t taker, std::int32_t from) {
 
 void FairShare::move_class(std::int32_t c, std::int32_t taker, std::int32_t from) {
   ++work_.takeovers;
-  const auto i = static_cast<std::size_t>(c);
   LinkState& to = at(taker);
   LinkState& old = at(from);
   OwnedHeap& old_heap = owned_[static_cast<std::size_t>(from)];
@@ -127,15 +129,15 @@ void FairShare::move_class(std::int32_t c, std::int32_t taker, std::int32_t from
   old_heap.erase(c, classes_.place);
   owned_[static_cast<std::size_t>(taker)].push({.target = to.served + left, .flow_class = c},
                                                classes_.place);
-  classes_.owner[i] = taker;
-  const std::int32_t flows = classes_.weight[i];
+  classes_[c].owner = taker;
+  const std::int32_t flows = classes_[c].weight;
   if (to.own == 0.0) {
     to.level = old.level;
   }
   to.own += flows;
-  room(taker).free += flows * old.level;
+  free_of(taker) += flows * old.level;
   old.own -= flows;
-  room(from).free -= flows * to.level;
+  free_of(from) -= flows * to.level;
   const double rise = to.level - old.level;
   for (const std::int32_t l : classes_.links(c)) {
     if (!is_full(l) && !at(l).is_watched) {
@@ -162,11 +164,15 @@ void FairShare::pass_on(std::int32_t l, double level) {
   link.level = level;
   // Full ones among them stand above l: a class is owned by the first full link on its path.
   const auto reached = couplings(l).entries();
+  double* const frees = free_.data();
+  const std::int32_t* const places = place_.data();
+  Mark* const marks = marked_.data();
   for (const Couplings::Entry& entry : reached) {
-    Room& to = room(entry.link);
-    to.free -= entry.flows * rise;
-    marked_[static_cast<std::size_t>(to.place)] = kChanged;
-    if (to.free < 0.0 && to.place == 0) {
+    const std::int32_t place = places[entry.link];
+    const double free = frees[entry.link] - entry.flows * rise;
+    frees[entry.link] = free;
+    marks[place] = kChanged;
+    if (free < 0.0 && place == 0) [[unlikely]] {
       ask_check(entry.link);
     }
   }
@@ -176,14 +182,14 @@ void FairShare::pass_on(std::int32_t l, double level) {
 /// A full link that owns nothing becomes slack, and stays coupled.
 void FairShare::leave(std::int32_t l) {
   LinkState& link = at(l);
-  for (auto p = static_cast<std::size_t>(room(l).place); p + 1 < order_.size(); ++p) {
+  for (auto p = static_cast<std::size_t>(place_of(l)); p + 1 < order_.size(); ++p) {
     order_[p] = order_[p + 1];
     marked_[p] = marked_[p + 1];
-    room(order_[p]).place = static_cast<std::int32_t>(p);
+    place_of(order_[p]) = static_cast<std::int32_t>(p);
   }
   order_.pop_back();
   marked_.pop_back();
-  room(l).place = 0;
+  place_of(l) = 0;
   link.level = 0.0;
   link.is_watched = true;  // its owners keep telling it
   set_due(static_cast<std::size_t>(l), kNever);
@@ -197,7 +203,7 @@ void FairShare::enter(std::int32_t l) {
   link.own = 0.0;
   link.level = 0.0;
   settle_clock(link);
-  room(l).place = static_cast<std::int32_t>(order_.size());
+  place_of(l) = static_cast<std::int32_t>(order_.size());
   order_.push_back(l);
   marked_.push_back(kClean);
   mark(l);
