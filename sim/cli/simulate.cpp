@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/cli/simulate.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
 #include "sim/cli/console.hpp"
 #include "sim/scenario/digest.hpp"
 #include "sim/step/replay.hpp"
@@ -66,6 +70,16 @@ RunReport simulate(const std::filesystem::path& file,
   }
   if (interrupted()) {  // during the last step
     throw Cancelled();
+  }
+  const auto repeated = std::count_if(report.steps.begin(),
+                                      report.steps.end(),
+                                      [](const StepResult& step) { return step.repeats >= 0; });
+  if (repeated > 0) {
+    report.notes.push_back(
+        fmt::format("{} of {} steps repeat the routing of an earlier one; each kind was simulated "
+                    "once",
+                    repeated,
+                    report.steps.size()));
   }
   report.evidence = judge(assembly.step, report.steps);
   return report;

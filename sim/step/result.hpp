@@ -81,6 +81,7 @@ inline constexpr std::size_t kHotSpots = 5;
 
 struct StepResult {
   int step = 0;
+  int repeats = -1;  ///< an earlier step of the replay with the same routing, -1: none
   SimTime makespan;
   Parts parts{};  ///< of the step's critical path, through all layers
   std::vector<LayerResult> layers;

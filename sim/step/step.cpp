@@ -249,7 +249,7 @@ std::vector<BytesPerSecond> effective_capacities(const Cluster& cluster,
   return capacity;
 }
 
-StepResult simulate_step(const StepModel& model, int step) {
+std::vector<PreparedLayer> prepare_step(const StepModel& model, int step) {
   std::vector<PreparedLayer> layers(static_cast<std::size_t>(model.layers));
   // A context of its own: when another step of a replay throws, TBB cancels the loop over steps,
   // and a loop bound to it would return with layers unprepared.
@@ -258,7 +258,11 @@ StepResult simulate_step(const StepModel& model, int step) {
     layers[layer] = prepare_layer(model, step, static_cast<int>(layer));
   };
   tbb::parallel_for(std::size_t{0}, layers.size(), prepare, own);
-  return simulate_prepared(model, step, std::move(layers));
+  return layers;
+}
+
+StepResult simulate_step(const StepModel& model, int step) {
+  return simulate_prepared(model, step, prepare_step(model, step));
 }
 
 StepResult simulate_prepared(const StepModel& model, int step, std::vector<PreparedLayer> layers) {
