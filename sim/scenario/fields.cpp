@@ -27,7 +27,7 @@ constexpr std::string_view kTraceDraws[] = {"sequences", "tokens"};
 constexpr std::string_view kServiceOrders[] = {"token", "weight"};
 constexpr std::string_view kPlacementKinds[] = {"contiguous", "round_robin", "file"};
 constexpr std::string_view kForwardings[] = {"pipelined", "store_and_forward"};
-constexpr std::string_view kEngines[] = {"fluid", "simgrid"};
+constexpr std::string_view kEngines[] = {"fluid", "simgrid", "message"};
 constexpr std::string_view kPathPolicies[] = {"ecmp", "rail_aligned"};
 constexpr std::string_view kEvidence[] = {"measured", "interpolated", "extrapolated", "assumed"};
 
@@ -292,6 +292,8 @@ void policy_fields(Fields& f, Scenario& s) {
 
   f.begin(optional("network"));
   f.word(optional("engine"), s.network.engine, kEngines);
+  f.number(optional("tolerance"), s.network.tolerance, NumberRange::kShare);
+  f.not_negative(optional("chunk"), s.network.chunk);
   f.word(optional("paths"), s.network.paths, kPathPolicies);
   f.word(optional("path_choice"), s.network.spread.choice, kPathChoices);
   f.count(optional("max_paths"), s.network.spread.max_paths, {.min = 1, .max = 64});
@@ -388,6 +390,10 @@ std::span<const std::string_view> fabric_kind_words() {
 
 std::span<const std::string_view> scale_up_kind_words() {
   return kScaleUpKinds;
+}
+
+std::span<const std::string_view> engine_words() {
+  return kEngines;
 }
 
 std::span<const PresetTable> preset_tables() {

@@ -184,6 +184,8 @@ std::vector<Change> load_and_policy_changes() {
           {"dispatch.pxn", "false", {"dispatch.dispatcher=nccl"}},
           {"dispatch.notify", "true"},
           {"network.engine", "simgrid"},
+          {"network.tolerance", "0.01"},
+          {"network.chunk", "64 KiB", {"network.engine=message"}},
           {"network.paths", "rail_aligned"},
           {"network.path_choice", "adaptive"},
           {"network.max_paths", "16", {"network.path_choice=spray"}},
