@@ -211,6 +211,28 @@ TEST_F(GpuBackend, Fp8WithoutAGemmForItIsTheUsersMistake) {
             "model.expert_width in multiples of 128; set bf16");
 }
 
+TEST_F(GpuBackend, CapacityThatTheLayerOnAGpuHasNotIsRefused) {
+  const auto refusal = [&](const std::vector<Override>& overrides) -> std::string {
+    open(overrides);
+    FakeMeter meter(assembly_->step, 1);
+    try {
+      (void)measured(meter);
+    } catch (const UserError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  const std::string words =
+      "error: --backend gpu: the layer on a GPU knows capacity.policy none, and drop in token "
+      "order, without caps, in scope rank or in scope group of one micro-batch";
+  EXPECT_EQ(refusal({"capacity.policy=spill", "capacity.factor=1.25"}), words);
+  EXPECT_EQ(refusal({"capacity.policy=drop", "capacity.sender_cap=3"}), words);
+  EXPECT_EQ(refusal({"capacity.policy=drop", "capacity.scope=global"}), words);
+  EXPECT_EQ(refusal({"capacity.policy=drop", "capacity.scope=group", "capacity.micro_batches=2"}),
+            words);
+  EXPECT_EQ(refusal({"capacity.policy=drop", "capacity.scope=group"}), "");
+}
+
 TEST(Phases, EveryForwardStageHasOneButTheLosses) {
   for (const char* stage : {"gate",
                             "place",
