@@ -25,10 +25,6 @@
 namespace moesim::cli {
 namespace {
 
-/// A drained flow holds its share for at most tolerance * bound / this. Finish times then stay
-/// within tolerance * makespan: docs/network.md, "Tolerance".
-constexpr double kWindowsPerTolerance = 6.0;
-
 double clock_seconds(clockid_t clock) {
   timespec time{};
   clock_gettime(clock, &time);
@@ -131,7 +127,7 @@ void run_ours(const BenchOptions& options,
     settings.engine = NetworkEngine::kMessage;
     settings.chunk = options.chunk_bytes > 0.0 ? bytes(options.chunk_bytes) : settings.chunk;
   } else {
-    settings.window = ticks(options.tolerance / kWindowsPerTolerance * bench.bound);
+    settings.window = tolerance_window(options.tolerance, bench.bound);
     result.window = settings.window.to_seconds();
   }
   for (int i = 0; i < options.repeat; ++i) {
