@@ -108,8 +108,9 @@ struct Seat {
 
 std::vector<Seat> seats(const Placement& placement, const Domains& domains) {
   std::vector<Seat> result;
-  for (const SlotId slot : placement.slot_of_expert) {
-    const std::size_t rank = placement.rank_of_slot[slot.index()].index();
+  for (std::int32_t expert = 0; expert < placement.num_experts(); ++expert) {
+    const SlotId slot = placement.slots_of(ExpertId{expert}).front();
+    const std::size_t rank = placement.rank_of(slot).index();
     result.push_back({.slot = slot.index(), .rank = rank, .domain = domains.of_rank[rank]});
   }
   return result;

@@ -45,7 +45,7 @@ class Room {
 
  private:
   bool admit_under_caps(std::size_t source, ExpertIndex expert) {
-    const std::size_t slot = placement_->slot_of_expert[expert].index();
+    const std::size_t slot = placement_->slots_of(ExpertId{expert}).front().index();
     const std::size_t rank = placement_->rank_of_slot[slot].index();
     const bool leaves = rank != source;
     if ((spec_.sender_cap > 0 && leaves && sent_[source] >= spec_.sender_cap) ||

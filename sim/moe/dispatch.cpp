@@ -20,7 +20,7 @@ void check_sizes(const Routing& routing,
   const auto ranks = static_cast<std::size_t>(placement.num_ranks);
   MOESIM_CHECK(routing.num_ranks() == placement.num_ranks, "routing and placement: ranks differ");
   MOESIM_CHECK(setup.places.size() == ranks, "one place per rank");
-  MOESIM_CHECK(placement.slot_of_expert.size() == static_cast<std::size_t>(routing.num_experts),
+  MOESIM_CHECK(placement.num_experts() == routing.num_experts,
                "routing and placement: experts differ");
   MOESIM_CHECK(routing.experts.size() == static_cast<std::size_t>(routing.num_tokens()) *
                                              static_cast<std::size_t>(routing.top_k),

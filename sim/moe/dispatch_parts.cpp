@@ -22,7 +22,7 @@ class Tally {
         domain_seen_(domains.size(), -1) {}
 
   void add(std::size_t source, std::int32_t token, ExpertIndex expert) {
-    const std::size_t slot = placement_.slot_of_expert[expert].index();
+    const std::size_t slot = placement_.slots_of(ExpertId{expert}).front().index();
     const std::size_t rank = placement_.rank_of_slot[slot].index();
     const std::size_t domain = domains_.of_rank[rank];
     ++counts_.slot_tokens[slot];

@@ -2,7 +2,9 @@
 // Where the experts of a layer lie: slot -> (logical expert, rank).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -10,14 +12,28 @@
 
 namespace moesim {
 
-/// The physical slots of one MoE layer.
+/// The physical slots of one MoE layer. Every rank has the same number of slots, slots lie in rank
+/// order, and every expert has at least one slot. placement_from_slots builds it.
 struct Placement {
   int num_ranks = 0;
   std::vector<ExpertId> expert_of_slot;  ///< by SlotId
   std::vector<RankId> rank_of_slot;      ///< by SlotId
-  std::vector<SlotId> slot_of_expert;    ///< by ExpertId; every expert has exactly one slot
+  std::vector<std::size_t> slot_begin;   ///< [experts + 1] into slots_by_expert
+  std::vector<SlotId> slots_by_expert;   ///< the slots of expert 0, of expert 1, ...
 
   [[nodiscard]] int num_slots() const { return static_cast<int>(rank_of_slot.size()); }
+  [[nodiscard]] int num_experts() const {
+    return slot_begin.empty() ? 0 : static_cast<int>(slot_begin.size()) - 1;
+  }
+  [[nodiscard]] int slots_per_rank() const { return num_ranks > 0 ? num_slots() / num_ranks : 0; }
+  /// The slots of one expert, ascending; its replicas.
+  [[nodiscard]] std::span<const SlotId> slots_of(ExpertId expert) const {
+    const std::size_t first = slot_begin[expert.index()];
+    return std::span(slots_by_expert).subspan(first, slot_begin[expert.index() + 1] - first);
+  }
+  [[nodiscard]] RankId rank_of(SlotId slot) const { return rank_of_slot[slot.index()]; }
+  /// Whether an expert has more than one slot.
+  [[nodiscard]] bool has_replicas() const { return num_slots() > num_experts(); }
 };
 
 enum class PlacementKind { kContiguous, kRoundRobin, kFile };
@@ -35,8 +51,8 @@ struct PlacementSpec {
 /// Expert e on rank e % num_ranks. num_ranks divides num_experts.
 [[nodiscard]] Placement round_robin_placement(int num_experts, int num_ranks);
 
-/// The same number of slots on every rank, slots in rank order. Each expert from 0 to the number of
-/// slots - 1 appears once.
+/// The same number of slots on every rank, slots in rank order. Each expert from 0 to the largest
+/// appears at least once.
 [[nodiscard]] Placement placement_from_slots(std::vector<ExpertId> expert_of_slot, int num_ranks);
 
 /// One placement per MoE layer. kContiguous and kRoundRobin need num_ranks to divide num_experts.

@@ -82,7 +82,7 @@ std::vector<std::pair<int, std::vector<int>>> visits(const Case& c) {
         const auto a = static_cast<std::size_t>(t) * static_cast<std::size_t>(c.routing.top_k) +
                        static_cast<std::size_t>(k);
         if (c.accepted.is_kept(a)) {
-          const SlotId slot = c.placement.slot_of_expert[c.routing.experts[a]];
+          const SlotId slot = c.placement.slots_of(ExpertId{c.routing.experts[a]}).front();
           ranks.push_back(c.placement.rank_of_slot[slot.index()].value);
         }
       }
