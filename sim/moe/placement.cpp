@@ -84,6 +84,10 @@ std::vector<Placement> make_placements(const PlacementSpec& spec,
       return std::vector<Placement>(layers, contiguous_placement(num_experts, num_ranks));
     case PlacementKind::kRoundRobin:
       return std::vector<Placement>(layers, round_robin_placement(num_experts, num_ranks));
+    case PlacementKind::kRandom:
+    case PlacementKind::kGreedy:
+    case PlacementKind::kEplb:
+      break;
     case PlacementKind::kFile:
       return read_placements(spec.file,
                              {.layers = num_layers, .experts = num_experts, .ranks = num_ranks});

@@ -36,14 +36,37 @@ struct Placement {
   [[nodiscard]] bool has_replicas() const { return num_slots() > num_experts(); }
 };
 
-enum class PlacementKind { kContiguous, kRoundRobin, kFile };
+/// Which replica of an expert serves an assignment (sim/moe/replica_choice.hpp).
+enum class ReplicaChoice {
+  kEven,             ///< each source rank takes them in turn
+  kNearest,          ///< own rank, else own scale-up domain, else any, the same one each time
+  kLeastLoaded,      ///< the one whose rank has the fewest assignments so far
+  kCapacityLimited,  ///< the nearest one below its share, then the emptiest
+};
+
+struct ReplicaRule {
+  ReplicaChoice choice = ReplicaChoice::kEven;
+  double limit = 1.0;  ///< kCapacityLimited: share of a slot, in mean assignments of a slot
+};
+
+enum class PlacementKind { kContiguous, kRoundRobin, kFile, kRandom, kGreedy, kEplb };
 
 /// [placement]
 struct PlacementSpec {
   PlacementKind kind = PlacementKind::kContiguous;
   std::string
       file;  ///< kFile: JSON with "physical_to_logical_map" [layers][slots], slots in rank order
+  ReplicaRule replicas = {};
+  int slots = 0;        ///< kEplb: slots of a layer over all ranks, 0: one an expert
+  int groups = 1;       ///< kEplb: groups of experts that a token's choice keeps to
+  int train_first = 0;  ///< kGreedy, kEplb: first step of the window whose loads they take
+  int train_steps = 8;  ///< and how many
 };
+
+/// Kinds that are made from the loads of a window of the routing.
+[[nodiscard]] constexpr bool is_trained(PlacementKind kind) {
+  return kind == PlacementKind::kGreedy || kind == PlacementKind::kEplb;
+}
 
 /// Expert e on rank e / (num_experts / num_ranks). num_ranks divides num_experts.
 [[nodiscard]] Placement contiguous_placement(int num_experts, int num_ranks);

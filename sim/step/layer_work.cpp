@@ -96,11 +96,12 @@ std::vector<RankPlace> rank_places(const Cluster& cluster, int ranks) {
 PreparedLayer prepare_layer(const StepModel& model, int step, int layer) {
   const Routing routing = model.routing->route(step, layer);
   const Placement& placement = model.placements[static_cast<std::size_t>(layer)];
+  const Domains domains = make_domains(rank_places(model.cluster, model.ranks));
+  const Placed placed{.placement = placement, .domains = domains, .rule = model.replicas};
   Rung rung{
       .counts = {.copies = {0, 0}, .assignments = {0, 0}, .relayed = {0, 0}, .slot_tokens = {}},
-      .accepted = apply_capacity(routing, model.capacity, &placement)};
-  rung.counts = count_ranks(
-      routing, rung.accepted, placement, make_domains(rank_places(model.cluster, model.ranks)));
+      .accepted = apply_capacity(routing, model.capacity, placed)};
+  rung.counts = count_ranks(routing, rung.accepted, placement, domains);
   return prepare_counted(model, model.capacity, layer, routing, std::move(rung));
 }
 
@@ -111,16 +112,17 @@ PreparedLayer prepare_counted(const StepModel& model,
                               Rung rung) {
   const Placement& placement = model.placements[static_cast<std::size_t>(layer)];
   std::vector<RankPlace> places = rank_places(model.cluster, model.ranks);
-  const CopyBytes copy = copy_bytes(model.model, model.dispatch.kind, num_domains(places));
+  const CopyBytes copy =
+      copy_bytes(model.model, model.dispatch.kind, num_domains(places), placement.num_slots());
   const DispatchSetup setup{std::move(places), model.dispatch, copy};
   const std::vector<std::int64_t> tokens = rung.counts.slot_tokens;
   if (capacity.policy == OverflowPolicy::kPad) {
-    pad_counts(padded_rows(routing, capacity), placement, rung.counts);
+    pad_counts(padded_rows(routing, capacity, placement.num_slots()), placement, rung.counts);
   }
   PreparedLayer prepared;
   prepared.work.layer = layer;
   prepared.work.traffic = plan_counted(
-      std::move(rung.counts), routed_tokens(routing), make_domains(setup.places), setup);
+      std::move(rung.counts), routed_tokens(routing, placement), make_domains(setup.places), setup);
   const LayerTraffic& traffic = prepared.work.traffic;
   prepared.work.compute =
       compute_times(model, routing, traffic, by_rank_of_slot(placement, traffic.slot_rows));

@@ -30,6 +30,7 @@ struct StepModel {
   PathPolicy path_policy = PathPolicy::kEcmp;
   PathSpread path_spread = {};
   std::vector<Placement> placements;       ///< by MoE layer
+  ReplicaRule replicas = {};               ///< which of several slots serves an assignment
   const RoutingSource* routing = nullptr;  ///< outlives the model
   int ranks = 0;                           ///< rank r runs on GPU r
   int layers = 0;                          ///< MoE layers simulated, from the first
