@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/study/annealing.hpp"
+
+#include <algorithm>
+
+#include "sim/core/portable_math.hpp"
+
+namespace moesim {
+namespace {
+
+constexpr double kHot = 3e-3;   // temperatures, parts of the start's cost
+constexpr double kCold = 1e-5;  // a move that costs this much is still taken one time in e
+constexpr std::int64_t kReportEvery = 2'000;
+constexpr std::int64_t kCoolEvery = 64;
+
+}  // namespace
+
+AnnealingProgress::AnnealingProgress(const SearchOptions& options, std::int64_t total)
+    : options_(options) {
+  progress_.total = total;
+}
+
+void AnnealingProgress::start(double cost) {
+  const std::lock_guard lock(mutex_);
+  progress_.start += seconds(cost);
+  progress_.best += seconds(cost);
+}
+
+void AnnealingProgress::add(std::int64_t moves, double gain) {
+  const std::lock_guard lock(mutex_);
+  progress_.moves += moves;
+  progress_.best -= seconds(gain);
+  if (options_.on_progress) {
+    options_.on_progress(progress_);
+  }
+}
+
+double search_objective(const std::vector<PlacementCost>& layers, double tail) {
+  double sum = 0.0;
+  for (const PlacementCost& layer : layers) {
+    const LayerCost cost = layer.cost();
+    sum += (cost.total() + tail * cost.worst_beyond).value;
+  }
+  return sum;
+}
+
+Annealing::Annealing(std::vector<PlacementCost>& layers,
+                     const SearchOptions& options,
+                     std::uint64_t stream)
+    : layers_(layers),
+      options_(options),
+      rng_(options.seed, "placement search", stream),
+      num_slots_(layers.front().expert_of_slot().size()),
+      num_experts_(layers.front().num_experts()),
+      start_(objective()),
+      current_(start_),
+      best_(start_) {
+  keep();
+}
+
+bool Annealing::run(AnnealingProgress& progress) {
+  progress.start(start_);
+  double reported = start_;
+  std::int64_t since = 0;
+  const auto report = [&] {
+    progress.add(since, reported - best_);
+    reported = best_;
+    since = 0;
+  };
+  const bool has_ranks = layers_.front().slots_per_rank() < num_slots_;  // else nothing can move
+  for (std::int64_t i = 0; i < options_.moves; ++i) {
+    if (is_stopped()) {
+      report();
+      return false;
+    }
+    if (i % kCoolEvery == 0) {
+      cool(static_cast<double>(i) / static_cast<double>(options_.moves));
+    }
+    if (has_ranks) {
+      try_move();
+    }
+    ++moves_;
+    if (++since == kReportEvery) {
+      report();
+    }
+  }
+  report();
+  return true;
+}
+
+bool Annealing::is_stopped() const {
+  return options_.cancelled != nullptr && options_.cancelled->load(std::memory_order_relaxed);
+}
+
+double Annealing::objective() const {
+  return search_objective(layers_, options_.tail);
+}
+
+void Annealing::keep() {
+  best_slots_.clear();
+  for (const std::size_t expert : layers_.front().expert_of_slot()) {
+    best_slots_.push_back(id_at<ExpertId>(expert));
+  }
+}
+
+void Annealing::cool(double done) {
+  temperature_ = start_ * portable_exp(portable_log(kHot) + done * portable_log(kCold / kHot));
+}
+
+std::size_t Annealing::rank_of(std::size_t slot) const {
+  return slot / layers_.front().slots_per_rank();
+}
+
+/// Every second one on the slowest rank of some layer and step.
+std::size_t Annealing::draw_slot() {
+  if (rng_.below(2) == 0) {
+    return rng_.below(num_slots_);
+  }
+  const PlacementCost& layer = layers_[rng_.below(layers_.size())];
+  const std::size_t rank = layer.slowest_rank(rng_.below(layer.steps()));
+  return rank * layer.slots_per_rank() + rng_.below(layer.slots_per_rank());
+}
+
+/// Two changes, one, or none where the draw makes no move.
+std::vector<SlotChange> Annealing::draw_move() {
+  const PlacementCost& layer = layers_.front();
+  const std::span<const std::size_t> experts = layer.expert_of_slot();
+  const std::size_t slot = draw_slot();
+  const bool spare = layer.slots_of(experts[slot]).size() > 1;
+  if (spare && rng_.below(2) == 0) {
+    const std::size_t expert = rng_.below(num_experts_);
+    if (expert == experts[slot] || is_on(rank_of(slot), expert)) {
+      return {};
+    }
+    return {{slot, expert}};
+  }
+  const std::size_t other = rng_.below(num_slots_);
+  const bool moves = rank_of(slot) != rank_of(other) && experts[slot] != experts[other] &&
+                     !is_on(rank_of(slot), experts[other]) && !is_on(rank_of(other), experts[slot]);
+  if (!moves) {
+    return {};
+  }
+  return {{slot, experts[other]}, {other, experts[slot]}};
+}
+
+/// Two replicas on one rank are of no use.
+bool Annealing::is_on(std::size_t rank, std::size_t expert) const {
+  const std::span<const std::size_t> slots = layers_.front().slots_of(expert);
+  return std::any_of(
+      slots.begin(), slots.end(), [&](std::size_t slot) { return rank_of(slot) == rank; });
+}
+
+void Annealing::try_move() {
+  const std::vector<SlotChange> changes = draw_move();
+  if (changes.empty()) {
+    return;
+  }
+  for (PlacementCost& layer : layers_) {
+    layer.change(changes);
+  }
+  const double cost = objective();
+  const double increase = cost - current_;
+  if (increase <= 0 || rng_.uniform01() < portable_exp(-increase / temperature_)) {
+    current_ = cost;
+    if (cost < best_) {
+      best_ = cost;
+      keep();
+    }
+    return;
+  }
+  for (PlacementCost& layer : layers_) {
+    layer.undo();
+  }
+}
+
+}  // namespace moesim

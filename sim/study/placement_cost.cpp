@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/study/placement_cost.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "sim/core/check.hpp"
+
+namespace moesim {
+namespace {
+
+constexpr int kMostVisits = 255;  // OverlapCounter counts in bytes
+
+std::size_t kept_rows(const TermTable& table, std::size_t rows) {
+  return table.is_used() ? rows : 0;
+}
+
+double picoseconds_to_seconds(std::int64_t ps) {
+  return static_cast<double>(ps) * 1e-12;
+}
+
+}  // namespace
+
+PlacementCost::PlacementCost(const StepModel& model,
+                             const ExpertTraffic& traffic,
+                             const LayerResources& resources,
+                             const Placement& start)
+    : model_(model),
+      compute_{model.cluster.gpu, model.constants},
+      traffic_(traffic),
+      resources_(resources),
+      slots_per_rank_(static_cast<std::size_t>(start.slots_per_rank())),
+      slots_of_(static_cast<std::size_t>(traffic.experts)),
+      even_(static_cast<std::size_t>(traffic.experts)),
+      rows_(static_cast<std::size_t>(start.num_slots()) * static_cast<std::size_t>(traffic.steps)),
+      sent_(resources.domains.of_rank.size() * resources.domains.of_rank.size()),
+      sent_to_domain_(resources.domains.size() * resources.domains.of_rank.size()),
+      by_rank_(kept_rows(resources.copies, resources.domains.of_rank.size()),
+               resources.domains.of_rank.size(),
+               static_cast<std::size_t>(traffic.kept_tokens)),
+      by_domain_(kept_rows(resources.relayed, resources.domains.size()),
+                 resources.domains.of_rank.size(),
+                 static_cast<std::size_t>(traffic.kept_tokens)),
+      settled_rank_(sent_.size()),
+      settled_domain_(sent_to_domain_.size()),
+      loads_(resources.num_resources),
+      own_seconds_(resources.domains.of_rank.size() * static_cast<std::size_t>(traffic.steps)),
+      rank_seconds_(own_seconds_.size()),
+      is_touched_(resources.domains.of_rank.size()) {
+  MOESIM_CHECK(start.num_ranks == model.ranks && traffic.ranks == model.ranks,
+               "placement, routing and model have the same ranks");
+  MOESIM_CHECK(start.num_experts() == traffic.experts, "placement and routing: experts differ");
+  MOESIM_CHECK(traffic.top_k <= kMostVisits, "a token has at most 255 experts");
+  for (const ExpertId expert : start.expert_of_slot) {
+    slots_of_[expert.index()].push_back(expert_of_slot_.size());
+    expert_of_slot_.push_back(expert.index());
+  }
+  set_fixed();
+  for (std::size_t e = 0; e < slots_of_.size(); ++e) {
+    add_expert(e, 1);
+  }
+  for (std::size_t rank = 0; rank < ranks(); ++rank) {
+    touch(rank);
+  }
+  settle_loads();
+  for (std::size_t step = 0; step < steps(); ++step) {
+    for (std::size_t rank = 0; rank < ranks(); ++rank) {
+      rank_seconds_[step * ranks() + rank] = rank_seconds(step, rank);
+    }
+  }
+}
+
+void PlacementCost::set_fixed() {
+  double gate = 0.0;
+  double reduce = 0.0;
+  for (std::size_t step = 0; step < steps(); ++step) {
+    double least_gate = std::numeric_limits<double>::infinity();
+    double least_reduce = least_gate;
+    for (std::size_t rank = 0; rank < ranks(); ++rank) {
+      const std::int64_t tokens = traffic_.tokens[step * ranks() + rank];
+      const double speed = model_.cluster.place(id_at<GpuId>(rank)).speed;
+      own_seconds_[step * ranks() + rank] =
+          shared_expert_time(compute_, model_.model, tokens).value / speed;
+      least_gate = std::min(least_gate, gate_time(compute_, model_.model, tokens).value / speed);
+      least_reduce = std::min(
+          least_reduce, combine_reduce_time(compute_, model_.model, tokens, tokens).value / speed);
+    }
+    gate += least_gate;
+    reduce += model_.constants.combine_sums ? 0.0 : least_reduce;
+  }
+  const Seconds starts =
+      2.0 * model_.constants.communication_start + model_.constants.combine_extra_start;
+  fixed_.fixed = seconds((gate + reduce) / static_cast<double>(steps())) + starts;
+}
+
+LayerCost PlacementCost::cost() const {
+  LayerCost cost = fixed_;
+  const auto busiest = [&](std::size_t first, std::size_t last) {
+    std::int64_t most = 0;
+    for (std::size_t i = first; i < last; ++i) {
+      most = std::max(most, loads_[i]);
+    }
+    return seconds(picoseconds_to_seconds(most) / static_cast<double>(steps()));
+  };
+  cost.dispatch = busiest(0, resources_.num_dispatch);
+  cost.combine = busiest(resources_.num_dispatch, resources_.num_resources);
+  double sum = 0.0;
+  double worst = 0.0;
+  for (std::size_t step = 0; step < steps(); ++step) {
+    const double* of_step = &rank_seconds_[step * ranks()];
+    const double slowest = *std::max_element(of_step, of_step + ranks());
+    sum += slowest;
+    worst = std::max(worst, slowest);
+  }
+  cost.experts = seconds(sum / static_cast<double>(steps()));
+  cost.worst_beyond = seconds(worst) - cost.experts;
+  return cost;
+}
+
+std::size_t PlacementCost::slowest_rank(std::size_t step) const {
+  const double* of_step = &rank_seconds_[step * ranks()];
+  return static_cast<std::size_t>(std::max_element(of_step, of_step + ranks()) - of_step);
+}
+
+Placement PlacementCost::placement() const {
+  std::vector<ExpertId> slots;
+  for (const std::size_t expert : expert_of_slot_) {
+    slots.push_back(id_at<ExpertId>(expert));
+  }
+  return placement_from_slots(std::move(slots), model_.ranks);
+}
+
+void PlacementCost::change(std::span<const SlotChange> changes) {
+  last_.clear();
+  for (const SlotChange& change : changes) {
+    last_.push_back({change.slot, expert_of_slot_[change.slot]});
+  }
+  move(changes);
+  last_seconds_.clear();
+  for (const std::size_t rank : touched_) {
+    for (std::size_t step = 0; step < steps(); ++step) {
+      const std::size_t cell = step * ranks() + rank;
+      last_seconds_.emplace_back(cell, rank_seconds_[cell]);
+      rank_seconds_[cell] = rank_seconds(step, rank);
+    }
+  }
+}
+
+void PlacementCost::undo() {
+  MOESIM_CHECK(!last_.empty(), "there is a change to take back");
+  move(last_);
+  last_.clear();
+  for (const auto& [cell, value] : last_seconds_) {
+    rank_seconds_[cell] = value;
+  }
+}
+
+void PlacementCost::move(std::span<const SlotChange> changes) {
+  std::vector<std::size_t> experts;
+  for (const SlotChange& change : changes) {
+    experts.push_back(expert_of_slot_[change.slot]);
+    experts.push_back(change.expert);
+  }
+  std::sort(experts.begin(), experts.end());
+  experts.erase(std::unique(experts.begin(), experts.end()), experts.end());
+  for (const std::size_t rank : touched_) {
+    is_touched_[rank] = 0;
+  }
+  touched_.clear();
+  for (const std::size_t expert : experts) {
+    add_expert(expert, -1);
+  }
+  for (const SlotChange& change : changes) {
+    std::erase(slots_of_[expert_of_slot_[change.slot]], change.slot);
+    expert_of_slot_[change.slot] = change.expert;
+    std::vector<std::size_t>& slots = slots_of_[change.expert];
+    slots.insert(std::lower_bound(slots.begin(), slots.end(), change.slot), change.slot);
+  }
+  for (const std::size_t expert : experts) {
+    MOESIM_CHECK(!slots_of_[expert].empty(), "every expert keeps a slot");
+    add_expert(expert, 1);
+  }
+  settle_loads();
+}
+
+const ReplicaSplit& PlacementCost::even(std::size_t expert, std::size_t replicas) {
+  std::vector<std::optional<ReplicaSplit>>& known = even_[expert];
+  if (known.size() < replicas) {
+    known.resize(replicas);
+  }
+  std::optional<ReplicaSplit>& split = known[replicas - 1];
+  if (!split) {
+    split = even_split(traffic_, expert, replicas);
+  }
+  return *split;
+}
+
+void PlacementCost::add_expert(std::size_t expert, int sign) {
+  const std::vector<std::size_t>& slots = slots_of_[expert];
+  std::vector<std::size_t> nearest;
+  if (is_nearest() && slots.size() > 1) {
+    std::vector<std::size_t> rank_of;
+    for (const std::size_t slot : slots) {
+      rank_of.push_back(slot / slots_per_rank_);
+    }
+    nearest = nearest_replicas(resources_.domains, expert, rank_of);
+    add_rows(expert, sign, split_by_source(traffic_, expert, nearest, slots.size()));
+  } else {
+    add_rows(expert, sign, even(expert, slots.size()));
+  }
+  const auto count = [&](OverlapCounter& counter, const std::vector<std::size_t>* row_of_rank) {
+    const auto row = [&](std::size_t rank) { return row_of_rank ? (*row_of_rank)[rank] : rank; };
+    if (sign > 0) {
+      add_kept(expert, nearest, [&](std::size_t rank, std::size_t source, std::int32_t token) {
+        counter.add(row(rank), source, token);
+      });
+    } else {
+      add_kept(expert, nearest, [&](std::size_t rank, std::size_t source, std::int32_t token) {
+        counter.remove(row(rank), source, token);
+      });
+    }
+  };
+  if (resources_.copies.is_used()) {
+    count(by_rank_, nullptr);
+  }
+  if (resources_.relayed.is_used()) {
+    count(by_domain_, &resources_.domains.of_rank);
+  }
+}
+
+void PlacementCost::add_rows(std::size_t expert, int sign, const ReplicaSplit& split) {
+  const std::vector<std::size_t>& slots = slots_of_[expert];
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    const std::size_t rank = slots[i] / slots_per_rank_;
+    const std::size_t domain = resources_.domains.of_rank[rank];
+    touch(rank);
+    for (std::size_t step = 0; step < steps(); ++step) {
+      rows_[step * expert_of_slot_.size() + slots[i]] =
+          sign > 0 ? split.rows[i * steps() + step] : 0;
+    }
+    for (std::size_t source = 0; source < ranks(); ++source) {
+      const std::int64_t sent = sign * split.sent[i * ranks() + source];
+      sent_[rank * ranks() + source] += sent;
+      sent_to_domain_[domain * ranks() + source] += sent;
+    }
+  }
+}
+
+template <typename Visit>
+void PlacementCost::add_kept(std::size_t expert,
+                             std::span<const std::size_t> nearest,
+                             const Visit& visit) {
+  const std::vector<std::size_t>& slots = slots_of_[expert];
+  for (std::size_t source = 0; source < ranks(); ++source) {
+    const std::span<const KeptAssignment> kept = traffic_.kept_of(expert, source);
+    if (slots.size() == 1 || !nearest.empty()) {
+      const std::size_t rank = slots[nearest.empty() ? 0 : nearest[source]] / slots_per_rank_;
+      for (const KeptAssignment& assignment : kept) {
+        visit(rank, source, assignment.token);
+      }
+      continue;
+    }
+    for (const KeptAssignment& assignment : kept) {
+      const std::size_t replica =
+          (source + static_cast<std::size_t>(assignment.turn)) % slots.size();
+      visit(slots[replica] / slots_per_rank_, source, assignment.token);
+    }
+  }
+}
+
+void PlacementCost::touch(std::size_t rank) {
+  if (is_touched_[rank] == 0) {
+    is_touched_[rank] = 1;
+    touched_.push_back(rank);
+  }
+}
+
+void PlacementCost::settle_loads() {
+  for (const std::size_t rank : touched_) {
+    settle_rank(rank);
+  }
+  if (resources_.relayed.is_used()) {
+    for (std::size_t i = 0; i < touched_.size(); ++i) {  // a domain twice settles nothing anew
+      settle_domain(resources_.domains.of_rank[touched_[i]]);
+    }
+  }
+}
+
+void PlacementCost::settle_rank(std::size_t rank) {
+  const bool dedup = resources_.copies.is_used();
+  const TermTable& table = dedup ? resources_.copies : resources_.assignments;
+  if (!table.is_used()) {
+    return;
+  }
+  for (std::size_t source = 0; source < ranks(); ++source) {
+    const std::size_t cell = rank * ranks() + source;
+    const std::int64_t units =
+        sent_[cell] -
+        (dedup ? std::int64_t{traffic_.stride} * by_rank_.again(rank, source) : std::int64_t{0});
+    shift(table.of(cell), units - settled_rank_[cell]);
+    settled_rank_[cell] = units;
+  }
+}
+
+void PlacementCost::settle_domain(std::size_t domain) {
+  for (std::size_t source = 0; source < ranks(); ++source) {
+    const std::size_t cell = domain * ranks() + source;
+    const std::int64_t units =
+        sent_to_domain_[cell] - std::int64_t{traffic_.stride} * by_domain_.again(domain, source);
+    shift(resources_.relayed.of(cell), units - settled_domain_[cell]);
+    settled_domain_[cell] = units;
+  }
+}
+
+void PlacementCost::shift(std::span<const ResourceTerm> terms, std::int64_t units) {
+  if (units == 0) {
+    return;
+  }
+  for (const ResourceTerm& term : terms) {
+    loads_[static_cast<std::size_t>(term.resource)] += units * term.picoseconds;
+  }
+}
+
+double PlacementCost::rank_seconds(std::size_t step, std::size_t rank) const {
+  const auto rows = std::span(rows_).subspan(step * expert_of_slot_.size() + rank * slots_per_rank_,
+                                             slots_per_rank_);
+  return expert_time(compute_, model_.model, rows).value /
+             model_.cluster.place(id_at<GpuId>(rank)).speed +
+         own_seconds_[step * ranks() + rank];
+}
+
+}  // namespace moesim
