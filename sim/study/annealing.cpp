@@ -35,11 +35,11 @@ void AnnealingProgress::add(std::int64_t moves, double gain) {
   }
 }
 
-double search_objective(const std::vector<PlacementCost>& layers, double tail) {
+double search_objective(const std::vector<PlacementCost>& layers, const SearchOptions& options) {
   double sum = 0.0;
   for (const PlacementCost& layer : layers) {
-    const LayerCost cost = layer.cost();
-    sum += (cost.total() + tail * cost.worst_beyond).value;
+    const LayerCost cost = layer.soft_cost(options.sharpness);
+    sum += (cost.total() + options.tail * cost.worst_beyond).value;
   }
   return sum;
 }
@@ -93,7 +93,7 @@ bool Annealing::is_stopped() const {
 }
 
 double Annealing::objective() const {
-  return search_objective(layers_, options_.tail);
+  return search_objective(layers_, options_);
 }
 
 void Annealing::keep() {

@@ -62,6 +62,7 @@ class Annealing {
 };
 
 /// What the search minimises, in seconds: total + tail * worst_beyond, summed over layers.
-[[nodiscard]] double search_objective(const std::vector<PlacementCost>& layers, double tail);
+[[nodiscard]] double search_objective(const std::vector<PlacementCost>& layers,
+                                      const SearchOptions& options);
 
 }  // namespace moesim

@@ -2,6 +2,7 @@
 #include "sim/study/placement_cost.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -21,6 +22,25 @@ double picoseconds_to_seconds(std::int64_t ps) {
 }
 
 }  // namespace
+
+double soft_maximum(std::span<const double> values, int sharpness) {
+  const double largest = *std::max_element(values.begin(), values.end());
+  if (largest <= 0.0) {
+    return 0.0;
+  }
+  double sum = 0.0;
+  for (const double value : values) {
+    double power = value / largest;
+    for (int i = 0; i < sharpness; ++i) {
+      power *= power;
+    }
+    sum += power;
+  }
+  for (int i = 0; i < sharpness; ++i) {
+    sum = std::sqrt(sum);
+  }
+  return largest * sum;
+}
 
 PlacementCost::PlacementCost(const StepModel& model,
                              const ExpertTraffic& traffic,
@@ -58,7 +78,8 @@ PlacementCost::PlacementCost(const StepModel& model,
   }
   set_fixed();
   for (std::size_t e = 0; e < slots_of_.size(); ++e) {
-    add_expert(e, 1);
+    share_rows(e, slots_of_[e], 1);
+    count_kept(e);
   }
   for (std::size_t rank = 0; rank < ranks(); ++rank) {
     touch(rank);
@@ -89,6 +110,8 @@ void PlacementCost::set_fixed() {
     gate += least_gate;
     reduce += model_.constants.combine_sums ? 0.0 : least_reduce;
   }
+  const std::vector<std::int64_t> one_row(slots_per_rank_, 1);
+  least_seconds_ = expert_time(compute_, model_.model, one_row).value;
   const Seconds starts =
       2.0 * model_.constants.communication_start + model_.constants.combine_extra_start;
   fixed_.fixed = seconds((gate + reduce) / static_cast<double>(steps())) + starts;
@@ -110,6 +133,34 @@ LayerCost PlacementCost::cost() const {
   for (std::size_t step = 0; step < steps(); ++step) {
     const double* of_step = &rank_seconds_[step * ranks()];
     const double slowest = *std::max_element(of_step, of_step + ranks());
+    sum += slowest;
+    worst = std::max(worst, slowest);
+  }
+  cost.experts = seconds(sum / static_cast<double>(steps()));
+  cost.worst_beyond = seconds(worst) - cost.experts;
+  return cost;
+}
+
+LayerCost PlacementCost::soft_cost(int sharpness) const {
+  LayerCost cost = fixed_;
+  std::vector<double> values(loads_.begin(), loads_.end());
+  for (double& value : values) {
+    value = std::max(value, 0.0) * 1e-12 / static_cast<double>(steps());
+  }
+  const auto part = [&](std::size_t first, std::size_t count) {
+    return seconds(count == 0 ? 0.0
+                              : soft_maximum(std::span(values).subspan(first, count), sharpness));
+  };
+  cost.dispatch = part(0, resources_.num_dispatch);
+  cost.combine = part(resources_.num_dispatch, resources_.num_resources - resources_.num_dispatch);
+  double sum = 0.0;
+  double worst = 0.0;
+  std::vector<double> beyond(ranks());
+  for (std::size_t step = 0; step < steps(); ++step) {
+    for (std::size_t rank = 0; rank < ranks(); ++rank) {
+      beyond[rank] = std::max(rank_seconds_[step * ranks() + rank] - least_seconds_, 0.0);
+    }
+    const double slowest = least_seconds_ + soft_maximum(beyond, sharpness);
     sum += slowest;
     worst = std::max(worst, slowest);
   }
@@ -168,8 +219,10 @@ void PlacementCost::move(std::span<const SlotChange> changes) {
     is_touched_[rank] = 0;
   }
   touched_.clear();
+  std::vector<std::vector<std::size_t>> before;
   for (const std::size_t expert : experts) {
-    add_expert(expert, -1);
+    before.push_back(slots_of_[expert]);
+    share_rows(expert, before.back(), -1);
   }
   for (const SlotChange& change : changes) {
     std::erase(slots_of_[expert_of_slot_[change.slot]], change.slot);
@@ -177,9 +230,10 @@ void PlacementCost::move(std::span<const SlotChange> changes) {
     std::vector<std::size_t>& slots = slots_of_[change.expert];
     slots.insert(std::lower_bound(slots.begin(), slots.end(), change.slot), change.slot);
   }
-  for (const std::size_t expert : experts) {
-    MOESIM_CHECK(!slots_of_[expert].empty(), "every expert keeps a slot");
-    add_expert(expert, 1);
+  for (std::size_t i = 0; i < experts.size(); ++i) {
+    MOESIM_CHECK(!slots_of_[experts[i]].empty(), "every expert keeps a slot");
+    share_rows(experts[i], slots_of_[experts[i]], 1);
+    recount(experts[i], before[i]);
   }
   settle_loads();
 }
@@ -196,75 +250,99 @@ const ReplicaSplit& PlacementCost::even(std::size_t expert, std::size_t replicas
   return *split;
 }
 
-void PlacementCost::add_expert(std::size_t expert, int sign) {
-  const std::vector<std::size_t>& slots = slots_of_[expert];
-  std::vector<std::size_t> nearest;
+ReplicaRows PlacementCost::ranks_of(std::size_t expert,
+                                    const std::vector<std::size_t>& slots) const {
+  ReplicaRows ranks;
+  for (const std::size_t slot : slots) {
+    ranks.rows.push_back(slot / slots_per_rank_);
+  }
   if (is_nearest() && slots.size() > 1) {
-    std::vector<std::size_t> rank_of;
-    for (const std::size_t slot : slots) {
-      rank_of.push_back(slot / slots_per_rank_);
-    }
-    nearest = nearest_replicas(resources_.domains, expert, rank_of);
-    add_rows(expert, sign, split_by_source(traffic_, expert, nearest, slots.size()));
-  } else {
-    add_rows(expert, sign, even(expert, slots.size()));
+    ranks.nearest = nearest_replicas(resources_.domains, expert, ranks.rows);
   }
-  const auto count = [&](OverlapCounter& counter, const std::vector<std::size_t>* row_of_rank) {
-    const auto row = [&](std::size_t rank) { return row_of_rank ? (*row_of_rank)[rank] : rank; };
-    if (sign > 0) {
-      add_kept(expert, nearest, [&](std::size_t rank, std::size_t source, std::int32_t token) {
-        counter.add(row(rank), source, token);
-      });
-    } else {
-      add_kept(expert, nearest, [&](std::size_t rank, std::size_t source, std::int32_t token) {
-        counter.remove(row(rank), source, token);
-      });
-    }
-  };
-  if (resources_.copies.is_used()) {
-    count(by_rank_, nullptr);
-  }
-  if (resources_.relayed.is_used()) {
-    count(by_domain_, &resources_.domains.of_rank);
-  }
+  return ranks;
 }
 
-void PlacementCost::add_rows(std::size_t expert, int sign, const ReplicaSplit& split) {
-  const std::vector<std::size_t>& slots = slots_of_[expert];
+ReplicaRows PlacementCost::domains_of(ReplicaRows ranks) const {
+  for (std::size_t& row : ranks.rows) {
+    row = resources_.domains.of_rank[row];
+  }
+  return ranks;
+}
+
+void PlacementCost::share_rows(std::size_t expert,
+                               const std::vector<std::size_t>& slots,
+                               int sign) {
+  ReplicaSplit own;
+  const ReplicaSplit* split = &own;
+  if (is_nearest() && slots.size() > 1) {
+    own = split_by_source(traffic_, expert, ranks_of(expert, slots).nearest, slots.size());
+  } else {
+    split = &even(expert, slots.size());
+  }
   for (std::size_t i = 0; i < slots.size(); ++i) {
     const std::size_t rank = slots[i] / slots_per_rank_;
     const std::size_t domain = resources_.domains.of_rank[rank];
     touch(rank);
     for (std::size_t step = 0; step < steps(); ++step) {
       rows_[step * expert_of_slot_.size() + slots[i]] =
-          sign > 0 ? split.rows[i * steps() + step] : 0;
+          sign > 0 ? split->rows[i * steps() + step] : 0;
     }
     for (std::size_t source = 0; source < ranks(); ++source) {
-      const std::int64_t sent = sign * split.sent[i * ranks() + source];
+      const std::int64_t sent = sign * split->sent[i * ranks() + source];
       sent_[rank * ranks() + source] += sent;
       sent_to_domain_[domain * ranks() + source] += sent;
     }
   }
 }
 
-template <typename Visit>
-void PlacementCost::add_kept(std::size_t expert,
-                             std::span<const std::size_t> nearest,
-                             const Visit& visit) {
-  const std::vector<std::size_t>& slots = slots_of_[expert];
+void PlacementCost::count_kept(std::size_t expert) {
+  const ReplicaRows ranks_now = ranks_of(expert, slots_of_[expert]);
+  const ReplicaRows domains_now = domains_of(ranks_now);
+  for (std::size_t source = 0; source < ranks(); ++source) {
+    for (const KeptAssignment& kept : traffic_.kept_of(expert, source)) {
+      if (resources_.copies.is_used()) {
+        by_rank_.add(ranks_now.of(source, kept.turn), source, kept.token);
+      }
+      if (resources_.relayed.is_used()) {
+        by_domain_.add(domains_now.of(source, kept.turn), source, kept.token);
+      }
+    }
+  }
+}
+
+void PlacementCost::recount(std::size_t expert, const std::vector<std::size_t>& before) {
+  const ReplicaRows ranks_before = ranks_of(expert, before);
+  const ReplicaRows ranks_now = ranks_of(expert, slots_of_[expert]);
+  if (resources_.copies.is_used()) {
+    recount_rows(by_rank_, expert, ranks_before, ranks_now);
+  }
+  if (resources_.relayed.is_used()) {
+    recount_rows(by_domain_, expert, domains_of(ranks_before), domains_of(ranks_now));
+  }
+}
+
+void PlacementCost::recount_rows(OverlapCounter& counter,
+                                 std::size_t expert,
+                                 const ReplicaRows& before,
+                                 const ReplicaRows& after) {
+  if (before.nearest.empty() && after.nearest.empty() && before.rows == after.rows) {
+    return;
+  }
   for (std::size_t source = 0; source < ranks(); ++source) {
     const std::span<const KeptAssignment> kept = traffic_.kept_of(expert, source);
-    if (slots.size() == 1 || !nearest.empty()) {
-      const std::size_t rank = slots[nearest.empty() ? 0 : nearest[source]] / slots_per_rank_;
-      for (const KeptAssignment& assignment : kept) {
-        visit(rank, source, assignment.token);
+    if (before.is_fixed() && after.is_fixed()) {
+      if (before.of(source) != after.of(source)) {
+        counter.move(kept, source, before.of(source), after.of(source));
       }
       continue;
     }
     for (const KeptAssignment& assignment : kept) {
-      const std::size_t replica =
-          (source + static_cast<std::size_t>(assignment.turn)) % slots.size();
-      visit(slots[replica] / slots_per_rank_, source, assignment.token);
+      const std::size_t from = before.of(source, assignment.turn);
+      const std::size_t to = after.of(source, assignment.turn);
+      if (from != to) {
+        counter.remove(from, source, assignment.token);
+        counter.add(to, source, assignment.token);
+      }
     }
   }
 }

@@ -36,6 +36,30 @@ struct SlotChange {
   std::size_t expert = 0;
 };
 
+/// (sum of x^p)^(1/p), p = 2^sharpness, by products and square roots alone: at least the largest,
+/// and more the more values are near it. x not negative. Checked by: placement_cost_test.
+[[nodiscard]] double soft_maximum(std::span<const double> values, int sharpness);
+
+/// Where the replicas of an expert lie: ranks, or domains.
+struct ReplicaRows {
+  std::vector<std::size_t> rows;     ///< by replica
+  std::vector<std::size_t> nearest;  ///< the replica of each source; empty: they take turns
+
+  [[nodiscard]] bool is_fixed() const { return rows.size() == 1 || !nearest.empty(); }
+  /// The row of every assignment of a source. @pre is_fixed()
+  [[nodiscard]] std::size_t of(std::size_t source) const {
+    return rows[nearest.empty() ? 0 : nearest[source]];
+  }
+  /// The row of one assignment.
+  [[nodiscard]] std::size_t of(std::size_t source, std::int32_t turn) const {
+    if (is_fixed()) {
+      return of(source);
+    }
+    const auto count = static_cast<std::uint32_t>(rows.size());
+    return rows[(static_cast<std::uint32_t>(source) + static_cast<std::uint32_t>(turn)) % count];
+  }
+};
+
 /// What a placement costs in a window of the routing of one layer:
 ///
 ///   total    = fixed + dispatch + experts + combine
@@ -60,6 +84,9 @@ class PlacementCost {
                 const Placement& start);
 
   [[nodiscard]] LayerCost cost() const;
+  /// The same with soft maxima, to search by: see soft_maximum. Experts: of what ranks take beyond
+  /// one row in every slot.
+  [[nodiscard]] LayerCost soft_cost(int sharpness) const;
   /// At most two slots, each once; every expert keeps a slot.
   void change(std::span<const SlotChange> changes);
   /// Takes back the last change(), once.
@@ -83,10 +110,16 @@ class PlacementCost {
   }
   void set_fixed();
   void move(std::span<const SlotChange> changes);
-  void add_expert(std::size_t expert, int sign);
-  void add_rows(std::size_t expert, int sign, const ReplicaSplit& split);
-  template <typename Visit>
-  void add_kept(std::size_t expert, std::span<const std::size_t> nearest, const Visit& visit);
+  void share_rows(std::size_t expert, const std::vector<std::size_t>& slots, int sign);
+  void count_kept(std::size_t expert);
+  void recount(std::size_t expert, const std::vector<std::size_t>& before);
+  void recount_rows(OverlapCounter& counter,
+                    std::size_t expert,
+                    const ReplicaRows& before,
+                    const ReplicaRows& after);
+  [[nodiscard]] ReplicaRows ranks_of(std::size_t expert,
+                                     const std::vector<std::size_t>& slots) const;
+  [[nodiscard]] ReplicaRows domains_of(ReplicaRows ranks) const;
   const ReplicaSplit& even(std::size_t expert, std::size_t replicas);
   void touch(std::size_t rank);
   void settle_loads();
@@ -112,6 +145,7 @@ class PlacementCost {
   std::vector<std::int64_t> settled_rank_;    ///< [rank][source] units that loads_ holds
   std::vector<std::int64_t> settled_domain_;  ///< [domain][source]
   std::vector<std::int64_t> loads_;           ///< by resource, picoseconds
+  double least_seconds_ = 0.0;                ///< of the experts of a rank, one row a slot
   std::vector<double> own_seconds_;           ///< [step][rank] shared experts
   std::vector<double> rank_seconds_;          ///< [step][rank]
   std::vector<char> is_touched_;              ///< by rank

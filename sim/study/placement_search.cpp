@@ -105,8 +105,7 @@ class Search {
     std::vector<PlacementCost> best;
     for (const Placement& start : starts(traffic)) {
       std::vector<PlacementCost> costs = costs_of(traffic, start);
-      if (best.empty() ||
-          search_objective(costs, options_.tail) < search_objective(best, options_.tail)) {
+      if (best.empty() || search_objective(costs, options_) < search_objective(best, options_)) {
         best = std::move(costs);
       }
     }

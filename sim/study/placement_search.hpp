@@ -29,6 +29,7 @@ struct SearchOptions {
   std::int64_t moves = 100'000;  ///< candidates a layer (a shared map: in all)
   bool shared = false;           ///< one map for all layers
   double tail = 0.5;             ///< weight of the slowest step beside the mean, [0, 1]
+  int sharpness = 4;             ///< of the soft maxima searched by: powers of 2^sharpness
   int threads = 0;               ///< 0: all cores
   const std::atomic<bool>* cancelled = nullptr;  ///< set: the best so far is kept
   /// Called from any thread, one at a time.
