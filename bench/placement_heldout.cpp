@@ -49,7 +49,10 @@ Held judge(StepModel model, std::vector<Placement> placements, int first, int st
   const auto n = static_cast<double>(layers.size());
   held.layer_us /= n;
   held.imbalance /= n;
-  held.d /= n; held.e /= n; held.c /= n; held.b /= n;
+  held.d /= n;
+  held.e /= n;
+  held.c /= n;
+  held.b /= n;
   held.p99_us = layers[static_cast<std::size_t>(0.99 * (n - 1))];
   held.worst_us = layers.back();
   return held;
@@ -60,10 +63,18 @@ void parts(const StepModel& model, TrafficWindow window, const std::vector<Place
   const LayerResources resources = layer_resources(model, p.front().num_slots());
   for (int layer = 0; layer < model.layers; ++layer) {
     const ExpertTraffic traffic = summarise_traffic(*model.routing, window, layer);
-    const LayerCost c = PlacementCost(model, traffic, resources, p[static_cast<std::size_t>(layer)]).cost();
-    sum.fixed += c.fixed; sum.dispatch += c.dispatch; sum.experts += c.experts; sum.combine += c.combine;
+    const LayerCost c =
+        PlacementCost(model, traffic, resources, p[static_cast<std::size_t>(layer)]).cost();
+    sum.fixed += c.fixed;
+    sum.dispatch += c.dispatch;
+    sum.experts += c.experts;
+    sum.combine += c.combine;
   }
-  fmt::print("   cost: fixed {:.1f} dispatch {:.1f} experts {:.1f} combine {:.1f}\n", sum.fixed.value*1e6/model.layers, sum.dispatch.value*1e6/model.layers, sum.experts.value*1e6/model.layers, sum.combine.value*1e6/model.layers);
+  fmt::print("   cost: fixed {:.1f} dispatch {:.1f} experts {:.1f} combine {:.1f}\n",
+             sum.fixed.value * 1e6 / model.layers,
+             sum.dispatch.value * 1e6 / model.layers,
+             sum.experts.value * 1e6 / model.layers,
+             sum.combine.value * 1e6 / model.layers);
 }
 
 double mean_cost(const StepModel& model, TrafficWindow window, const std::vector<Placement>& p) {
@@ -81,7 +92,7 @@ double mean_cost(const StepModel& model, TrafficWindow window, const std::vector
 }
 
 int run(const std::vector<std::string>& args) {
-  const Scenario scenario = load_scenario(args[0], {args.begin() + 8, args.end()});
+  const Scenario scenario = load_scenario(args[0], {args.begin() + 7, args.end()});
   Assembly assembly = assemble(scenario);
   const StepModel& model = assembly.step;
   const int slots = std::stoi(args[1]);
@@ -125,7 +136,11 @@ int run(const std::vector<std::string>& args) {
         test.worst_us,
         test.imbalance);
     parts(model, window, maps[i]);
-    fmt::print("   sim train: dispatch {:.1f} experts {:.1f} combine {:.1f} bounds {:.1f}\n", train.d, train.e, train.c, train.b);
+    fmt::print("   sim train: dispatch {:.1f} experts {:.1f} combine {:.1f} bounds {:.1f}\n",
+               train.d,
+               train.e,
+               train.c,
+               train.b);
   }
   return 0;
 }

@@ -38,8 +38,7 @@ void AnnealingProgress::add(std::int64_t moves, double gain) {
 double search_objective(const std::vector<PlacementCost>& layers, const SearchOptions& options) {
   double sum = 0.0;
   for (const PlacementCost& layer : layers) {
-    const LayerCost cost = layer.soft_cost(options.sharpness);
-    sum += (cost.total() + options.tail * cost.worst_beyond).value;
+    sum += layer.cost().guarded(options.tail).value;
   }
   return sum;
 }

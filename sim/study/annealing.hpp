@@ -61,7 +61,7 @@ class Annealing {
   std::vector<ExpertId> best_slots_;
 };
 
-/// What the search minimises, in seconds: total + tail * worst_beyond, summed over layers.
+/// What the search minimises, in seconds: guarded(tail), summed over layers.
 [[nodiscard]] double search_objective(const std::vector<PlacementCost>& layers,
                                       const SearchOptions& options);
 

@@ -2,8 +2,8 @@
 #include "sim/study/placement_cost.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "sim/core/check.hpp"
@@ -23,25 +23,6 @@ double picoseconds_to_seconds(std::int64_t ps) {
 
 }  // namespace
 
-double soft_maximum(std::span<const double> values, int sharpness) {
-  const double largest = *std::max_element(values.begin(), values.end());
-  if (largest <= 0.0) {
-    return 0.0;
-  }
-  double sum = 0.0;
-  for (const double value : values) {
-    double power = value / largest;
-    for (int i = 0; i < sharpness; ++i) {
-      power *= power;
-    }
-    sum += power;
-  }
-  for (int i = 0; i < sharpness; ++i) {
-    sum = std::sqrt(sum);
-  }
-  return largest * sum;
-}
-
 PlacementCost::PlacementCost(const StepModel& model,
                              const ExpertTraffic& traffic,
                              const LayerResources& resources,
@@ -53,7 +34,8 @@ PlacementCost::PlacementCost(const StepModel& model,
       slots_per_rank_(static_cast<std::size_t>(start.slots_per_rank())),
       slots_of_(static_cast<std::size_t>(traffic.experts)),
       even_(static_cast<std::size_t>(traffic.experts)),
-      rows_(static_cast<std::size_t>(start.num_slots()) * static_cast<std::size_t>(traffic.steps)),
+      rows_(static_cast<std::size_t>(start.num_slots()) *
+            (static_cast<std::size_t>(traffic.steps) + 1)),
       sent_(resources.domains.of_rank.size() * resources.domains.of_rank.size()),
       sent_to_domain_(resources.domains.size() * resources.domains.of_rank.size()),
       by_rank_(kept_rows(resources.copies, resources.domains.of_rank.size()),
@@ -65,7 +47,8 @@ PlacementCost::PlacementCost(const StepModel& model,
       settled_rank_(sent_.size()),
       settled_domain_(sent_to_domain_.size()),
       loads_(resources.num_resources),
-      own_seconds_(resources.domains.of_rank.size() * static_cast<std::size_t>(traffic.steps)),
+      own_seconds_(resources.domains.of_rank.size() *
+                   (static_cast<std::size_t>(traffic.steps) + 1)),
       rank_seconds_(own_seconds_.size()),
       is_touched_(resources.domains.of_rank.size()) {
   MOESIM_CHECK(start.num_ranks == model.ranks && traffic.ranks == model.ranks,
@@ -77,6 +60,7 @@ PlacementCost::PlacementCost(const StepModel& model,
     expert_of_slot_.push_back(expert.index());
   }
   set_fixed();
+  set_peaks();
   for (std::size_t e = 0; e < slots_of_.size(); ++e) {
     share_rows(e, slots_of_[e], 1);
     count_kept(e);
@@ -85,10 +69,26 @@ PlacementCost::PlacementCost(const StepModel& model,
     touch(rank);
   }
   settle_loads();
-  for (std::size_t step = 0; step < steps(); ++step) {
+  for (std::size_t step = 0; step <= steps(); ++step) {
     for (std::size_t rank = 0; rank < ranks(); ++rank) {
       rank_seconds_[step * ranks() + rank] = rank_seconds(step, rank);
     }
+  }
+}
+
+void PlacementCost::set_peaks() {
+  for (std::size_t e = 0; e < slots_of_.size(); ++e) {
+    std::size_t peak = 0;
+    std::int64_t most = 0;
+    for (int step = 0; step < traffic_.steps; ++step) {
+      const std::span<const std::int32_t> counts = traffic_.of(step, e);
+      const std::int64_t sum = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
+      if (sum > most) {
+        most = sum;
+        peak = static_cast<std::size_t>(step);
+      }
+    }
+    peak_step_.push_back(peak);
   }
 }
 
@@ -103,6 +103,8 @@ void PlacementCost::set_fixed() {
       const double speed = model_.cluster.place(id_at<GpuId>(rank)).speed;
       own_seconds_[step * ranks() + rank] =
           shared_expert_time(compute_, model_.model, tokens).value / speed;
+      double& at_peak = own_seconds_[steps() * ranks() + rank];
+      at_peak = std::max(at_peak, own_seconds_[step * ranks() + rank]);
       least_gate = std::min(least_gate, gate_time(compute_, model_.model, tokens).value / speed);
       least_reduce = std::min(
           least_reduce, combine_reduce_time(compute_, model_.model, tokens, tokens).value / speed);
@@ -110,8 +112,6 @@ void PlacementCost::set_fixed() {
     gate += least_gate;
     reduce += model_.constants.combine_sums ? 0.0 : least_reduce;
   }
-  const std::vector<std::int64_t> one_row(slots_per_rank_, 1);
-  least_seconds_ = expert_time(compute_, model_.model, one_row).value;
   const Seconds starts =
       2.0 * model_.constants.communication_start + model_.constants.combine_extra_start;
   fixed_.fixed = seconds((gate + reduce) / static_cast<double>(steps())) + starts;
@@ -126,46 +126,18 @@ LayerCost PlacementCost::cost() const {
     }
     return seconds(picoseconds_to_seconds(most) / static_cast<double>(steps()));
   };
+  const auto slowest = [&](std::size_t step) {
+    const double* of_step = &rank_seconds_[step * ranks()];
+    return *std::max_element(of_step, of_step + ranks());
+  };
   cost.dispatch = busiest(0, resources_.num_dispatch);
   cost.combine = busiest(resources_.num_dispatch, resources_.num_resources);
   double sum = 0.0;
-  double worst = 0.0;
   for (std::size_t step = 0; step < steps(); ++step) {
-    const double* of_step = &rank_seconds_[step * ranks()];
-    const double slowest = *std::max_element(of_step, of_step + ranks());
-    sum += slowest;
-    worst = std::max(worst, slowest);
+    sum += slowest(step);
   }
   cost.experts = seconds(sum / static_cast<double>(steps()));
-  cost.worst_beyond = seconds(worst) - cost.experts;
-  return cost;
-}
-
-LayerCost PlacementCost::soft_cost(int sharpness) const {
-  LayerCost cost = fixed_;
-  std::vector<double> values(loads_.begin(), loads_.end());
-  for (double& value : values) {
-    value = std::max(value, 0.0) * 1e-12 / static_cast<double>(steps());
-  }
-  const auto part = [&](std::size_t first, std::size_t count) {
-    return seconds(count == 0 ? 0.0
-                              : soft_maximum(std::span(values).subspan(first, count), sharpness));
-  };
-  cost.dispatch = part(0, resources_.num_dispatch);
-  cost.combine = part(resources_.num_dispatch, resources_.num_resources - resources_.num_dispatch);
-  double sum = 0.0;
-  double worst = 0.0;
-  std::vector<double> beyond(ranks());
-  for (std::size_t step = 0; step < steps(); ++step) {
-    for (std::size_t rank = 0; rank < ranks(); ++rank) {
-      beyond[rank] = std::max(rank_seconds_[step * ranks() + rank] - least_seconds_, 0.0);
-    }
-    const double slowest = least_seconds_ + soft_maximum(beyond, sharpness);
-    sum += slowest;
-    worst = std::max(worst, slowest);
-  }
-  cost.experts = seconds(sum / static_cast<double>(steps()));
-  cost.worst_beyond = seconds(worst) - cost.experts;
+  cost.at_peaks = seconds(slowest(steps()));
   return cost;
 }
 
@@ -190,7 +162,7 @@ void PlacementCost::change(std::span<const SlotChange> changes) {
   move(changes);
   last_seconds_.clear();
   for (const std::size_t rank : touched_) {
-    for (std::size_t step = 0; step < steps(); ++step) {
+    for (std::size_t step = 0; step <= steps(); ++step) {
       const std::size_t cell = step * ranks() + rank;
       last_seconds_.emplace_back(cell, rank_seconds_[cell]);
       rank_seconds_[cell] = rank_seconds(step, rank);
@@ -287,6 +259,8 @@ void PlacementCost::share_rows(std::size_t expert,
       rows_[step * expert_of_slot_.size() + slots[i]] =
           sign > 0 ? split->rows[i * steps() + step] : 0;
     }
+    rows_[steps() * expert_of_slot_.size() + slots[i]] =
+        sign > 0 ? split->rows[i * steps() + peak_step_[expert]] : 0;
     for (std::size_t source = 0; source < ranks(); ++source) {
       const std::int64_t sent = sign * split->sent[i * ranks() + source];
       sent_[rank * ranks() + source] += sent;

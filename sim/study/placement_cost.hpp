@@ -21,13 +21,15 @@ namespace moesim {
 
 /// Time of a layer, averaged over the steps of a window.
 struct LayerCost {
-  Seconds fixed;         ///< what no placement changes, at least: gate, kernel starts, weighted sum
-  Seconds dispatch;      ///< busiest link or kernel
-  Seconds experts;       ///< slowest rank, by step
-  Seconds combine;       ///< as dispatch
-  Seconds worst_beyond;  ///< by which the experts of the slowest step take longer than the mean
+  Seconds fixed;     ///< what no placement changes, at least: gate, kernel starts, weighted sum
+  Seconds dispatch;  ///< busiest link or kernel
+  Seconds experts;   ///< slowest rank, by step
+  Seconds combine;   ///< as dispatch
+  Seconds at_peaks;  ///< experts of the slowest rank when every expert is as busy as it ever was
 
   [[nodiscard]] Seconds total() const { return fixed + dispatch + experts + combine; }
+  /// The total with a part `tail` of the experts' time taken at their peaks.
+  [[nodiscard]] Seconds guarded(double tail) const { return total() + tail * (at_peaks - experts); }
 };
 
 /// A slot is given another expert.
@@ -35,10 +37,6 @@ struct SlotChange {
   std::size_t slot = 0;
   std::size_t expert = 0;
 };
-
-/// (sum of x^p)^(1/p), p = 2^sharpness, by products and square roots alone: at least the largest,
-/// and more the more values are near it. x not negative. Checked by: placement_cost_test.
-[[nodiscard]] double soft_maximum(std::span<const double> values, int sharpness);
 
 /// Where the replicas of an expert lie: ranks, or domains.
 struct ReplicaRows {
@@ -84,9 +82,6 @@ class PlacementCost {
                 const Placement& start);
 
   [[nodiscard]] LayerCost cost() const;
-  /// The same with soft maxima, to search by: see soft_maximum. Experts: of what ranks take beyond
-  /// one row in every slot.
-  [[nodiscard]] LayerCost soft_cost(int sharpness) const;
   /// At most two slots, each once; every expert keeps a slot.
   void change(std::span<const SlotChange> changes);
   /// Takes back the last change(), once.
@@ -109,6 +104,7 @@ class PlacementCost {
     return model_.replicas.choice == ReplicaChoice::kNearest;
   }
   void set_fixed();
+  void set_peaks();
   void move(std::span<const SlotChange> changes);
   void share_rows(std::size_t expert, const std::vector<std::size_t>& slots, int sign);
   void count_kept(std::size_t expert);
@@ -137,7 +133,7 @@ class PlacementCost {
   std::vector<std::size_t> expert_of_slot_;
   std::vector<std::vector<std::size_t>> slots_of_;              ///< ascending
   std::vector<std::vector<std::optional<ReplicaSplit>>> even_;  ///< [expert][replicas - 1]
-  std::vector<std::int64_t> rows_;                              ///< [step][slot]
+  std::vector<std::int64_t> rows_;                              ///< [step, last: peaks][slot]
   std::vector<std::int64_t> sent_;                              ///< [rank][source] assignments
   std::vector<std::int64_t> sent_to_domain_;                    ///< [domain][source]
   OverlapCounter by_rank_;
@@ -145,9 +141,9 @@ class PlacementCost {
   std::vector<std::int64_t> settled_rank_;    ///< [rank][source] units that loads_ holds
   std::vector<std::int64_t> settled_domain_;  ///< [domain][source]
   std::vector<std::int64_t> loads_;           ///< by resource, picoseconds
-  double least_seconds_ = 0.0;                ///< of the experts of a rank, one row a slot
-  std::vector<double> own_seconds_;           ///< [step][rank] shared experts
-  std::vector<double> rank_seconds_;          ///< [step][rank]
+  std::vector<std::size_t> peak_step_;        ///< by expert
+  std::vector<double> own_seconds_;           ///< [step, last: peaks][rank] shared experts
+  std::vector<double> rank_seconds_;          ///< [step, last: peaks][rank]
   std::vector<char> is_touched_;              ///< by rank
   std::vector<std::size_t> touched_;
   std::vector<SlotChange> last_;                              ///< that takes the last change back

@@ -28,8 +28,7 @@ struct SearchOptions {
   int groups = 1;                ///< of experts, for the EPLB that the search starts from
   std::int64_t moves = 100'000;  ///< candidates a layer (a shared map: in all)
   bool shared = false;           ///< one map for all layers
-  double tail = 0.5;             ///< weight of the slowest step beside the mean, [0, 1]
-  int sharpness = 4;             ///< of the soft maxima searched by: powers of 2^sharpness
+  double tail = 0.3;             ///< weight of the peaks in the experts' time, [0, 1]
   int threads = 0;               ///< 0: all cores
   const std::atomic<bool>* cancelled = nullptr;  ///< set: the best so far is kept
   /// Called from any thread, one at a time.
@@ -50,7 +49,7 @@ struct SearchResult {
 };
 
 /// Annealing from the best of EPLB, greedy and contiguous, on
-///   total + tail * worst_beyond   (PlacementCost; of a shared map, summed over layers)
+///   LayerCost::guarded(tail), summed over the layers of a shared map
 /// Moves: two slots of different ranks exchange their experts; a slot whose expert has others is
 /// given another expert. Every second move starts at the slowest rank of a random step. Worse
 /// states are taken with probability e^(-increase / T), T from kHot to kCold of the start's cost.

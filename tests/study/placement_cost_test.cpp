@@ -114,7 +114,7 @@ void expect_same(const LayerCost& a, const LayerCost& b) {
   RC_ASSERT(a.dispatch == b.dispatch);
   RC_ASSERT(a.experts == b.experts);
   RC_ASSERT(a.combine == b.combine);
-  RC_ASSERT(a.worst_beyond == b.worst_beyond);
+  RC_ASSERT(a.at_peaks == b.at_peaks);
 }
 
 }  // namespace
