@@ -111,8 +111,7 @@ int run(const std::vector<std::string>& args) {
   const auto begin = std::chrono::steady_clock::now();
   SearchOptions options{.slots = slots,
                         .moves = std::stoll(args[5]),
-                        .tail = std::stod(args[6]),
-                        .sharpness = std::stoi(args[7])};
+                        .tail = std::stod(args[6])};
   const SearchResult found = optimise_placement(model, window, options);
   const double took =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
