@@ -26,11 +26,6 @@ bool merges_messages(DispatcherKind kind) {
   return kind == DispatcherKind::kNccl || kind == DispatcherKind::kTwoDimensional;
 }
 
-bool counts_assignments(DispatcherKind kind) {
-  return kind == DispatcherKind::kLowLatency || kind == DispatcherKind::kNccl ||
-         kind == DispatcherKind::kTwoDimensional;
-}
-
 std::int64_t picoseconds(double seconds) {
   return std::llround(seconds * 1e12);
 }
@@ -235,6 +230,11 @@ void keep_binding(LayerResources& resources) {
 }
 
 }  // namespace
+
+bool counts_assignments(DispatcherKind kind) {
+  return kind == DispatcherKind::kLowLatency || kind == DispatcherKind::kNccl ||
+         kind == DispatcherKind::kTwoDimensional;
+}
 
 LayerResources layer_resources(const StepModel& model, int slots) {
   MOESIM_CHECK(model.ranks > 0 && slots > 0, "a layer has ranks and slots");

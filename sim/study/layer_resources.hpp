@@ -54,6 +54,9 @@ struct LayerResources {
   std::size_t num_resources = 0;
 };
 
+/// Whether every assignment is sent for itself: low_latency, nccl, two_dimensional.
+[[nodiscard]] bool counts_assignments(DispatcherKind kind);
+
 /// @param slots  of a layer: copies of some dispatchers carry weights by slot
 [[nodiscard]] LayerResources layer_resources(const StepModel& model, int slots);
 

@@ -23,6 +23,26 @@ double picoseconds_to_seconds(std::int64_t ps) {
 
 }  // namespace
 
+Seconds fixed_time(const StepModel& model, const ExpertTraffic& traffic) {
+  const ComputeModel compute{model.cluster.gpu, model.constants};
+  const auto ranks = static_cast<std::size_t>(traffic.ranks);
+  double sum = 0.0;
+  for (std::size_t step = 0; step < static_cast<std::size_t>(traffic.steps); ++step) {
+    double gate = std::numeric_limits<double>::infinity();
+    double reduce = gate;
+    for (std::size_t rank = 0; rank < ranks; ++rank) {
+      const std::int64_t tokens = traffic.tokens[step * ranks + rank];
+      const double speed = model.cluster.place(id_at<GpuId>(rank)).speed;
+      gate = std::min(gate, gate_time(compute, model.model, tokens).value / speed);
+      reduce =
+          std::min(reduce, combine_reduce_time(compute, model.model, tokens, tokens).value / speed);
+    }
+    sum += gate + (model.constants.combine_sums ? 0.0 : reduce);
+  }
+  return seconds(sum / traffic.steps) + 2.0 * model.constants.communication_start +
+         model.constants.combine_extra_start;
+}
+
 PlacementCost::PlacementCost(const StepModel& model,
                              const ExpertTraffic& traffic,
                              const LayerResources& resources,
@@ -59,7 +79,8 @@ PlacementCost::PlacementCost(const StepModel& model,
     slots_of_[expert.index()].push_back(expert_of_slot_.size());
     expert_of_slot_.push_back(expert.index());
   }
-  set_fixed();
+  fixed_.fixed = fixed_time(model, traffic);
+  set_shared();
   set_peaks();
   for (std::size_t e = 0; e < slots_of_.size(); ++e) {
     share_rows(e, slots_of_[e], 1);
@@ -92,29 +113,17 @@ void PlacementCost::set_peaks() {
   }
 }
 
-void PlacementCost::set_fixed() {
-  double gate = 0.0;
-  double reduce = 0.0;
+void PlacementCost::set_shared() {
   for (std::size_t step = 0; step < steps(); ++step) {
-    double least_gate = std::numeric_limits<double>::infinity();
-    double least_reduce = least_gate;
     for (std::size_t rank = 0; rank < ranks(); ++rank) {
       const std::int64_t tokens = traffic_.tokens[step * ranks() + rank];
-      const double speed = model_.cluster.place(id_at<GpuId>(rank)).speed;
-      own_seconds_[step * ranks() + rank] =
-          shared_expert_time(compute_, model_.model, tokens).value / speed;
+      double& shared = own_seconds_[step * ranks() + rank];
+      shared = shared_expert_time(compute_, model_.model, tokens).value /
+               model_.cluster.place(id_at<GpuId>(rank)).speed;
       double& at_peak = own_seconds_[steps() * ranks() + rank];
-      at_peak = std::max(at_peak, own_seconds_[step * ranks() + rank]);
-      least_gate = std::min(least_gate, gate_time(compute_, model_.model, tokens).value / speed);
-      least_reduce = std::min(
-          least_reduce, combine_reduce_time(compute_, model_.model, tokens, tokens).value / speed);
+      at_peak = std::max(at_peak, shared);
     }
-    gate += least_gate;
-    reduce += model_.constants.combine_sums ? 0.0 : least_reduce;
   }
-  const Seconds starts =
-      2.0 * model_.constants.communication_start + model_.constants.combine_extra_start;
-  fixed_.fixed = seconds((gate + reduce) / static_cast<double>(steps())) + starts;
 }
 
 LayerCost PlacementCost::cost() const {

@@ -32,6 +32,10 @@ struct LayerCost {
   [[nodiscard]] Seconds guarded(double tail) const { return total() + tail * (at_peaks - experts); }
 };
 
+/// What a layer takes whatever the placement, averaged over the steps: gate and weighted sum of one
+/// row a token on the rank with the fewest tokens, and the kernel starts.
+[[nodiscard]] Seconds fixed_time(const StepModel& model, const ExpertTraffic& traffic);
+
 /// A slot is given another expert.
 struct SlotChange {
   std::size_t slot = 0;
@@ -103,7 +107,7 @@ class PlacementCost {
   [[nodiscard]] bool is_nearest() const {
     return model_.replicas.choice == ReplicaChoice::kNearest;
   }
-  void set_fixed();
+  void set_shared();
   void set_peaks();
   void move(std::span<const SlotChange> changes);
   void share_rows(std::size_t expert, const std::vector<std::size_t>& slots, int sign);

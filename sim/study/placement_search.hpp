@@ -28,7 +28,7 @@ struct SearchOptions {
   int groups = 1;                ///< of experts, for the EPLB that the search starts from
   std::int64_t moves = 100'000;  ///< candidates a layer (a shared map: in all)
   bool shared = false;           ///< one map for all layers
-  double tail = 0.3;             ///< weight of the peaks in the experts' time, [0, 1]
+  double tail = 0.35;            ///< weight of the peaks in the experts' time, [0, 1]
   int threads = 0;               ///< 0: all cores
   const std::atomic<bool>* cancelled = nullptr;  ///< set: the best so far is kept
   /// Called from any thread, one at a time.
