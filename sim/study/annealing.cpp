@@ -8,8 +8,8 @@
 namespace moesim {
 namespace {
 
-constexpr double kHot = 3e-3;   // temperatures, parts of the start's cost
-constexpr double kCold = 1e-5;  // a move that costs this much is still taken one time in e
+constexpr double kHot = 3e-3;  // temperatures, parts of the cost of the start
+constexpr double kCold = 1e-6;
 constexpr std::int64_t kReportEvery = 2'000;
 constexpr std::int64_t kCoolEvery = 64;
 
@@ -33,6 +33,10 @@ void AnnealingProgress::add(std::int64_t moves, double gain) {
   if (options_.on_progress) {
     options_.on_progress(progress_);
   }
+}
+
+bool is_stopped(const SearchOptions& options) {
+  return options.cancelled != nullptr && options.cancelled->load(std::memory_order_relaxed);
 }
 
 double search_objective(const std::vector<PlacementCost>& layers, const SearchOptions& options) {
@@ -68,7 +72,7 @@ bool Annealing::run(AnnealingProgress& progress) {
   };
   const bool has_ranks = layers_.front().slots_per_rank() < num_slots_;  // else nothing can move
   for (std::int64_t i = 0; i < options_.moves; ++i) {
-    if (is_stopped()) {
+    if (is_stopped(options_)) {
       report();
       return false;
     }
@@ -85,10 +89,6 @@ bool Annealing::run(AnnealingProgress& progress) {
   }
   report();
   return true;
-}
-
-bool Annealing::is_stopped() const {
-  return options_.cancelled != nullptr && options_.cancelled->load(std::memory_order_relaxed);
 }
 
 double Annealing::objective() const {
@@ -128,25 +128,16 @@ std::vector<SlotChange> Annealing::draw_move() {
   const bool spare = layer.slots_of(experts[slot]).size() > 1;
   if (spare && rng_.below(2) == 0) {
     const std::size_t expert = rng_.below(num_experts_);
-    if (expert == experts[slot] || is_on(rank_of(slot), expert)) {
+    if (expert == experts[slot]) {
       return {};
     }
     return {{slot, expert}};
   }
   const std::size_t other = rng_.below(num_slots_);
-  const bool moves = rank_of(slot) != rank_of(other) && experts[slot] != experts[other] &&
-                     !is_on(rank_of(slot), experts[other]) && !is_on(rank_of(other), experts[slot]);
-  if (!moves) {
+  if (rank_of(slot) == rank_of(other) || experts[slot] == experts[other]) {
     return {};
   }
   return {{slot, experts[other]}, {other, experts[slot]}};
-}
-
-/// Two replicas on one rank are of no use.
-bool Annealing::is_on(std::size_t rank, std::size_t expert) const {
-  const std::span<const std::size_t> slots = layers_.front().slots_of(expert);
-  return std::any_of(
-      slots.begin(), slots.end(), [&](std::size_t slot) { return rank_of(slot) == rank; });
 }
 
 void Annealing::try_move() {

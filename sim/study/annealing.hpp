@@ -42,8 +42,6 @@ class Annealing {
   void keep();
   void cool(double done);
   [[nodiscard]] std::size_t rank_of(std::size_t slot) const;
-  [[nodiscard]] bool is_on(std::size_t rank, std::size_t expert) const;
-  [[nodiscard]] bool is_stopped() const;
   std::size_t draw_slot();
   std::vector<SlotChange> draw_move();
   void try_move();
@@ -60,6 +58,9 @@ class Annealing {
   std::int64_t moves_ = 0;
   std::vector<ExpertId> best_slots_;
 };
+
+/// Whether the search was told to end.
+[[nodiscard]] bool is_stopped(const SearchOptions& options);
 
 /// What the search minimises, in seconds: guarded(tail), summed over layers.
 [[nodiscard]] double search_objective(const std::vector<PlacementCost>& layers,

@@ -5,11 +5,13 @@
 #include <tbb/task_arena.h>
 
 #include <iterator>
+#include <optional>
 #include <utility>
 
 #include "sim/core/check.hpp"
 #include "sim/moe/eplb.hpp"
 #include "sim/study/annealing.hpp"
+#include "sim/study/exact_search.hpp"
 #include "sim/study/layer_resources.hpp"
 
 namespace moesim {
@@ -34,9 +36,12 @@ class Search {
         window_(window),
         options_(options),
         slots_(options.slots > 0 ? options.slots : model.model.num_experts),
+        space_{.experts = model.model.num_experts, .slots = slots_, .ranks = model.ranks},
+        space_size_(count_placements(space_, kSmallSpace)),
         resources_(layer_resources(model, slots_)),
         progress_(options,
-                  options.moves * (options.shared ? std::int64_t{1} : std::int64_t{model.layers})) {
+                  space_size_.value_or(options.moves) *
+                      (options.shared ? std::int64_t{1} : std::int64_t{model.layers})) {
     MOESIM_CHECK(slots_ % model.ranks == 0 && slots_ >= model.model.num_experts,
                  "slots for every expert, alike on ranks");
     MOESIM_CHECK(options.moves >= 0 && options.tail >= 0 && options.tail <= 1,
@@ -56,10 +61,12 @@ class Search {
           own);
     });
     SearchResult all;
+    all.exact = true;
     for (SearchResult& map : maps) {
       std::move(map.placements.begin(), map.placements.end(), std::back_inserter(all.placements));
       all.layers.insert(all.layers.end(), map.layers.begin(), map.layers.end());
       all.moves += map.moves;
+      all.exact = all.exact && map.exact;
       all.interrupted = all.interrupted || map.interrupted;
     }
     return all;
@@ -79,15 +86,46 @@ class Search {
     for (const PlacementCost& layer : layers) {
       result.layers.push_back({.start = layer.cost(), .best = {}});
     }
-    Annealing annealing(layers, options_, map);
-    result.interrupted = !annealing.run(progress_);
-    result.moves = annealing.moves();
-    const Placement best = placement_from_slots(annealing.best_slots(), model_.ranks);
+    const Placement best =
+        space_size_ ? best_of_all(traffic, layers, result) : annealed(layers, map, result);
     for (std::size_t i = 0; i < traffic.size(); ++i) {
       result.placements.push_back(best);
       result.layers[i].best = PlacementCost(model_, traffic[i], resources_, best).cost();
     }
     return result;
+  }
+
+  Placement annealed(std::vector<PlacementCost>& layers, std::size_t map, SearchResult& result) {
+    Annealing annealing(layers, options_, map);
+    result.interrupted = !annealing.run(progress_);
+    result.moves = annealing.moves();
+    return placement_from_slots(annealing.best_slots(), model_.ranks);
+  }
+
+  Placement best_of_all(const std::vector<ExpertTraffic>& traffic,
+                        const std::vector<PlacementCost>& start,
+                        SearchResult& result) {
+    Placement best = start.front().placement();
+    double least = search_objective(start, options_);
+    progress_.start(least);
+    const double first = least;
+    for_each_placement(space_, [&](const std::vector<ExpertId>& slots) {
+      if (is_stopped(options_)) {
+        result.interrupted = true;
+        return false;
+      }
+      const Placement placement = placement_from_slots(slots, model_.ranks);
+      const double cost = search_objective(costs_of(traffic, placement), options_);
+      ++result.moves;
+      if (cost < least) {
+        least = cost;
+        best = placement;
+      }
+      return true;
+    });
+    progress_.add(*space_size_, first - least);
+    result.exact = !result.interrupted;
+    return best;
   }
 
   [[nodiscard]] std::vector<PlacementCost> costs_of(const std::vector<ExpertTraffic>& traffic,
@@ -138,6 +176,8 @@ class Search {
   TrafficWindow window_;
   SearchOptions options_;
   int slots_;
+  PlacementSpace space_;
+  std::optional<std::int64_t> space_size_;  ///< of a small space
   LayerResources resources_;
   AnnealingProgress progress_;
 };

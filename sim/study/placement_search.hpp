@@ -45,14 +45,18 @@ struct SearchResult {
   std::vector<Placement> placements;  ///< by layer; all alike with a shared map
   std::vector<SearchedLayer> layers;
   std::int64_t moves = 0;  ///< candidates tried
+  bool exact = false;      ///< every placement was tried: none costs less
   bool interrupted = false;
 };
+
+inline constexpr std::int64_t kSmallSpace = 2'000;
 
 /// Annealing from the best of EPLB, greedy and contiguous, on
 ///   LayerCost::guarded(tail), summed over the layers of a shared map
 /// Moves: two slots of different ranks exchange their experts; a slot whose expert has others is
 /// given another expert. Every second move starts at the slowest rank of a random step. Worse
 /// states are taken with probability e^(-increase / T), T from kHot to kCold of the start's cost.
+/// A map of at most kSmallSpace placements is not annealed: all of them are tried.
 /// Anytime: the best state is kept; when `cancelled` is set the search ends with it. Layers run in
 /// parallel, each with its own random stream: same bytes at any thread count (INV-6) unless
 /// cancelled. Checked by: placement_search_test (optimal on small cases), placement_bench (speed).
