@@ -11,6 +11,7 @@ find_package(CLI11 REQUIRED)
 find_package(Boost 1.74 REQUIRED COMPONENTS graph)
 find_package(Ceres 2.1 REQUIRED)
 find_package(Random123 REQUIRED)
+find_package(yaml-cpp 0.7 REQUIRED) # TensorRT-LLM keeps its expert maps in YAML
 
 # Optional parts: AUTO uses them when found, ON fails loudly, OFF leaves them out.
 if(MOESIM_WITH_SIMGRID STREQUAL "ON")
