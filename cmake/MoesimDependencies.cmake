@@ -14,6 +14,7 @@ find_package(Random123 REQUIRED)
 find_package(Eigen3 3.4 REQUIRED) # eigenvalues of the cut bound on placements
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(CLP REQUIRED IMPORTED_TARGET clp) # linear programs of the bounds on placements
+find_package(yaml-cpp 0.7 REQUIRED) # TensorRT-LLM keeps its expert maps in YAML
 
 # Optional parts: AUTO uses them when found, ON fails loudly, OFF leaves them out.
 if(MOESIM_WITH_SIMGRID STREQUAL "ON")

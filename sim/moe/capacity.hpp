@@ -64,6 +64,12 @@ struct CapacitySpec {
   return policy == OverflowPolicy::kNextBest || policy == OverflowPolicy::kExpertChoice;
 }
 
+/// Policies whose refused assignments ask again elsewhere.
+[[nodiscard]] constexpr bool moves_on(OverflowPolicy policy) {
+  return policy == OverflowPolicy::kSpill || policy == OverflowPolicy::kNextBest ||
+         policy == OverflowPolicy::kReplica;
+}
+
 /// Assignments a slot accepts per scope: ceil(factor * tokens * top_k / slots).
 /// `tokens` are the tokens of the scope (one rank's or the group's). At least 1 when tokens > 0.
 /// Source: GShard (Lepikhin et al. 2020), eq. of section 2.2, with top_k written out.

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "sim/core/check.hpp"
+#include "sim/moe/eplb.hpp"
 #include "sim/moe/placement_file.hpp"
 
 namespace moesim {
@@ -74,25 +75,28 @@ Placement placement_from_slots(std::vector<ExpertId> expert_of_slot, int num_ran
 }
 
 std::vector<Placement> make_placements(const PlacementSpec& spec,
-                                       int num_layers,
-                                       int num_experts,
-                                       int num_ranks) {
-  MOESIM_CHECK(num_layers >= 0, "a model has no negative number of layers");
-  const auto layers = static_cast<std::size_t>(num_layers);
+                                       const PlacementSize& size,
+                                       std::uint64_t seed) {
+  MOESIM_CHECK(size.layers >= 0, "a model has no negative number of layers");
+  const auto layers = static_cast<std::size_t>(size.layers);
+  std::vector<Placement> placements;
   switch (spec.kind) {
     case PlacementKind::kContiguous:
-      return std::vector<Placement>(layers, contiguous_placement(num_experts, num_ranks));
+      return std::vector<Placement>(layers, contiguous_placement(size.experts, size.ranks));
     case PlacementKind::kRoundRobin:
-      return std::vector<Placement>(layers, round_robin_placement(num_experts, num_ranks));
+      return std::vector<Placement>(layers, round_robin_placement(size.experts, size.ranks));
     case PlacementKind::kRandom:
+      for (int layer = 0; layer < size.layers; ++layer) {
+        placements.push_back(random_placement(size.experts, size.ranks, seed, layer));
+      }
+      return placements;
+    case PlacementKind::kFile:
+      return read_placements(spec.file, size);
     case PlacementKind::kGreedy:
     case PlacementKind::kEplb:
       break;
-    case PlacementKind::kFile:
-      return read_placements(spec.file,
-                             {.layers = num_layers, .experts = num_experts, .ranks = num_ranks});
   }
-  MOESIM_CHECK(false, "unknown placement kind");
+  MOESIM_CHECK(false, "this placement is made from loads");
 }
 
 }  // namespace moesim

@@ -78,12 +78,13 @@ struct PlacementSpec {
 /// appears at least once.
 [[nodiscard]] Placement placement_from_slots(std::vector<ExpertId> expert_of_slot, int num_ranks);
 
-/// One placement per MoE layer. kContiguous and kRoundRobin need num_ranks to divide num_experts.
-/// kFile throws EnvironmentError when the file cannot be read, UserError when it does not fit the
-/// model or the ranks.
+struct PlacementSize;
+
+/// One placement per MoE layer, kinds that need no loads. kContiguous, kRoundRobin and kRandom need
+/// size.ranks to divide size.experts; kRandom draws each layer from `seed`. kFile throws
+/// EnvironmentError when the file cannot be read, UserError when it does not fit.
 [[nodiscard]] std::vector<Placement> make_placements(const PlacementSpec& spec,
-                                                     int num_layers,
-                                                     int num_experts,
-                                                     int num_ranks);
+                                                     const PlacementSize& size,
+                                                     std::uint64_t seed = 1);
 
 }  // namespace moesim

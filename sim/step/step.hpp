@@ -8,6 +8,7 @@
 #include "sim/moe/capacity.hpp"
 #include "sim/moe/dispatch.hpp"
 #include "sim/moe/expert_cost.hpp"
+#include "sim/moe/lost_ranks.hpp"
 #include "sim/moe/model.hpp"
 #include "sim/moe/placement.hpp"
 #include "sim/moe/routing.hpp"
@@ -29,11 +30,14 @@ struct StepModel {
   NetworkEngine engine = NetworkEngine::kFluid;
   PathPolicy path_policy = PathPolicy::kEcmp;
   PathSpread path_spread = {};
-  std::vector<Placement> placements;       ///< by MoE layer
-  ReplicaRule replicas = {};               ///< which of several slots serves an assignment
-  const RoutingSource* routing = nullptr;  ///< outlives the model
-  int ranks = 0;                           ///< rank r runs on GPU r
-  int layers = 0;                          ///< MoE layers simulated, from the first
+  std::vector<Placement> placements;            ///< by MoE layer
+  ReplicaRule replicas = {};                    ///< which of several slots serves an assignment
+  TrafficMatrix background = TrafficMatrix(0);  ///< bytes that flow beside the step from its start
+                                                ///< on, outside its dispatcher; no ranks: none
+  const RoutingSource* routing = nullptr;       ///< outlives the model
+  LostRanks lost = {};                          ///< bring nothing, get nothing, compute nothing
+  int ranks = 0;                                ///< rank r runs on GPU r
+  int layers = 0;                               ///< MoE layers simulated, from the first
   std::uint64_t seed = 1;
 };
 
