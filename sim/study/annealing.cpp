@@ -137,6 +137,9 @@ std::vector<SlotChange> Annealing::draw_move() {
   if (rank_of(slot) == rank_of(other) || experts[slot] == experts[other]) {
     return {};
   }
+  if (layer.slots_of(experts[other]).size() > 1 && rng_.below(4) == 0) {
+    return {{slot, rng_.below(num_experts_)}, {other, experts[slot]}};
+  }
   return {{slot, experts[other]}, {other, experts[slot]}};
 }
 

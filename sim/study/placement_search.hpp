@@ -54,7 +54,7 @@ inline constexpr std::int64_t kSmallSpace = 2'000;
 /// Annealing from the best of EPLB, greedy and contiguous, on
 ///   LayerCost::guarded(tail), summed over the layers of a shared map
 /// Moves: two slots of different ranks exchange their experts; a slot whose expert has others is
-/// given another expert. Every second move starts at the slowest rank of a random step. Worse
+/// given another expert; an expert moves to such a slot and leaves its own to any. Every second move starts at the slowest rank of a random step. Worse
 /// states are taken with probability e^(-increase / T), T from kHot to kCold of the start's cost.
 /// A map of at most kSmallSpace placements is not annealed: all of them are tried.
 /// Anytime: the best state is kept; when `cancelled` is set the search ends with it. Layers run in
