@@ -42,7 +42,7 @@ bool is_stopped(const SearchOptions& options) {
 double search_objective(const std::vector<PlacementCost>& layers, const SearchOptions& options) {
   double sum = 0.0;
   for (const PlacementCost& layer : layers) {
-    sum += layer.cost().guarded(options.tail).value;
+    sum += layer.objective(options.tail).value;
   }
   return sum;
 }

@@ -62,7 +62,7 @@ class Annealing {
 /// Whether the search was told to end.
 [[nodiscard]] bool is_stopped(const SearchOptions& options);
 
-/// What the search minimises, in seconds: guarded(tail), summed over layers.
+/// PlacementCost::objective, summed over layers.
 [[nodiscard]] double search_objective(const std::vector<PlacementCost>& layers,
                                       const SearchOptions& options);
 

@@ -2,6 +2,7 @@
 #include "sim/study/placement_cost.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -19,6 +20,31 @@ std::size_t kept_rows(const TermTable& table, std::size_t rows) {
 
 double picoseconds_to_seconds(std::int64_t ps) {
   return static_cast<double>(ps) * 1e-12;
+}
+
+/// (sum of the loads^64)^(1/64), by products and square roots, the same on every platform.
+double soft_maximum(std::span<const std::int64_t> loads) {
+  constexpr int kDoublings = 6;
+  std::int64_t most = 0;
+  for (const std::int64_t load : loads) {
+    most = std::max(most, load);
+  }
+  if (most == 0) {
+    return 0.0;
+  }
+  const double scale = 1.0 / static_cast<double>(most);
+  double sum = 0.0;
+  for (const std::int64_t load : loads) {
+    double power = std::max(0.0, static_cast<double>(load)) * scale;
+    for (int i = 0; i < kDoublings; ++i) {
+      power *= power;
+    }
+    sum += power;
+  }
+  for (int i = 0; i < kDoublings; ++i) {
+    sum = std::sqrt(sum);
+  }
+  return static_cast<double>(most) * sum;
 }
 
 }  // namespace
@@ -135,19 +161,35 @@ LayerCost PlacementCost::cost() const {
     }
     return seconds(picoseconds_to_seconds(most) / static_cast<double>(steps()));
   };
+  cost.dispatch = busiest(0, resources_.num_dispatch);
+  cost.combine = busiest(resources_.num_dispatch, resources_.num_resources);
+  set_experts(cost);
+  return cost;
+}
+
+Seconds PlacementCost::objective(double tail) const {
+  LayerCost cost = fixed_;
+  const auto softened = [&](std::size_t first, std::size_t last) {
+    const auto loads = std::span(loads_).subspan(first, last - first);
+    return seconds(soft_maximum(loads) * 1e-12 / static_cast<double>(steps()));
+  };
+  cost.dispatch = softened(0, resources_.num_dispatch);
+  cost.combine = softened(resources_.num_dispatch, resources_.num_resources);
+  set_experts(cost);
+  return cost.guarded(tail);
+}
+
+void PlacementCost::set_experts(LayerCost& cost) const {
   const auto slowest = [&](std::size_t step) {
     const double* of_step = &rank_seconds_[step * ranks()];
     return *std::max_element(of_step, of_step + ranks());
   };
-  cost.dispatch = busiest(0, resources_.num_dispatch);
-  cost.combine = busiest(resources_.num_dispatch, resources_.num_resources);
   double sum = 0.0;
   for (std::size_t step = 0; step < steps(); ++step) {
     sum += slowest(step);
   }
   cost.experts = seconds(sum / static_cast<double>(steps()));
   cost.at_peaks = seconds(slowest(steps()));
-  return cost;
 }
 
 std::size_t PlacementCost::slowest_rank(std::size_t step) const {

@@ -86,6 +86,9 @@ class PlacementCost {
                 const Placement& start);
 
   [[nodiscard]] LayerCost cost() const;
+  /// What searches minimise: cost().guarded(tail), the busiest resource of either phase softened to
+  /// (sum of load^64)^(1/64), so that a second busiest one counts and noise does less.
+  [[nodiscard]] Seconds objective(double tail) const;
   /// At most two slots, each once; every expert keeps a slot.
   void change(std::span<const SlotChange> changes);
   /// Takes back the last change(), once.
@@ -108,6 +111,7 @@ class PlacementCost {
     return model_.replicas.choice == ReplicaChoice::kNearest;
   }
   void set_shared();
+  void set_experts(LayerCost& cost) const;
   void set_peaks();
   void move(std::span<const SlotChange> changes);
   void share_rows(std::size_t expert, const std::vector<std::size_t>& slots, int sign);

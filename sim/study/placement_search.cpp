@@ -84,13 +84,18 @@ class Search {
     std::vector<PlacementCost> layers = best_start(traffic);
     SearchResult result;
     for (const PlacementCost& layer : layers) {
-      result.layers.push_back({.start = layer.cost(), .best = {}});
+      result.layers.push_back({.start = layer.cost(),
+                               .best = {},
+                               .start_objective = layer.objective(options_.tail),
+                               .best_objective = {}});
     }
     const Placement best =
         space_size_ ? best_of_all(traffic, layers, result) : annealed(layers, map, result);
     for (std::size_t i = 0; i < traffic.size(); ++i) {
       result.placements.push_back(best);
-      result.layers[i].best = PlacementCost(model_, traffic[i], resources_, best).cost();
+      const PlacementCost cost(model_, traffic[i], resources_, best);
+      result.layers[i].best = cost.cost();
+      result.layers[i].best_objective = cost.objective(options_.tail);
     }
     return result;
   }

@@ -39,6 +39,8 @@ struct SearchOptions {
 struct SearchedLayer {
   LayerCost start;  ///< of the best placement that it started from
   LayerCost best;
+  Seconds start_objective;
+  Seconds best_objective;
 };
 
 struct SearchResult {
@@ -52,14 +54,15 @@ struct SearchResult {
 inline constexpr std::int64_t kSmallSpace = 2'000;
 
 /// Annealing from the best of EPLB, greedy and contiguous, on
-///   LayerCost::guarded(tail), summed over the layers of a shared map
+///   PlacementCost::objective(tail), summed over the layers of a shared map
 /// Moves: two slots of different ranks exchange their experts; a slot whose expert has others is
-/// given another expert; an expert moves to such a slot and leaves its own to any. Every second move starts at the slowest rank of a random step. Worse
-/// states are taken with probability e^(-increase / T), T from kHot to kCold of the start's cost.
-/// A map of at most kSmallSpace placements is not annealed: all of them are tried.
-/// Anytime: the best state is kept; when `cancelled` is set the search ends with it. Layers run in
-/// parallel, each with its own random stream: same bytes at any thread count (INV-6) unless
-/// cancelled. Checked by: placement_search_test (optimal on small cases), placement_bench (speed).
+/// given another expert; an expert moves to such a slot and leaves its own to any. Every second
+/// move starts at the slowest rank of a random step. Worse states are taken with probability
+/// e^(-increase / T), T from kHot to kCold of the start's cost. A map of at most kSmallSpace
+/// placements is not annealed: all of them are tried. Anytime: the best state is kept; when
+/// `cancelled` is set the search ends with it. Layers run in parallel, each with its own random
+/// stream: same bytes at any thread count (INV-6) unless cancelled. Checked by:
+/// placement_search_test (optimal on small cases), placement_bench (speed).
 /// @pre options.slots is 0 or a multiple of model.ranks, at least the experts
 [[nodiscard]] SearchResult optimise_placement(const StepModel& model,
                                               TrafficWindow window,

@@ -158,6 +158,8 @@ RC_GTEST_PROP(PlacementCost, AfterChangesEqualsOneBuiltAfresh, (std::uint64_t se
   }
   const PlacementCost fresh(scene.step.model, scene.traffic, scene.resources, cost.placement());
   expect_same(cost.cost(), fresh.cost());
+  RC_ASSERT(cost.objective(0.5) == fresh.objective(0.5));
+  RC_ASSERT(cost.objective(0.5) >= cost.cost().guarded(0.5));
 }
 
 TEST(PlacementCost, ScenesReachBothChoicesAllDispatchersAndManyCosts) {
