@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/study/placement_bound.hpp"
 
+#include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
+
 #include <algorithm>
 #include <numeric>
 #include <optional>
@@ -281,6 +284,37 @@ PlacementBound placement_bound(const StepModel& model, TrafficWindow window, int
   MOESIM_CHECK(slots >= model.model.num_experts && slots % model.ranks == 0,
                "slots for every expert, alike on ranks");
   return Bounds(model, window, layer, slots).make();
+}
+
+std::optional<Seconds> mean_layer_bound(const StepModel& model,
+                                        TrafficWindow window,
+                                        int slots,
+                                        int threads,
+                                        const std::atomic<bool>* cancelled) {
+  std::vector<Seconds> bounds(static_cast<std::size_t>(model.layers));
+  const auto stopped = [&] { return cancelled != nullptr && cancelled->load(); };
+  tbb::task_arena arena(threads > 0 ? threads : tbb::task_arena::automatic);
+  tbb::task_group_context own(tbb::task_group_context::isolated);
+  arena.execute([&] {
+    tbb::parallel_for(
+        std::size_t{0},
+        bounds.size(),
+        [&](std::size_t layer) {
+          if (!stopped()) {
+            bounds[layer] = placement_bound(model, window, static_cast<int>(layer), slots).best();
+          }
+        },
+        tbb::simple_partitioner(),
+        own);
+  });
+  if (stopped()) {
+    return std::nullopt;
+  }
+  Seconds sum;
+  for (const Seconds bound : bounds) {
+    sum += bound;
+  }
+  return sum / model.layers;
 }
 
 }  // namespace moesim

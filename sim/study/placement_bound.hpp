@@ -2,6 +2,9 @@
 // A certificate: no placement with so many slots makes a layer faster than this.
 #pragma once
 
+#include <atomic>
+#include <optional>
+
 #include "sim/core/units.hpp"
 #include "sim/step/step.hpp"
 #include "sim/study/expert_traffic.hpp"
@@ -41,5 +44,13 @@ struct PlacementBound {
                                              TrafficWindow window,
                                              int layer,
                                              int slots);
+
+/// The mean of best() over the model's layers, found in parallel; same at any thread count. None
+/// when `cancelled` was set. @param threads  0: all cores
+[[nodiscard]] std::optional<Seconds> mean_layer_bound(const StepModel& model,
+                                                      TrafficWindow window,
+                                                      int slots,
+                                                      int threads,
+                                                      const std::atomic<bool>* cancelled);
 
 }  // namespace moesim
