@@ -149,6 +149,9 @@ std::string hot_spots(const JudgedPlacement& j, const RunReport& run) {
                                  layer.layer,
                                  j.slowest.step,
                                  readable_time(layer.makespan().to_seconds().value));
+  text += wrapped("    experts: " + list_of(layer.hot_experts, [](const auto& h) {
+                    return fmt::format("{} ({:.0f})", h.id.value, h.value);
+                  }));
   text += wrapped("    ranks: " + list_of(layer.hot_ranks, [](const auto& h) {
                     return fmt::format("{} ({:.0f})", h.id.value, h.value);
                   }));
@@ -232,6 +235,9 @@ std::string verdict_text(const JudgedPlacement& judged,
                          const JudgedPlacement& baseline,
                          double horizon) {
   const Verdict& v = judged.verdict;
+  if (judged.migration.experts_sent == 0 && judged.step_s == baseline.step_s) {
+    return fmt::format("{}: skip: it is the baseline", judged.name);
+  }
   const double before = mean_of(baseline.step_s);
   std::string text = fmt::format("{}: {}: {} {} of a step ({}; {})",
                                  judged.name,
@@ -261,10 +267,11 @@ std::string placement_text(const PlacementReport& report) {
     text += wrapped(verdict_text(study.judged[i], study.judged.front(), study.options.horizon));
   }
   text +=
-      "\nimbal.: max/mean assignments of a rank, mean over steps and layers. NIC bytes: of a\n"
-      "step. slots: of a rank and layer. HBM: of a rank, beyond the baseline's, and the tokens\n"
-      "whose keys and values it would hold. pause, beside: stall of the move when serving\n"
-      "stops, or goes on. lost: (layer, expert) pairs that the worst lost node takes along.\n";
+      "\nimbal.: max/mean assignments of a rank, mean over steps and layers. NIC bytes: of\n"
+      "a step. slots: of a rank and layer. HBM: of a rank, beyond the baseline's, and the\n"
+      "tokens whose keys and values it would hold. pause, beside: stall of the move when\n"
+      "serving stops, or goes on. lost: (layer, expert) pairs that the worst lost node takes."
+      "\n";
   for (const std::string& note : report.run.notes) {
     text += wrapped("note: " + note);
   }

@@ -23,7 +23,13 @@ constexpr StudyOptions kOptions{.train = {.first = 0, .steps = 2},
                                 .move_steps = 2,
                                 .memory_bytes = 0};
 
-/// Two more slots a rank, from the training window.
+ReplayControl with_threads(int threads) {
+  ReplayControl control;
+  control.threads = threads;
+  return control;
+}
+
+/// One more slot a rank, from the training window.
 Contender eplb_contender(const RandomStep& s) {
   const int slots = s.model.model.num_experts + s.model.ranks;
   std::vector<Placement> placements;
@@ -92,8 +98,8 @@ TEST(PlacementStudy, ReplicasTakeMemoryOfKeysAndValues) {
 TEST(PlacementStudy, IsTheSameAtAnyThreadCount) {
   const RandomStep s = random_step(14);
   const std::vector<Contender> contenders = {eplb_contender(s)};
-  const PlacementStudy one = study_placements(s.model, contenders, kOptions, {.threads = 1});
-  const PlacementStudy three = study_placements(s.model, contenders, kOptions, {.threads = 3});
+  const PlacementStudy one = study_placements(s.model, contenders, kOptions, with_threads(1));
+  const PlacementStudy three = study_placements(s.model, contenders, kOptions, with_threads(3));
   for (std::size_t i = 0; i < 2; ++i) {
     EXPECT_EQ(one.judged[i].step_s, three.judged[i].step_s);
     EXPECT_EQ(one.judged[i].layer_s, three.judged[i].layer_s);
@@ -105,9 +111,9 @@ TEST(PlacementStudy, IsTheSameAtAnyThreadCount) {
 TEST(PlacementStudy, StopsWhenCancelled) {
   const RandomStep s = random_step(15);
   const std::atomic<bool> cancelled{true};
-  EXPECT_THROW(
-      static_cast<void>(study_placements(s.model, {}, kOptions, {.cancelled = &cancelled})),
-      Cancelled);
+  ReplayControl control;
+  control.cancelled = &cancelled;
+  EXPECT_THROW(static_cast<void>(study_placements(s.model, {}, kOptions, control)), Cancelled);
 }
 
 TEST(PlacementStudy, CountsExpertsThatOnlyOneNodeHolds) {
