@@ -238,12 +238,17 @@ std::string verdict_text(const JudgedPlacement& judged,
   if (judged.migration.experts_sent == 0 && judged.step_s == baseline.step_s) {
     return fmt::format("{}: skip: it is the baseline", judged.name);
   }
+  if (!judged.fits) {
+    return fmt::format("{}: skip: its experts take {} of a rank, more than the GPU has",
+                       judged.name,
+                       readable_bytes(judged.expert_bytes));
+  }
   const double before = mean_of(baseline.step_s);
   std::string text = fmt::format("{}: {}: {} {} of a step ({}; {})",
                                  judged.name,
                                  to_text(v.kind),
                                  v.gain_s < 0.0 ? "loses" : "saves",
-                                 readable_share(std::abs(v.gain_s) / before),
+                                 signed_share(std::abs(v.gain_s) / before),
                                  readable_time(std::abs(v.gain_s)),
                                  interval(v));
   if (judged.stall().value > 0.0) {
@@ -266,12 +271,12 @@ std::string placement_text(const PlacementReport& report) {
   for (std::size_t i = 1; i < study.judged.size(); ++i) {
     text += wrapped(verdict_text(study.judged[i], study.judged.front(), study.options.horizon));
   }
-  text +=
-      "\nimbal.: max/mean assignments of a rank, mean over steps and layers. NIC bytes: of\n"
-      "a step. slots: of a rank and layer. HBM: of a rank, beyond the baseline's, and the\n"
-      "tokens whose keys and values it would hold. pause, beside: stall of the move when\n"
-      "serving stops, or goes on. lost: (layer, expert) pairs that the worst lost node takes."
-      "\n";
+  text += "\n";
+  text += wrapped(
+      "imbal.: max/mean assignments of a rank, mean over steps and layers. NIC bytes: of a step. "
+      "slots: of a rank and layer. HBM: of a rank, beyond the baseline's, and the tokens whose "
+      "keys and values it would hold. pause, beside: stall of the move when serving stops, or goes "
+      "on. lost: (layer, expert) pairs that the worst lost node takes along.");
   for (const std::string& note : report.run.notes) {
     text += wrapped("note: " + note);
   }

@@ -119,6 +119,8 @@ void describe_slots(JudgedPlacement& judged, const StepModel& model, int baselin
     }
   }
   judged.slots_per_rank = slots;
+  judged.expert_bytes = slots * model.model.moe_layers * routed_expert_bytes(model.model).value;
+  judged.fits = judged.expert_bytes <= model.cluster.gpu.memory.value;
   judged.replica_bytes =
       (slots - baseline_slots) * model.model.moe_layers * routed_expert_bytes(model.model).value;
   const double kv = kv_bytes_per_token(model.model).value;
@@ -156,6 +158,9 @@ void judge_move(JudgedPlacement& judged,
   judged.beside = stall_beside(baseline, judged.migration, options.move_steps, first);
   judged.window_gain = gains(before.step_s, judged.step_s, options.windows);
   judged.verdict = judge_change(before.step_s, judged.step_s, judged.stall(), options.horizon);
+  if (!judged.fits) {
+    judged.verdict.kind = VerdictKind::kSkip;
+  }
 }
 
 }  // namespace

@@ -16,12 +16,8 @@ namespace {
 using testing::random_step;
 using testing::RandomStep;
 
-constexpr StudyOptions kOptions{.train = {.first = 0, .steps = 2},
-                                .steps = 4,
-                                .windows = 2,
-                                .horizon = 1000,
-                                .move_steps = 2,
-                                .memory_bytes = 0};
+constexpr StudyOptions kOptions{
+    .train = {.first = 0, .steps = 2}, .steps = 4, .windows = 2, .horizon = 1000, .move_steps = 2};
 
 ReplayControl with_threads(int threads) {
   ReplayControl control;
@@ -93,6 +89,19 @@ TEST(PlacementStudy, ReplicasTakeMemoryOfKeysAndValues) {
   EXPECT_DOUBLE_EQ(eplb.replica_tokens, 2 * expert / (2.0 * 2 * 64 * 2 * 4));
   EXPECT_EQ(study.judged[0].replica_bytes, 0.0);
   EXPECT_GE(eplb.most_copies, 2);
+}
+
+TEST(PlacementStudy, SkipsExpertsThatDoNotFitTheGpu) {
+  RandomStep s = random_step(13);
+  s.model.model.moe_layers = 2;
+  const double expert = 3.0 * 512 * 256 * 2;
+  const double slots = 2.0 * s.model.placements.front().slots_per_rank();
+  s.model.cluster.gpu.memory = bytes(slots * expert);
+  const PlacementStudy study = study_placements(s.model, {eplb_contender(s)}, kOptions, {});
+  EXPECT_TRUE(study.judged[0].fits);
+  EXPECT_FALSE(study.judged[1].fits);
+  EXPECT_DOUBLE_EQ(study.judged[1].expert_bytes, (slots + 2) * expert);
+  EXPECT_EQ(study.judged[1].verdict.kind, VerdictKind::kSkip);
 }
 
 TEST(PlacementStudy, IsTheSameAtAnyThreadCount) {
