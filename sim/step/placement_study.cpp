@@ -224,6 +224,7 @@ int experts_lost_with_a_node(const std::vector<Placement>& placements,
 
 std::vector<int> node_of_rank(const StepModel& model) {
   std::vector<int> nodes;
+  nodes.reserve(static_cast<std::size_t>(model.ranks));
   for (int rank = 0; rank < model.ranks; ++rank) {
     nodes.push_back(model.cluster.place(GpuId{rank}).node);
   }
