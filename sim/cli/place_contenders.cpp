@@ -190,6 +190,7 @@ std::vector<Contender> make_contenders(const ContenderOptions& options,
   const std::vector<std::vector<double>> loads =
       window_loads(*input.assembly.routing, input.train, layers);
   std::vector<Contender> contenders;
+  contenders.reserve(kinds.size() + options.files.size() + 1);
   for (const std::string& kind : kinds) {
     contenders.push_back(
         {kind,

@@ -77,6 +77,8 @@ Json placement_of(const JudgedPlacement& j, const PlacementReport& report) {
                {"scale_out_bytes", over_steps(j.scale_out_bytes)},
                {"slots_per_rank", j.slots_per_rank},
                {"most_copies", j.most_copies},
+               {"expert_bytes", j.expert_bytes},
+               {"fits_memory", j.fits},
                {"replica_bytes", j.replica_bytes},
                {"replica_tokens", j.replica_tokens},
                {"experts_lost_with_a_node", j.lost_experts}};
@@ -126,7 +128,8 @@ std::string placement_json(const PlacementReport& report) {
 
 std::string placement_csv(const PlacementReport& report) {
   std::string csv =
-      "placement,rank_imbalance_ratio,layer_mean_s,layer_p99_s,bound_layer_s,step_mean_s,step_p99_s,"
+      "placement,rank_imbalance_ratio,layer_mean_s,layer_p99_s,bound_layer_s,step_mean_s,step_p99_"
+      "s,"
       "scale_out_bytes,slots_per_rank,replica_bytes,replica_tokens,experts_lost_with_a_node,"
       "migration_bytes,pause_s,beside_s,gain_s,gain_half_width_s,break_even_steps,verdict\n";
   const auto or_empty = [](const std::optional<double>& value) {

@@ -149,6 +149,9 @@ std::string hot_spots(const JudgedPlacement& j, const RunReport& run) {
                                  layer.layer,
                                  j.slowest.step,
                                  readable_time(layer.makespan().to_seconds().value));
+  text += wrapped("    experts: " + list_of(layer.hot_experts, [](const auto& h) {
+                    return fmt::format("{} ({:.0f})", h.id.value, h.value);
+                  }));
   text += wrapped("    ranks: " + list_of(layer.hot_ranks, [](const auto& h) {
                     return fmt::format("{} ({:.0f})", h.id.value, h.value);
                   }));
@@ -232,12 +235,20 @@ std::string verdict_text(const JudgedPlacement& judged,
                          const JudgedPlacement& baseline,
                          double horizon) {
   const Verdict& v = judged.verdict;
+  if (judged.migration.experts_sent == 0 && judged.step_s == baseline.step_s) {
+    return fmt::format("{}: skip: it is the baseline", judged.name);
+  }
+  if (!judged.fits) {
+    return fmt::format("{}: skip: its experts take {} of a rank, more than the GPU has",
+                       judged.name,
+                       readable_bytes(judged.expert_bytes));
+  }
   const double before = mean_of(baseline.step_s);
   std::string text = fmt::format("{}: {}: {} {} of a step ({}; {})",
                                  judged.name,
                                  to_text(v.kind),
                                  v.gain_s < 0.0 ? "loses" : "saves",
-                                 readable_share(std::abs(v.gain_s) / before),
+                                 signed_share(std::abs(v.gain_s) / before),
                                  readable_time(std::abs(v.gain_s)),
                                  interval(v));
   if (judged.stall().value > 0.0) {
@@ -260,11 +271,12 @@ std::string placement_text(const PlacementReport& report) {
   for (std::size_t i = 1; i < study.judged.size(); ++i) {
     text += wrapped(verdict_text(study.judged[i], study.judged.front(), study.options.horizon));
   }
-  text +=
-      "\nimbal.: max/mean assignments of a rank, mean over steps and layers. NIC bytes: of a\n"
-      "step. slots: of a rank and layer. HBM: of a rank, beyond the baseline's, and the tokens\n"
-      "whose keys and values it would hold. pause, beside: stall of the move when serving\n"
-      "stops, or goes on. lost: (layer, expert) pairs that the worst lost node takes along.\n";
+  text += "\n";
+  text += wrapped(
+      "imbal.: max/mean assignments of a rank, mean over steps and layers. NIC bytes: of a step. "
+      "slots: of a rank and layer. HBM: of a rank, beyond the baseline's, and the tokens whose "
+      "keys and values it would hold. pause, beside: stall of the move when serving stops, or goes "
+      "on. lost: (layer, expert) pairs that the worst lost node takes along.");
   for (const std::string& note : report.run.notes) {
     text += wrapped("note: " + note);
   }

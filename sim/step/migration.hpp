@@ -14,7 +14,7 @@ namespace moesim {
 
 /// What is sent so that every slot holds the expert it is to hold.
 struct Migration {
-  TrafficMatrix bytes;
+  TrafficMatrix bytes = TrafficMatrix(0);
   std::int64_t experts_sent = 0;  ///< copies of an expert of a layer that change their rank
   std::int64_t scale_out_bytes = 0;
 

@@ -28,9 +28,9 @@ class Steps {
   [[nodiscard]] bool cancelled() const {
     return control_.cancelled != nullptr && control_.cancelled->load();
   }
-  void done() {
+  void done(int steps) {
     const std::scoped_lock lock(mutex_);
-    ++done_;
+    done_ += steps;
     if (control_.on_progress) {
       control_.on_progress(done_, total_);
     }
@@ -73,7 +73,7 @@ std::vector<Kept> simulate(const StepModel& model, const StudyOptions& options, 
   tbb::parallel_for(0, options.steps, [&](int step) {
     if (!progress.cancelled()) {
       steps[static_cast<std::size_t>(step)] = kept_of(simulate_step(model, first + step));
-      progress.done();
+      progress.done(1);
     }
   });
   if (progress.cancelled()) {
@@ -84,6 +84,12 @@ std::vector<Kept> simulate(const StepModel& model, const StudyOptions& options, 
 
 void append(std::vector<double>& to, const std::vector<double>& from) {
   to.insert(to.end(), from.begin(), from.end());
+}
+
+bool same_slots(const std::vector<Placement>& a, const std::vector<Placement>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](auto& one, auto& other) {
+    return one.expert_of_slot == other.expert_of_slot;
+  });
 }
 
 JudgedPlacement times_of(const StepModel& model, const StudyOptions& options, Steps& progress) {
@@ -113,6 +119,8 @@ void describe_slots(JudgedPlacement& judged, const StepModel& model, int baselin
     }
   }
   judged.slots_per_rank = slots;
+  judged.expert_bytes = slots * model.model.moe_layers * routed_expert_bytes(model.model).value;
+  judged.fits = judged.expert_bytes <= model.cluster.gpu.memory.value;
   judged.replica_bytes =
       (slots - baseline_slots) * model.model.moe_layers * routed_expert_bytes(model.model).value;
   const double kv = kv_bytes_per_token(model.model).value;
@@ -150,6 +158,9 @@ void judge_move(JudgedPlacement& judged,
   judged.beside = stall_beside(baseline, judged.migration, options.move_steps, first);
   judged.window_gain = gains(before.step_s, judged.step_s, options.windows);
   judged.verdict = judge_change(before.step_s, judged.step_s, judged.stall(), options.horizon);
+  if (!judged.fits) {
+    judged.verdict.kind = VerdictKind::kSkip;
+  }
 }
 
 }  // namespace
@@ -176,7 +187,13 @@ PlacementStudy study_placements(const StepModel& model,
   for (const Contender& contender : contenders) {
     StepModel with = model;
     with.placements = contender.placements;
-    JudgedPlacement judged = times_of(with, options, progress);
+    JudgedPlacement judged;
+    if (same_slots(with.placements, model.placements)) {
+      judged = study.judged.front();
+      progress.done(options.steps);
+    } else {
+      judged = times_of(with, options, progress);
+    }
     judged.name = contender.name;
     judged.bound_layer_s = contender.bound_layer_s;
     describe_slots(judged, with, baseline_slots);
@@ -207,6 +224,7 @@ int experts_lost_with_a_node(const std::vector<Placement>& placements,
 
 std::vector<int> node_of_rank(const StepModel& model) {
   std::vector<int> nodes;
+  nodes.reserve(static_cast<std::size_t>(model.ranks));
   for (int rank = 0; rank < model.ranks; ++rank) {
     nodes.push_back(model.cluster.place(GpuId{rank}).node);
   }

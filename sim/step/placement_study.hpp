@@ -23,15 +23,14 @@ struct Contender {
 };
 
 struct StudyOptions {
-  StepWindow train;         ///< what contenders were made from
-  int steps = 0;            ///< judged, the ones after it
-  int windows = 1;          ///< equal parts of those, to show drift; at most steps
-  double horizon = 1000;    ///< steps that a placement is to last
-  int move_steps = 1;       ///< steps that a migration beside the serving is spread over
-  double memory_bytes = 0;  ///< of a GPU
+  StepWindow train;       ///< what contenders were made from
+  int steps = 0;          ///< judged, the ones after it
+  int windows = 1;        ///< equal parts of those, to show drift; at most steps
+  double horizon = 1000;  ///< steps that a placement is to last
+  int move_steps = 1;     ///< steps that a migration beside the serving is spread over
 };
 
-/// A hot spot of the slowest judged layer, by name.
+/// One layer of a judged step.
 struct JudgedLayer {
   int step = 0;
   LayerResult result;
@@ -48,6 +47,7 @@ struct JudgedPlacement {
   JudgedLayer slowest;                  ///< of the layers at that step, the longest
   int slots_per_rank = 0;
   int most_copies = 1;              ///< of an expert
+  double expert_bytes = 0.0;        ///< of a rank: all its slots, all MoE layers of the model
   double replica_bytes = 0.0;       ///< of a rank, beyond the experts' own slots of the baseline
   double replica_tokens = 0.0;      ///< tokens whose keys and values would fit there
   int lost_experts = 0;             ///< most (layer, expert) pairs that one lost node takes along
@@ -56,6 +56,7 @@ struct JudgedPlacement {
   Seconds beside;                   ///< stall when it runs beside the serving
   std::vector<double> window_gain;  ///< share of the baseline's mean step saved, by window
   Verdict verdict;                  ///< with the smaller of the two stalls
+  bool fits = true;  ///< the experts into a GPU's memory; if not, the verdict is to skip
 
   [[nodiscard]] Seconds stall() const { return pause < beside ? pause : beside; }
 };

@@ -16,14 +16,16 @@ namespace {
 using testing::random_step;
 using testing::RandomStep;
 
-constexpr StudyOptions kOptions{.train = {.first = 0, .steps = 2},
-                                .steps = 4,
-                                .windows = 2,
-                                .horizon = 1000,
-                                .move_steps = 2,
-                                .memory_bytes = 0};
+constexpr StudyOptions kOptions{
+    .train = {.first = 0, .steps = 2}, .steps = 4, .windows = 2, .horizon = 1000, .move_steps = 2};
 
-/// Two more slots a rank, from the training window.
+ReplayControl with_threads(int threads) {
+  ReplayControl control;
+  control.threads = threads;
+  return control;
+}
+
+/// One more slot a rank, from the training window.
 Contender eplb_contender(const RandomStep& s) {
   const int slots = s.model.model.num_experts + s.model.ranks;
   std::vector<Placement> placements;
@@ -89,11 +91,24 @@ TEST(PlacementStudy, ReplicasTakeMemoryOfKeysAndValues) {
   EXPECT_GE(eplb.most_copies, 2);
 }
 
+TEST(PlacementStudy, SkipsExpertsThatDoNotFitTheGpu) {
+  RandomStep s = random_step(13);
+  s.model.model.moe_layers = 2;
+  const double expert = 3.0 * 512 * 256 * 2;
+  const double slots = 2.0 * s.model.placements.front().slots_per_rank();
+  s.model.cluster.gpu.memory = bytes(slots * expert);
+  const PlacementStudy study = study_placements(s.model, {eplb_contender(s)}, kOptions, {});
+  EXPECT_TRUE(study.judged[0].fits);
+  EXPECT_FALSE(study.judged[1].fits);
+  EXPECT_DOUBLE_EQ(study.judged[1].expert_bytes, (slots + 2) * expert);
+  EXPECT_EQ(study.judged[1].verdict.kind, VerdictKind::kSkip);
+}
+
 TEST(PlacementStudy, IsTheSameAtAnyThreadCount) {
   const RandomStep s = random_step(14);
   const std::vector<Contender> contenders = {eplb_contender(s)};
-  const PlacementStudy one = study_placements(s.model, contenders, kOptions, {.threads = 1});
-  const PlacementStudy three = study_placements(s.model, contenders, kOptions, {.threads = 3});
+  const PlacementStudy one = study_placements(s.model, contenders, kOptions, with_threads(1));
+  const PlacementStudy three = study_placements(s.model, contenders, kOptions, with_threads(3));
   for (std::size_t i = 0; i < 2; ++i) {
     EXPECT_EQ(one.judged[i].step_s, three.judged[i].step_s);
     EXPECT_EQ(one.judged[i].layer_s, three.judged[i].layer_s);
@@ -105,9 +120,9 @@ TEST(PlacementStudy, IsTheSameAtAnyThreadCount) {
 TEST(PlacementStudy, StopsWhenCancelled) {
   const RandomStep s = random_step(15);
   const std::atomic<bool> cancelled{true};
-  EXPECT_THROW(
-      static_cast<void>(study_placements(s.model, {}, kOptions, {.cancelled = &cancelled})),
-      Cancelled);
+  ReplayControl control;
+  control.cancelled = &cancelled;
+  EXPECT_THROW(static_cast<void>(study_placements(s.model, {}, kOptions, control)), Cancelled);
 }
 
 TEST(PlacementStudy, CountsExpertsThatOnlyOneNodeHolds) {

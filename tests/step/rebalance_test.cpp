@@ -19,6 +19,15 @@ using testing::RandomStep;
 
 using Loads = std::span<const std::vector<double>>;
 
+/// A random step whose ranks hold several experts each, so that greedy has a choice.
+RandomStep step_with_choice(std::uint64_t seed) {
+  RandomStep step = random_step(seed);
+  while (step.model.model.num_experts == step.model.ranks) {
+    step = random_step(++seed);
+  }
+  return step;
+}
+
 RebalanceSetup setup_of(const RandomStep& s) {
   const int ranks = s.model.ranks;
   return {.first = 2, .steps = 6, .window = 2, .make = [ranks](Loads loads) {
@@ -31,7 +40,7 @@ RebalanceSetup setup_of(const RandomStep& s) {
 }
 
 TEST(Rebalance, NeverIsAReplay) {
-  const RandomStep s = random_step(21);
+  const RandomStep s = step_with_choice(21);
   const RebalanceOutcome never = rebalance(s.model, {}, setup_of(s), {});
   const std::vector<StepResult> replayed = replay(s.model, 8, {});
   for (std::size_t i = 0; i < 6; ++i) {
@@ -44,7 +53,7 @@ TEST(Rebalance, NeverIsAReplay) {
 }
 
 TEST(Rebalance, EveryThreeStepsMakesTwoPlacementsFromTheStepsBefore) {
-  const RandomStep s = random_step(22);
+  const RandomStep s = step_with_choice(22);
   const RebalanceSetup setup = setup_of(s);
   const RebalanceOutcome outcome = rebalance(s.model, {.every = 3}, setup, {});
   const std::vector<Placement> first =
@@ -68,7 +77,7 @@ TEST(Rebalance, EveryThreeStepsMakesTwoPlacementsFromTheStepsBefore) {
 }
 
 TEST(Rebalance, AThresholdThatIsNeverPassedMovesNothing) {
-  const RandomStep s = random_step(23);
+  const RandomStep s = step_with_choice(23);
   const RebalanceOutcome high = rebalance(s.model, {.threshold = 1000.0}, setup_of(s), {});
   const RebalanceOutcome never = rebalance(s.model, {}, setup_of(s), {});
   EXPECT_EQ(high.moves, 0);
@@ -76,7 +85,7 @@ TEST(Rebalance, AThresholdThatIsNeverPassedMovesNothing) {
 }
 
 TEST(Rebalance, AThresholdThatIsAlwaysPassedIsAnInterval) {
-  const RandomStep s = random_step(24);
+  const RandomStep s = step_with_choice(24);
   const RebalanceOutcome low = rebalance(s.model, {.threshold = 1e-9}, setup_of(s), {});
   const RebalanceOutcome every = rebalance(s.model, {.every = 2}, setup_of(s), {});
   EXPECT_EQ(low.moves, every.moves);
