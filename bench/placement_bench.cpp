@@ -6,6 +6,7 @@
 
 #include <memory>
 
+#include "sim/core/rng.hpp"
 #include "sim/moe/generate/generated_source.hpp"
 #include "sim/study/placement_search.hpp"
 #include "topology/builders.hpp"
@@ -98,6 +99,38 @@ void search_layer(benchmark::State& state) {
   state.counters["start_us"] = layer.start.total().value * 1e6;
   state.counters["best_us"] = layer.best.total().value * 1e6;
 }
+
+/// Candidates alone: two slots exchange experts, the objective is read, the change is taken back.
+/// Args: dispatcher.
+void try_candidates(benchmark::State& state) {
+  const auto routing = log_normal_source();
+  const StepModel model = deepseek_layer(static_cast<DispatcherKind>(state.range(0)), *routing);
+  const ExpertTraffic traffic = summarise_traffic(*routing, kWindow, 0);
+  const LayerResources resources = layer_resources(model, model.model.num_experts);
+  PlacementCost cost(
+      model, traffic, resources, contiguous_placement(model.model.num_experts, kRanks));
+  RngStream rng(1, "placement_bench");
+  for (auto _ : state) {
+    const std::size_t a = rng.below(cost.expert_of_slot().size());
+    const std::size_t b = rng.below(cost.expert_of_slot().size());
+    if (a == b) {
+      continue;
+    }
+    const SlotChange changes[] = {{a, cost.expert_of_slot()[b]}, {b, cost.expert_of_slot()[a]}};
+    cost.change(changes);
+    benchmark::DoNotOptimize(cost.objective(0.35));
+    cost.undo();
+  }
+  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()));
+}
+
+BENCHMARK(try_candidates)
+    ->ArgName("dispatcher")
+    ->Arg(static_cast<int>(DispatcherKind::kPairwise))
+    ->Arg(static_cast<int>(DispatcherKind::kHierarchical))
+    ->Arg(static_cast<int>(DispatcherKind::kLowLatency))
+    ->Unit(benchmark::kMicrosecond)
+    ->MeasureProcessCPUTime();
 
 BENCHMARK(search_layer)
     ->ArgNames({"dispatcher", "slots"})

@@ -10,23 +10,13 @@
 
 #include "sim/core/check.hpp"
 #include "sim/moe/eplb.hpp"
+#include "sim/step/placement_training.hpp"
 #include "sim/study/annealing.hpp"
 #include "sim/study/exact_search.hpp"
 #include "sim/study/layer_resources.hpp"
 
 namespace moesim {
 namespace {
-
-/// Scale-up domains when they hold equally many ranks, consecutive ones; else 1.
-int nodes_of(const Domains& domains) {
-  const std::size_t size = domains.members.front().size();
-  for (std::size_t rank = 0; rank < domains.of_rank.size(); ++rank) {
-    if (domains.of_rank[rank] != rank / size) {
-      return 1;
-    }
-  }
-  return size * domains.size() == domains.of_rank.size() ? static_cast<int>(domains.size()) : 1;
-}
 
 /// The placements of a whole search.
 class Search {
@@ -170,7 +160,7 @@ class Search {
       placements.push_back(contiguous_placement(slots_, model_.ranks));
     }
     size.groups = options_.groups;
-    size.nodes = nodes_of(resources_.domains);
+    size.nodes = eplb_nodes(resources_.domains);
     if (size.nodes > 1 && is_hierarchical(size)) {
       placements.push_back(eplb_placement(load, size));
     }

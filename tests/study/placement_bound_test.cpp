@@ -39,6 +39,38 @@ double simulated_layer(StepModel model, const Placement& placement) {
   return sum / kSceneSteps;
 }
 
+/// The same top-1 routing in every step.
+class OneRouting final : public RoutingSource {
+ public:
+  explicit OneRouting(Routing routing) : routing_(std::move(routing)) {
+    info_.num_experts = routing_.num_experts;
+    info_.top_k = routing_.top_k;
+    info_.layers = 1;
+  }
+  /// Rows of expert 0, then 10 of each expert of the rank: 1 and 2, 3 and 4, 5 and 6, 7.
+  void add_rank(int rows, int rank) {
+    routing_.experts.insert(routing_.experts.end(), static_cast<std::size_t>(rows), ExpertIndex{0});
+    for (int e = 2 * rank + 1; e <= std::min(2 * rank + 2, 7); ++e) {
+      routing_.experts.insert(routing_.experts.end(), 10, static_cast<ExpertIndex>(e));
+    }
+    routing_.token_begin.push_back(static_cast<std::int32_t>(routing_.experts.size()));
+  }
+  [[nodiscard]] std::int64_t fewest() const {
+    std::int64_t fewest = routing_.num_tokens();
+    for (std::size_t r = 0; r + 1 < routing_.token_begin.size(); ++r) {
+      fewest =
+          std::min<std::int64_t>(fewest, routing_.token_begin[r + 1] - routing_.token_begin[r]);
+    }
+    return fewest;
+  }
+  [[nodiscard]] const RoutingSourceInfo& info() const override { return info_; }
+  [[nodiscard]] Routing route(int /*step*/, int /*layer*/) const override { return routing_; }
+
+ private:
+  RoutingSourceInfo info_;
+  Routing routing_;
+};
+
 /// Pairs of a token's experts that one domain serves, counted one by one.
 double pairs_together(const Routing& routing, const Placement& placement, const Domains& domains) {
   double together = 0.0;
@@ -76,16 +108,42 @@ RC_GTEST_PROP(PlacementBound, NoPlacementIsFaster, (std::uint64_t seed)) {
   }
 }
 
-// 8 experts of 10 rows on 4 ranks but one of 90: its rank computes at least 90 + 10 rows, and any
-// rank at least (7 * 10 + 90) / 4 = 40.
+// 4 ranks on 2 nodes, top-1 of 8 experts: expert 0 has 22, 22, 23 and 23 rows of the ranks, each
+// other one 10, of one rank. With a slot an expert, the rank of expert 0 computes 90 rows and 10 of
+// its other slot; 90 - 23 rows come over its own links, scale-up 450 * 0.75 and PCIe 60 GB/s, and
+// go back. With 16 slots no number of replicas brings the busiest slot under 10 rows: 9 slots of
+// expert 0 and 7 others are 16. None of the 10 need come from elsewhere, since one rank brings 23.
 TEST(PlacementBound, LoadBoundIsTheRankOfTheBusiestSlot) {
-  const CostScene scene(7);
-  StepModel model = scene.step.model;
-  const PlacementBound few =
-      placement_bound(model, {.first = 0, .steps = 1}, 0, model.model.num_experts);
-  const PlacementBound many =
-      placement_bound(model, {.first = 0, .steps = 1}, 0, 8 * model.model.num_experts);
-  EXPECT_GE(few.load, many.load);
+  RngStream rng(1, "load bound");
+  ClusterSpec spec = random_cluster_spec(rng, true);
+  spec.nodes = 2;
+  OneRouting source({8, 1, {0}, {}, {}});
+  for (int rank = 0; rank < 4; ++rank) {
+    source.add_rank(rank < 2 ? 22 : 23, rank);
+  }
+  StepModel model;
+  model.cluster = build_cluster(spec);
+  model.ranks = 4;
+  model.layers = 1;
+  model.model = small_model(8, 1);
+  model.constants = plain_constants();
+  model.routing = &source;
+  const ComputeModel compute{model.cluster.gpu, model.constants};
+  const TrafficWindow window{.first = 0, .steps = 2};
+  const double fixed = (fixed_time(model, summarise_traffic(source, window, 0)) +
+                        shared_expert_time(compute, model.model, source.fewest()))
+                           .value;
+  const CopyBytes copy = copy_bytes(model.model, DispatcherKind::kPairwise, 2, 8);
+  const double both_ways = static_cast<double>(copy.dispatch() + copy.combine) / 397.5e9;
+  const auto experts = [&](const std::vector<std::int64_t>& rows) {
+    return expert_time(compute, model.model, rows).value;
+  };
+  constexpr double kMargin = 1 - 1e-6;
+  EXPECT_NEAR(placement_bound(model, window, 0, 8).load.value,
+              kMargin * (fixed + experts({90, 10}) + 67 * both_ways),
+              1e-12);
+  EXPECT_NEAR(
+      placement_bound(model, window, 0, 16).load.value, kMargin * (fixed + experts({10})), 1e-12);
 }
 
 RC_GTEST_PROP(PairBound, NoPlacementHasMorePairsTogether, (std::uint64_t seed)) {
