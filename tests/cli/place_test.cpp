@@ -189,6 +189,23 @@ TEST_F(Place, ALostNodeWithExpertsThatHaveNoReplicaIsRefused) {
           "and of [0-9] more; moesim place --survive finds placements that outlive them\n"));
 }
 
+TEST_F(Place, EveryRankLostOrALostNodeUnderStudyIsRefused) {
+  ASSERT_EQ(moesim(place({"--survive", "1", "--out", "results"})).code, 0);
+  const std::vector<std::string> file = {
+      "--set", "placement.kind=file", "--set", "placement.file=results/survive.sglang.json"};
+  std::vector<std::string> all = {
+      "run", "scenario.toml", "--set", "faults.nodes=[\"node0\", \"node1\"]"};
+  all.insert(all.end(), file.begin(), file.end());
+  const Outcome none_left = moesim(all);
+  EXPECT_EQ(none_left.code, 2);
+  EXPECT_EQ(none_left.err, "error: faults.nodes: every rank is on a lost node\n");
+  std::vector<std::string> study = {"--set", "faults.nodes=[\"node1\"]"};
+  study.insert(study.end(), file.begin(), file.end());
+  expect_mistake(study,
+                 "faults.nodes: placements are compared on whole groups; leave the lost node out "
+                 "and use --survive");
+}
+
 TEST_F(Place, RefusesWhatCannotBe) {
   expect_mistake({"--placements", "greedy,best"},
                  "--placements \"greedy,best\": found \"best\"; expected contiguous, round_robin, "
