@@ -4,6 +4,7 @@
 set -eu
 build=$1
 "$build/bench/replay_bench"
+"$build/bench/placement_bench"
 echo
 "$build/bench/import_bench"
 echo
