@@ -31,9 +31,22 @@ void require_candidates(Scenario& scenario, const CapacityGrid& grid) {
   for (const OverflowPolicy policy : grid.policies) {
     const bool stricter =
         policy == OverflowPolicy::kExpertChoice || !needs_candidates(scenario.capacity.policy);
-    if (stricter) {
+    if (stricter && policy != OverflowPolicy::kReplica) {  // that one is the placement's matter
       scenario.capacity.policy = policy;
     }
+  }
+}
+
+/// Without replicas, policy replica would be drop under another name.
+void require_replicas(const CapacityGrid& grid, const std::vector<Placement>& placements) {
+  const auto wanted =
+      std::find(grid.policies.begin(), grid.policies.end(), OverflowPolicy::kReplica);
+  const bool any = std::any_of(
+      placements.begin(), placements.end(), [](const Placement& p) { return p.has_replicas(); });
+  if (wanted != grid.policies.end() && !any) {
+    throw UserError(
+        "--policies replica: needs an expert with more than one slot; set placement.kind to eplb "
+        "with placement.slots, or to file");
   }
 }
 
@@ -55,6 +68,7 @@ CapacityReport sweep(const CapacityOptions& options) {
   const std::string resolved = resolved_toml(scenario);
   require_candidates(scenario, grid);
   const Assembly assembly = assemble(scenario);
+  require_replicas(grid, assembly.step.placements);
   CapacityReport report;
   report.run = report_head(options.scenario.file, scenario, assembly);
   report.run.evidence.grade =
@@ -107,7 +121,7 @@ void add_capacity_command(CLI::App& app) {
   command
       ->add_option("--policies",
                    options->grid.policies,
-                   "drop, spill, next_best, pad, expert_choice; several with commas")
+                   "drop, spill, next_best, pad, expert_choice, replica; several with commas")
       ->type_name("LIST")
       ->capture_default_str();
   command

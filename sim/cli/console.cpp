@@ -12,7 +12,7 @@
 namespace moesim::cli {
 namespace {
 
-// A signal handler can reach nothing else; it only ever goes from false to true.
+// A signal handler can reach nothing else; take_interrupt alone sets it back.
 // NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
 std::atomic<bool> g_interrupted{false};
 
@@ -37,6 +37,10 @@ void print_error(std::string_view text) {
 
 const std::atomic<bool>& interrupted() {
   return g_interrupted;
+}
+
+bool take_interrupt() {
+  return g_interrupted.exchange(false);
 }
 
 void watch_for_interrupt() {

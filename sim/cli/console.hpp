@@ -18,6 +18,8 @@ void print_error(std::string_view text);
 
 /// Set by Ctrl-C (SIGINT) or SIGTERM; a second one ends the process at once.
 [[nodiscard]] const std::atomic<bool>& interrupted();
+/// Whether interrupted() was set; takes it back, for a command that goes on with what it has.
+[[nodiscard]] bool take_interrupt();
 /// For commands that look at interrupted(); the others are ended by the signal itself.
 void watch_for_interrupt();
 

@@ -39,6 +39,14 @@ CapacityRule rule_of(const CapacitySpec& capacity) {
 
 /// Slots counted up rank by rank, as the GPU layer numbers them; by expert.
 std::vector<std::int32_t> slots_in_rank_order(const Placement& placement) {
+  if (placement.has_replicas()) {
+    throw UserError(
+        fmt::format("--backend gpu: the layer on a GPU has one slot an expert; the placement has "
+                    "{} slots for {} "
+                    "experts",
+                    placement.num_slots(),
+                    placement.num_experts()));
+  }
   const int per_rank = placement.num_slots() / placement.num_ranks;
   std::vector<std::int32_t> next(static_cast<std::size_t>(placement.num_ranks));
   std::vector<std::int32_t> slot_of_expert(placement.expert_of_slot.size());

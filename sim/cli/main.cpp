@@ -73,6 +73,7 @@ int run(int argc, char** argv) {
   add_calibrate_command(app);
   add_validate_command(app);
   add_capacity_command(app);
+  add_place_command(app);
   add_check_command(app);
   add_trace_command(app);
   add_topology_command(app);

@@ -95,7 +95,10 @@ void add_reading(CLI::App& command, ImportCommand& import) {
   command.add_option(
       "--index", options.index, "CSV of the sequences of .npy ids (row_start, rows, domain, ...)");
   command.add_option("--weights", options.weights, "gate weights of .npy ids, same shape");
-  command.add_option("--kind", options.kind, "of a .npy of three axes: auto, ids or counts")
+  command
+      .add_option("--kind",
+                  options.kind,
+                  "of a .npy of three axes and of TensorRT-LLM: auto, ids or counts")
       ->transform(CLI::CheckedTransformer(kKinds));
   command
       .add_option("--microbatches", options.microbatches, "of counts: sum, or steps of their own")

@@ -123,7 +123,9 @@ std::string load_text(const TraceLoad& load) {
   if (!load.drift.empty()) {
     rows.clear();
     for (const TraceLoad::Drift& drift : load.drift) {
-      rows.push_back(spread_cells(fmt::format("{} steps later", drift.steps), drift.distance));
+      rows.push_back(
+          spread_cells(fmt::format("{} step{} later", drift.steps, drift.steps == 1 ? "" : "s"),
+                       drift.distance));
     }
     text += "\n";
     text += table({"drift, total variation", "median", "min", "max"}, rows);

@@ -20,7 +20,7 @@ constexpr double kWholeNumberTolerance = 1e-12;
 constexpr double kUnlimited = 4e18;
 
 constexpr std::string_view kPolicies[] = {
-    "none", "drop", "spill", "next_best", "pad", "expert_choice"};
+    "none", "drop", "spill", "next_best", "pad", "expert_choice", "replica"};
 constexpr std::string_view kScopes[] = {"rank", "group", "micro_batch", "global"};
 
 /// Assignments of one token, as the policy left them.
@@ -90,6 +90,31 @@ void check_sizes(const Routing& routing, const CapacitySpec& spec) {
                "the policy needs candidates");
 }
 
+Accepted apply(const Routing& routing, const CapacitySpec& spec, const ServedSlots& slots) {
+  check_sizes(routing, spec);
+  Accepted accepted;
+  accepted.assignments = static_cast<std::int64_t>(routing.experts.size());
+  accepted.tokens = routing.num_tokens();
+  if (slots.chooser != nullptr) {
+    accepted.slots = choose_slots(routing, *slots.chooser);
+  }
+  if (spec.policy == OverflowPolicy::kExpertChoice) {
+    choose_by_expert(routing, spec, accepted);
+  } else if (spec.policy != OverflowPolicy::kNone) {
+    serve_in_rounds(routing, spec, slots, accepted);
+  }
+  if (spec.policy != OverflowPolicy::kNone) {
+    count_up(routing, accepted);
+  }
+  if (spec.policy == OverflowPolicy::kPad) {
+    accepted.padding_rows = padding(routing, spec, accepted, slots.count());
+  }
+  if (routing.has_weights()) {
+    sum_weights(routing, accepted);
+  }
+  return accepted;
+}
+
 }  // namespace
 
 std::span<const std::string_view> overflow_policy_words() {
@@ -123,43 +148,40 @@ std::int64_t slot_capacity(double factor, std::int64_t tokens, int top_k, int sl
   return std::max<std::int64_t>(1, static_cast<std::int64_t>(capacity));
 }
 
-std::int64_t padding(const Routing& routing, const CapacitySpec& spec, const Accepted& accepted) {
-  const std::vector<std::int64_t> rows = padded_rows(routing, spec);
-  return std::accumulate(rows.begin(), rows.end(), std::int64_t{0}) * routing.num_experts -
+std::int64_t padding(const Routing& routing,
+                     const CapacitySpec& spec,
+                     const Accepted& accepted,
+                     int slots) {
+  const std::vector<std::int64_t> rows = padded_rows(routing, spec, slots);
+  return std::accumulate(rows.begin(), rows.end(), std::int64_t{0}) *
+             (slots > 0 ? slots : routing.num_experts) -
          (accepted.assignments - accepted.dropped);
 }
 
 Accepted apply_capacity(const Routing& routing,
                         const CapacitySpec& spec,
                         const Placement* placement) {
-  check_sizes(routing, spec);
-  Accepted accepted;
-  accepted.assignments = static_cast<std::int64_t>(routing.experts.size());
-  accepted.tokens = routing.num_tokens();
-  if (spec.policy == OverflowPolicy::kExpertChoice) {
-    choose_by_expert(routing, spec, accepted);
-  } else if (spec.policy != OverflowPolicy::kNone) {
-    serve_in_rounds(routing, spec, placement, accepted);
-  }
-  if (spec.policy != OverflowPolicy::kNone) {
-    count_up(routing, accepted);
-  }
-  if (spec.policy == OverflowPolicy::kPad) {
-    accepted.padding_rows = padding(routing, spec, accepted);
-  }
-  if (routing.has_weights()) {
-    sum_weights(routing, accepted);
-  }
-  return accepted;
+  MOESIM_CHECK(placement == nullptr || !placement->has_replicas(),
+               "replicas need a rule that chooses among them");
+  return apply(routing, spec, {.placement = placement, .chooser = nullptr});
 }
 
-std::vector<std::int64_t> padded_rows(const Routing& routing, const CapacitySpec& spec) {
+Accepted apply_capacity(const Routing& routing, const CapacitySpec& spec, const Placed& placed) {
+  if (!placed.placement.has_replicas()) {
+    return apply(routing, spec, {.placement = &placed.placement, .chooser = nullptr});
+  }
+  MOESIM_CHECK(spec.policy != OverflowPolicy::kExpertChoice, "expert choice takes no replicas");
+  ReplicaChooser chooser(routing, placed);
+  return apply(routing, spec, {.placement = &placed.placement, .chooser = &chooser});
+}
+
+std::vector<std::int64_t> padded_rows(const Routing& routing, const CapacitySpec& spec, int slots) {
   MOESIM_CHECK(spec.scope == CapacityScope::kRank || spec.scope == CapacityScope::kMicroBatch,
                "only a scope of one source has a padded shape a source");
   std::vector<std::int64_t> rows(static_cast<std::size_t>(routing.num_ranks()));
   for (const ServedScope& scope : served_scopes(routing, spec)) {
     rows[static_cast<std::size_t>(scope.ranges.front().rank)] +=
-        scope_capacity(routing, spec.factor, scope);
+        scope_capacity(routing, spec.factor, scope, slots);
   }
   return rows;
 }

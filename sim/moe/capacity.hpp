@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "sim/moe/placement.hpp"
+#include "sim/moe/replica_choice.hpp"
 #include "sim/moe/routing.hpp"
 
 namespace moesim {
@@ -20,6 +21,7 @@ enum class OverflowPolicy {
   kNextBest,      ///< they ask the experts that the token would have chosen after its top_k
   kPad,           ///< kDrop, and every slot computes and is sent its full capacity (static shapes)
   kExpertChoice,  ///< each slot takes the tokens of largest gate weight, up to its capacity
+  kReplica,       ///< they ask the other replicas of the same expert, then are dropped
 };
 
 /// Whose tokens share one capacity.
@@ -48,8 +50,9 @@ struct CapacitySpec {
   double factor = 1.0;  ///< > 0, ignored by kNone
   CapacityScope scope = CapacityScope::kRank;
   ServiceOrder order = ServiceOrder::kToken;
-  int micro_batches = 1;          ///< equal parts of each rank's tokens, in order
-  int tries = 0;                  ///< kSpill, kNextBest: experts asked after the first, 0: all
+  int micro_batches = 1;  ///< equal parts of each rank's tokens, in order
+  int tries =
+      0;  ///< kSpill, kNextBest, kReplica: experts or replicas asked after the first, 0: all
   std::int64_t sender_cap = 0;    ///< assignments a rank may send to others in a layer, 0: any
   std::int64_t receiver_cap = 0;  ///< assignments a rank may accept in a layer, 0: any
 
@@ -61,10 +64,16 @@ struct CapacitySpec {
   return policy == OverflowPolicy::kNextBest || policy == OverflowPolicy::kExpertChoice;
 }
 
+/// Policies whose refused assignments ask again elsewhere.
+[[nodiscard]] constexpr bool moves_on(OverflowPolicy policy) {
+  return policy == OverflowPolicy::kSpill || policy == OverflowPolicy::kNextBest ||
+         policy == OverflowPolicy::kReplica;
+}
+
 /// Assignments a slot accepts per scope: ceil(factor * tokens * top_k / slots).
 /// `tokens` are the tokens of the scope (one rank's or the group's). At least 1 when tokens > 0.
 /// Source: GShard (Lepikhin et al. 2020), eq. of section 2.2, with top_k written out.
-/// Valid for: one slot per expert. Checked by: capacity_test.
+/// Valid for: any number of replicas, which are slots of their own. Checked by: capacity_test.
 [[nodiscard]] std::int64_t slot_capacity(double factor, std::int64_t tokens, int top_k, int slots);
 
 /// What the policy left of a routing.
@@ -78,9 +87,11 @@ struct Accepted {
 
   /// Where each assignment ends, [token * per_token]; empty: where the routing sent it.
   std::vector<ExpertIndex> experts;
-  int per_token = 0;              ///< entries a token, 0: the routing's top_k
-  std::int64_t diverted = 0;      ///< accepted by another expert than the one first asked
-  std::int64_t tokens = 0;        ///< before the policy
+  int per_token = 0;  ///< entries a token, 0: the routing's top_k
+  /// The slot that serves each assignment, [token * top_k]; empty without replicas.
+  std::vector<SlotId> slots = {};
+  std::int64_t diverted = 0;  ///< accepted by another expert (kReplica: slot) than the first asked
+  std::int64_t tokens = 0;    ///< before the policy
   std::int64_t lost_tokens = 0;   ///< of them, those that no expert accepts
   std::int64_t padding_rows = 0;  ///< kPad: rows that slots compute without a token
 
@@ -89,21 +100,31 @@ struct Accepted {
   }
 };
 
-/// Applies the policy (docs/models.md, Capacity). `placement` is needed for caps only.
+/// Applies the policy (docs/models.md, Capacity). `placement` is needed for caps only, and has no
+/// replicas.
 /// kNextBest and kExpertChoice need routing.candidates, kExpertChoice and ServiceOrder::kWeight
 /// gate weights.
 [[nodiscard]] Accepted apply_capacity(const Routing& routing,
                                       const CapacitySpec& spec,
                                       const Placement* placement = nullptr);
 
+/// The same where experts may have replicas: each assignment asks the one that choose_slots gives
+/// it, and one that moves to another expert the one that the rule gives it then. Not with
+/// kExpertChoice: experts then choose tokens, and no rule says for which replica.
+[[nodiscard]] Accepted apply_capacity(const Routing& routing,
+                                      const CapacitySpec& spec,
+                                      const Placed& placed);
+
 /// kPad: rows that each source rank sends to every slot, the capacities of its scopes added up.
-/// @pre spec.scope is kRank or kMicroBatch
+/// @pre spec.scope is kRank or kMicroBatch   @param slots  of the layer, 0: one an expert
 [[nodiscard]] std::vector<std::int64_t> padded_rows(const Routing& routing,
-                                                    const CapacitySpec& spec);
+                                                    const CapacitySpec& spec,
+                                                    int slots = 0);
 
 /// kPad: rows that slots compute without a token, all slots together.
 [[nodiscard]] std::int64_t padding(const Routing& routing,
                                    const CapacitySpec& spec,
-                                   const Accepted& accepted);
+                                   const Accepted& accepted,
+                                   int slots = 0);
 
 }  // namespace moesim

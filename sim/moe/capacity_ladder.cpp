@@ -12,23 +12,50 @@ namespace {
 
 using RungIndex = std::uint8_t;
 
+/// The slot of an assignment: its expert's own, or the one chosen among replicas.
+class SlotOf {
+ public:
+  SlotOf(const Routing& routing, const Placed& placed)
+      : routing_(routing), slots_(static_cast<std::size_t>(placed.placement.num_slots())) {
+    if (placed.placement.has_replicas()) {
+      chosen_ = choose_slots(routing, placed);
+      return;
+    }
+    for (int expert = 0; expert < placed.placement.num_experts(); ++expert) {
+      of_expert_.push_back(placed.placement.slots_of(ExpertId{expert}).front().index());
+    }
+  }
+  [[nodiscard]] std::size_t operator()(std::size_t assignment) const {
+    return chosen_.empty() ? of_expert_[routing_.experts[assignment]] : chosen_[assignment].index();
+  }
+  [[nodiscard]] std::size_t slots() const { return slots_; }
+
+ private:
+  const Routing& routing_;
+  std::size_t slots_;
+  std::vector<std::size_t> of_expert_;
+  std::vector<SlotId> chosen_;  ///< by assignment; empty without replicas
+};
+
 /// Rungs of every assignment, [token * top_k]; factors.size(): accepted at no factor.
 std::vector<RungIndex> rungs_of(const Routing& routing,
                                 const CapacitySpec& spec,
-                                std::span<const double> factors) {
+                                std::span<const double> factors,
+                                const SlotOf& slot_of) {
   std::vector<RungIndex> rungs(routing.experts.size());
-  std::vector<std::int64_t> queue(static_cast<std::size_t>(routing.num_experts));
+  std::vector<std::int64_t> queue(slot_of.slots());
   std::vector<RungIndex> rung_at;  // by position in a queue
   for (const ServedScope& scope : served_scopes(routing, spec)) {
     rung_at.clear();
     for (std::size_t f = 0; f < factors.size(); ++f) {
-      const auto capacity = std::min(scope_capacity(routing, factors[f], scope), scope.tokens);
+      const auto capacity = std::min(
+          scope_capacity(routing, factors[f], scope, static_cast<int>(queue.size())), scope.tokens);
       rung_at.resize(static_cast<std::size_t>(capacity), static_cast<RungIndex>(f));
     }
     rung_at.resize(static_cast<std::size_t>(scope.tokens), static_cast<RungIndex>(factors.size()));
     std::fill(queue.begin(), queue.end(), 0);
     const auto place = [&](std::size_t a) {
-      const auto position = static_cast<std::size_t>(queue[routing.experts[a]]++);
+      const auto position = static_cast<std::size_t>(queue[slot_of(a)]++);
       rungs[a] = rung_at[position];
     };
     if (spec.order == ServiceOrder::kWeight) {
@@ -99,37 +126,33 @@ class LeastRungs {
   std::vector<std::size_t> met_;
 };
 
-/// Where each expert's slot lies.
+/// Where a slot lies.
 struct Seat {
-  std::size_t slot = 0;
   std::size_t rank = 0;
   std::size_t domain = 0;
 };
 
 std::vector<Seat> seats(const Placement& placement, const Domains& domains) {
   std::vector<Seat> result;
-  for (const SlotId slot : placement.slot_of_expert) {
-    const std::size_t rank = placement.rank_of_slot[slot.index()].index();
-    result.push_back({.slot = slot.index(), .rank = rank, .domain = domains.of_rank[rank]});
+  for (const RankId rank : placement.rank_of_slot) {
+    result.push_back({.rank = rank.index(), .domain = domains.of_rank[rank.index()]});
   }
   return result;
 }
 
 class Ladder {
  public:
-  Ladder(const Routing& routing,
-         std::size_t factors,
-         const Placement& placement,
-         const Domains& domains)
+  Ladder(const Routing& routing, std::size_t factors, const Placed& placed, const SlotOf& slot_of)
       : routing_(routing),
+        slot_of_(slot_of),
         factors_(factors),
-        ranks_(static_cast<std::size_t>(placement.num_ranks)),
-        domains_(domains.size()),
-        seats_(seats(placement, domains)),
+        ranks_(static_cast<std::size_t>(placed.placement.num_ranks)),
+        domains_(placed.domains.size()),
+        seats_(seats(placed.placement, placed.domains)),
         assignments_(ranks_ * ranks_, factors),
         copies_(ranks_ * ranks_, factors),
         relayed_(ranks_ * domains_, factors),
-        slots_(placement.rank_of_slot.size(), factors),
+        slots_(seats_.size(), factors),
         served_tokens_(1, factors),
         weight_at_(factors + 1) {}
 
@@ -141,8 +164,9 @@ class Ladder {
       for (auto t = routing_.token_begin[source]; t < routing_.token_begin[source + 1]; ++t) {
         auto least = static_cast<RungIndex>(factors_);
         for (int k = 0; k < routing_.top_k; ++k, ++a) {
-          const Seat& seat = seats_[routing_.experts[a]];
-          slots_.add(seat.slot, rungs[a]);
+          const std::size_t slot = slot_of_(a);
+          const Seat& seat = seats_[slot];
+          slots_.add(slot, rungs[a]);
           assignments_.add(source * ranks_ + seat.rank, rungs[a]);
           at_rank.meet(seat.rank, rungs[a]);
           at_domain.meet(seat.domain, rungs[a]);
@@ -186,10 +210,11 @@ class Ladder {
 
  private:
   const Routing& routing_;
+  const SlotOf& slot_of_;
   std::size_t factors_;
   std::size_t ranks_;
   std::size_t domains_;
-  std::vector<Seat> seats_;  ///< by expert
+  std::vector<Seat> seats_;  ///< by slot
   RungCounts assignments_;
   RungCounts copies_;
   RungCounts relayed_;
@@ -208,13 +233,13 @@ bool is_nested(const CapacitySpec& spec) {
 std::vector<Rung> climb(const Routing& routing,
                         const CapacitySpec& spec,
                         std::span<const double> factors,
-                        const Placement& placement,
-                        const Domains& domains) {
+                        const Placed& placed) {
   MOESIM_CHECK(is_nested(spec), "only nested policies have rungs");
   MOESIM_CHECK(!factors.empty() && factors.size() <= 254, "one to 254 factors");
   MOESIM_CHECK(std::is_sorted(factors.begin(), factors.end()), "factors ascend");
-  Ladder ladder(routing, factors.size(), placement, domains);
-  ladder.count(rungs_of(routing, spec, factors));
+  const SlotOf slot_of(routing, placed);
+  Ladder ladder(routing, factors.size(), placed, slot_of);
+  ladder.count(rungs_of(routing, spec, factors, slot_of));
   std::vector<Rung> rungs;
   for (std::size_t f = 0; f < factors.size(); ++f) {
     rungs.push_back(ladder.rung(f));

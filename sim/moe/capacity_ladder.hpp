@@ -20,7 +20,7 @@ struct Rung {
 [[nodiscard]] bool is_nested(const CapacitySpec& spec);
 
 /// A rung per factor.
-///   rung(a) = the first factor whose capacity exceeds a's position in its (scope, expert) queue
+///   rung(a) = the first factor whose capacity exceeds a's position in its (scope, slot) queue
 ///   accepted at factor f: all a with rung(a) <= f
 ///   copies(source, rank) at f: tokens whose least rung over their experts there is <= f
 /// Valid for: kDrop and kPad without caps, where positions do not depend on the factor. Padded
@@ -29,7 +29,6 @@ struct Rung {
 [[nodiscard]] std::vector<Rung> climb(const Routing& routing,
                                       const CapacitySpec& spec,
                                       std::span<const double> factors,
-                                      const Placement& placement,
-                                      const Domains& domains);
+                                      const Placed& placed);
 
 }  // namespace moesim

@@ -35,8 +35,12 @@ std::vector<ServedScope> served_scopes(const Routing& routing, const CapacitySpe
   return scopes;
 }
 
-std::int64_t scope_capacity(const Routing& routing, double factor, const ServedScope& scope) {
-  return slot_capacity(factor, scope.tokens, routing.top_k, routing.num_experts);
+std::int64_t scope_capacity(const Routing& routing,
+                            double factor,
+                            const ServedScope& scope,
+                            int slots) {
+  return slot_capacity(
+      factor, scope.tokens, routing.top_k, slots > 0 ? slots : routing.num_experts);
 }
 
 }  // namespace moesim

@@ -27,9 +27,10 @@ struct ServedScope {
 [[nodiscard]] std::vector<ServedScope> served_scopes(const Routing& routing,
                                                      const CapacitySpec& spec);
 
-/// The capacity of a slot in a scope.
+/// The capacity of a slot in a scope. @param slots  of the layer, 0: one an expert
 [[nodiscard]] std::int64_t scope_capacity(const Routing& routing,
                                           double factor,
-                                          const ServedScope& scope);
+                                          const ServedScope& scope,
+                                          int slots = 0);
 
 }  // namespace moesim

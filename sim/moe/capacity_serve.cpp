@@ -20,7 +20,8 @@ class Room {
   Room(const Routing& routing, const CapacitySpec& spec, const Placement* placement)
       : spec_(spec),
         placement_(spec.has_caps() ? placement : nullptr),
-        taken_(static_cast<std::size_t>(routing.num_experts)),
+        taken_(static_cast<std::size_t>(placement != nullptr ? placement->num_slots()
+                                                             : routing.num_experts)),
         sent_(static_cast<std::size_t>(routing.num_ranks())),
         received_(sent_.size()) {
     MOESIM_CHECK(!spec.has_caps() || placement != nullptr, "caps need a placement");
@@ -32,20 +33,19 @@ class Room {
   }
 
   /// Takes one assignment of `source` if there is room.
-  bool admit(std::size_t source, ExpertIndex expert) {
-    if (taken_[expert] >= capacity_) {
+  bool admit(std::size_t source, std::size_t slot) {
+    if (taken_[slot] >= capacity_) {
       return false;
     }
-    if (placement_ != nullptr && !admit_under_caps(source, expert)) {
+    if (placement_ != nullptr && !admit_under_caps(source, slot)) {
       return false;
     }
-    ++taken_[expert];
+    ++taken_[slot];
     return true;
   }
 
  private:
-  bool admit_under_caps(std::size_t source, ExpertIndex expert) {
-    const std::size_t slot = placement_->slot_of_expert[expert].index();
+  bool admit_under_caps(std::size_t source, std::size_t slot) {
     const std::size_t rank = placement_->rank_of_slot[slot].index();
     const bool leaves = rank != source;
     if ((spec_.sender_cap > 0 && leaves && sent_[source] >= spec_.sender_cap) ||
@@ -60,26 +60,38 @@ class Room {
   const CapacitySpec& spec_;
   const Placement* placement_;
   std::int64_t capacity_ = 0;
-  std::vector<std::int64_t> taken_;
+  std::vector<std::int64_t> taken_;  ///< by slot
   std::vector<std::int64_t> sent_;
   std::vector<std::int64_t> received_;
 };
+
+int most_replicas(const Placement* placement) {
+  std::size_t most = 1;
+  for (int e = 0; placement != nullptr && e < placement->num_experts(); ++e) {
+    most = std::max(most, placement->slots_of(ExpertId{e}).size());
+  }
+  return static_cast<int>(most);
+}
 
 class Server {
  public:
   Server(const Routing& routing,
          const CapacitySpec& spec,
-         const Placement* placement,
+         const ServedSlots& slots,
          Accepted& accepted)
       : routing_(routing),
         spec_(spec),
+        slots_(slots),
         accepted_(accepted),
-        room_(routing, spec, placement),
+        room_(routing, spec, slots.placement),
         top_k_(static_cast<std::size_t>(routing.top_k)),
-        rounds_(rounds(routing, spec)) {
+        rounds_(rounds(routing, spec, slots.placement)) {
     accepted.keep.assign(routing.experts.size(), 0);
-    if (rounds_ > 0) {
+    if (rounds_ > 0 && spec.policy != OverflowPolicy::kReplica) {
       accepted.experts = routing.experts;
+    }
+    if (spec.policy == OverflowPolicy::kReplica) {
+      first_slots_ = accepted.slots;
     }
     if (spec.policy == OverflowPolicy::kNextBest) {
       next_candidate_.resize(static_cast<std::size_t>(routing.num_tokens()));
@@ -87,21 +99,23 @@ class Server {
   }
 
   void serve(const ServedScope& scope) {
-    room_.open_scope(scope_capacity(routing_, spec_.factor, scope));
+    room_.open_scope(scope_capacity(routing_, spec_.factor, scope, slots_.count()));
     std::vector<Asking> waiting = first_round(scope);
     for (int round = 1; round <= rounds_ && !waiting.empty(); ++round) {
-      std::erase_if(waiting, [&](const Asking& a) { return !ask_another(a.assignment, round); });
+      std::erase_if(waiting, [&](const Asking& a) { return !ask_another(a, round); });
       ask(waiting);
     }
   }
 
  private:
-  static int rounds(const Routing& routing, const CapacitySpec& spec) {
+  static int rounds(const Routing& routing, const CapacitySpec& spec, const Placement* placement) {
     int most = 0;
     if (spec.policy == OverflowPolicy::kSpill) {
       most = routing.top_k - 1;
     } else if (spec.policy == OverflowPolicy::kNextBest) {
       most = routing.num_candidates;
+    } else if (spec.policy == OverflowPolicy::kReplica) {
+      most = most_replicas(placement) - 1;
     }
     return spec.tries > 0 ? std::min(spec.tries, most) : most;
   }
@@ -110,7 +124,7 @@ class Server {
   std::vector<Asking> first_round(const ServedScope& scope) {
     std::vector<Asking> refused;
     const auto offer = [&](std::size_t assignment, std::size_t rank) {
-      const bool fits = room_.admit(rank, routing_.experts[assignment]);
+      const bool fits = room_.admit(rank, slot_of(assignment, routing_.experts[assignment]));
       accepted_.keep[assignment] = fits ? 1 : 0;
       if (!fits && rounds_ > 0) {
         refused.push_back({assignment, rank});
@@ -132,27 +146,60 @@ class Server {
   }
 
   void ask(std::vector<Asking>& waiting) {
+    const bool by_slot = spec_.policy == OverflowPolicy::kReplica;
     std::erase_if(waiting, [&](const Asking& a) {
-      const bool fits = room_.admit(a.rank, accepted_.experts[a.assignment]);
+      const ExpertIndex expert =
+          by_slot ? routing_.experts[a.assignment] : accepted_.experts[a.assignment];
+      const bool fits = room_.admit(a.rank, slot_of(a.assignment, expert));
       accepted_.keep[a.assignment] = fits ? 1 : 0;
+      accepted_.diverted += by_slot && fits ? 1 : 0;
       return fits;
     });
   }
 
-  /// Turns a refused assignment to its next expert; false when it has none.
-  bool ask_another(std::size_t assignment, int round) {
+  /// Where an assignment asks its expert.
+  [[nodiscard]] std::size_t slot_of(std::size_t assignment, ExpertIndex expert) const {
+    if (!accepted_.slots.empty()) {
+      return accepted_.slots[assignment].index();
+    }
+    return slots_.placement != nullptr
+               ? slots_.placement->slots_of(ExpertId{expert}).front().index()
+               : expert;
+  }
+
+  /// Turns a refused assignment to its next expert or replica; false when it has none.
+  bool ask_another(const Asking& asking, int round) {
+    const std::size_t assignment = asking.assignment;
+    if (spec_.policy == OverflowPolicy::kReplica) {
+      return ask_replica(assignment, static_cast<std::size_t>(round));
+    }
     const std::size_t token = assignment / top_k_;
     if (spec_.policy == OverflowPolicy::kSpill) {
       const std::size_t slot = assignment % top_k_ + static_cast<std::size_t>(round);
       accepted_.experts[assignment] = routing_.experts[token * top_k_ + slot % top_k_];
-      return true;
+    } else {
+      const auto candidates = static_cast<std::size_t>(routing_.num_candidates);
+      if (next_candidate_[token] == candidates) {
+        return false;
+      }
+      accepted_.experts[assignment] =
+          routing_.candidates[token * candidates + next_candidate_[token]++];
     }
-    const auto candidates = static_cast<std::size_t>(routing_.num_candidates);
-    if (next_candidate_[token] == candidates) {
+    if (slots_.chooser != nullptr) {
+      accepted_.slots[assignment] =
+          slots_.chooser->choose(asking.rank, accepted_.experts[assignment]);
+    }
+    return true;
+  }
+
+  bool ask_replica(std::size_t assignment, std::size_t round) {
+    const auto replicas = slots_.placement->slots_of(ExpertId{routing_.experts[assignment]});
+    if (first_slots_.empty() || round >= replicas.size()) {
       return false;
     }
-    accepted_.experts[assignment] =
-        routing_.candidates[token * candidates + next_candidate_[token]++];
+    const auto first = std::find(replicas.begin(), replicas.end(), first_slots_[assignment]);
+    const auto at = static_cast<std::size_t>(first - replicas.begin()) + round;
+    accepted_.slots[assignment] = replicas[at % replicas.size()];
     return true;
   }
 
@@ -165,11 +212,13 @@ class Server {
 
   const Routing& routing_;
   const CapacitySpec& spec_;
+  const ServedSlots& slots_;
   Accepted& accepted_;
   Room room_;
   std::size_t top_k_;
   int rounds_;
   std::vector<std::size_t> next_candidate_;  ///< by token
+  std::vector<SlotId> first_slots_;          ///< kReplica with replicas: before any move
 };
 
 }  // namespace
@@ -198,9 +247,9 @@ std::vector<std::size_t> service_order(const Routing& routing,
 
 void serve_in_rounds(const Routing& routing,
                      const CapacitySpec& spec,
-                     const Placement* placement,
+                     const ServedSlots& slots,
                      Accepted& accepted) {
-  Server server(routing, spec, placement, accepted);
+  Server server(routing, spec, slots, accepted);
   for (const ServedScope& scope : served_scopes(routing, spec)) {
     server.serve(scope);
   }

@@ -20,7 +20,7 @@ void check_sizes(const Routing& routing,
   const auto ranks = static_cast<std::size_t>(placement.num_ranks);
   MOESIM_CHECK(routing.num_ranks() == placement.num_ranks, "routing and placement: ranks differ");
   MOESIM_CHECK(setup.places.size() == ranks, "one place per rank");
-  MOESIM_CHECK(placement.slot_of_expert.size() == static_cast<std::size_t>(routing.num_experts),
+  MOESIM_CHECK(placement.num_experts() == routing.num_experts,
                "routing and placement: experts differ");
   MOESIM_CHECK(routing.experts.size() == static_cast<std::size_t>(routing.num_tokens()) *
                                              static_cast<std::size_t>(routing.top_k),
@@ -78,7 +78,7 @@ std::vector<std::int64_t> returned_rows(const RankCounts& counts,
   return rows;
 }
 
-std::int64_t index_bytes(const ModelShape& model, DispatcherKind kind, int domains) {
+std::int64_t index_bytes(const ModelShape& model, DispatcherKind kind, int domains, int slots) {
   switch (kind) {
     case DispatcherKind::kLowLatency:
       return kLowLatencyHeader;
@@ -86,7 +86,7 @@ std::int64_t index_bytes(const ModelShape& model, DispatcherKind kind, int domai
     case DispatcherKind::kTwoDimensional:
       return kWeightBytes;
     case DispatcherKind::kHybridEp:
-      return kWeightBytes * ((model.num_experts + domains - 1) / domains);
+      return kWeightBytes * ((slots + domains - 1) / domains);
     default:
       return kIndexBytes * model.top_k;
   }
@@ -141,18 +141,18 @@ bool needs_one_domain(DispatcherKind kind) {
   return kind == DispatcherKind::kOneSided || kind == DispatcherKind::kTwoSided;
 }
 
-CopyBytes copy_bytes(const ModelShape& model, DispatcherKind kind, int domains) {
+CopyBytes copy_bytes(const ModelShape& model, DispatcherKind kind, int domains, int slots) {
   MOESIM_CHECK(domains > 0, "ranks lie in domains");
   CopyBytes copy;
   copy.scales = activation_scale_bytes(model.hidden_size, model.dispatch_dtype);
   copy.payload = activation_row_bytes(model.hidden_size, model.dispatch_dtype) - copy.scales;
-  copy.indices = index_bytes(model, kind, domains);
+  copy.indices = index_bytes(model, kind, domains, slots > 0 ? slots : model.num_experts);
   copy.combine = activation_row_bytes(model.hidden_size, model.combine_dtype);
   return copy;
 }
 
-RoutedTokens routed_tokens(const Routing& routing) {
-  RoutedTokens routed{.num_experts = routing.num_experts, .tokens = {}};
+RoutedTokens routed_tokens(const Routing& routing, const Placement& placement) {
+  RoutedTokens routed{.num_slots = placement.num_slots(), .tokens = {}};
   for (std::size_t r = 0; r + 1 < routing.token_begin.size(); ++r) {
     routed.tokens.push_back(routing.token_begin[r + 1] - routing.token_begin[r]);
   }
@@ -193,8 +193,10 @@ LayerTraffic plan_traffic(const Routing& routing,
                           const DispatchSetup& setup) {
   check_sizes(routing, accepted, placement, setup);
   const Domains domains = make_domains(setup.places);
-  return plan_counted(
-      count_ranks(routing, accepted, placement, domains), routed_tokens(routing), domains, setup);
+  return plan_counted(count_ranks(routing, accepted, placement, domains),
+                      routed_tokens(routing, placement),
+                      domains,
+                      setup);
 }
 
 }  // namespace moesim

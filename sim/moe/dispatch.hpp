@@ -9,6 +9,7 @@
 
 #include "sim/core/ids.hpp"
 #include "sim/moe/capacity.hpp"
+#include "sim/moe/domains.hpp"
 #include "sim/moe/model.hpp"
 #include "sim/moe/placement.hpp"
 #include "sim/moe/routing.hpp"
@@ -107,12 +108,15 @@ struct CopyBytes {
 /// combine 14336. Indices by dispatcher:
 ///   a 16 B header            low_latency (7408 B in all)
 ///   4 B gate weight          nccl, two_dimensional: a row belongs to one expert
-///   4 B an expert of a domain  hybrid_ep: the gate weights of all of them, ceil(num_experts /
+///   4 B an expert of a domain  hybrid_ep: the gate weights of all of them, ceil(slots /
 ///   domains) top_k * (4 B expert id + 4 B gate weight)  all others
 /// Source: DeepEP README, internode kernels and docs/Hybrid-EP_Implementation.md (hybrid-ep
 /// branch); TensorRT-LLM tech blog 18; Megatron-Core token dispatcher. Checked by: dispatch_test.
-/// @param domains  scale-up domains of the group
-[[nodiscard]] CopyBytes copy_bytes(const ModelShape& model, DispatcherKind kind, int domains = 1);
+/// @param domains  scale-up domains of the group   @param slots  of a layer, 0: one an expert
+[[nodiscard]] CopyBytes copy_bytes(const ModelShape& model,
+                                   DispatcherKind kind,
+                                   int domains = 1,
+                                   int slots = 0);
 
 /// Bytes from one rank to another in one go.
 struct Transfer {
@@ -149,12 +153,6 @@ struct LayerTraffic {
       returned_rows;  ///< rows that a rank sums in the combine, its own included
 };
 
-/// Where a rank sits: scale-up domain and index inside it.
-struct RankPlace {
-  int domain = 0;
-  int index_in_domain = 0;
-};
-
 /// What plan_traffic needs beside the routing.
 struct DispatchSetup {
   std::vector<RankPlace> places;  ///< by RankId
@@ -168,8 +166,8 @@ struct DispatchSetup {
 /// nccl and two_dimensional sum nothing on the way. One section per dispatcher:
 /// docs/dispatchers.md. Source: DeepEP (deepseek-ai/DeepEP),
 /// csrc/kernels/{intranode,internode,internode_ll}.cu, and what docs/dispatchers.md names. Valid
-/// for: any placement with one slot per expert. Checked by: dispatch_test, dispatch_kinds_test,
-/// dispatch_property_test (INV-1, INV-5).
+/// for: any placement; with replicas, accepted.slots says which slot serves each assignment.
+/// Checked by: dispatch_test, dispatch_kinds_test, dispatch_property_test (INV-1, INV-5).
 [[nodiscard]] LayerTraffic plan_traffic(const Routing& routing,
                                         const Accepted& accepted,
                                         const Placement& placement,

@@ -21,8 +21,7 @@ class Tally {
         rank_seen_(static_cast<std::size_t>(placement.num_ranks), -1),
         domain_seen_(domains.size(), -1) {}
 
-  void add(std::size_t source, std::int32_t token, ExpertIndex expert) {
-    const std::size_t slot = placement_.slot_of_expert[expert].index();
+  void add(std::size_t source, std::int32_t token, std::size_t slot) {
     const std::size_t rank = placement_.rank_of_slot[slot].index();
     const std::size_t domain = domains_.of_rank[rank];
     ++counts_.slot_tokens[slot];
@@ -41,50 +40,7 @@ class Tally {
   std::vector<std::int32_t> domain_seen_;
 };
 
-/// Domain ids of `places`, ascending, each once.
-std::vector<int> domain_ids(const std::vector<RankPlace>& places) {
-  std::vector<int> ids;
-  ids.reserve(places.size());
-  for (const RankPlace& place : places) {
-    ids.push_back(place.domain);
-  }
-  std::sort(ids.begin(), ids.end());
-  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-  return ids;
-}
-
 }  // namespace
-
-std::size_t Domains::relay(std::size_t source, std::size_t domain) const {
-  const std::vector<std::size_t>& ranks = members[domain];
-  const int index = index_of_rank[source];
-  for (const std::size_t rank : ranks) {
-    if (index_of_rank[rank] == index) {
-      return rank;
-    }
-  }
-  return ranks[static_cast<std::size_t>(index) % ranks.size()];
-}
-
-Domains make_domains(const std::vector<RankPlace>& places) {
-  const std::vector<int> ids = domain_ids(places);
-  Domains domains;
-  domains.members.resize(ids.size());
-  for (std::size_t rank = 0; rank < places.size(); ++rank) {
-    MOESIM_CHECK(places[rank].index_in_domain >= 0, "an index in a domain is not negative");
-    const auto found = std::lower_bound(ids.begin(), ids.end(), places[rank].domain);
-    const auto domain = static_cast<std::size_t>(found - ids.begin());
-    domains.of_rank.push_back(domain);
-    domains.index_of_rank.push_back(places[rank].index_in_domain);
-    domains.members[domain].push_back(rank);
-  }
-  for (std::vector<std::size_t>& members : domains.members) {
-    std::sort(members.begin(), members.end(), [&](std::size_t a, std::size_t b) {
-      return std::pair(places[a].index_in_domain, a) < std::pair(places[b].index_in_domain, b);
-    });
-  }
-  return domains;
-}
 
 RankCounts count_ranks(const Routing& routing,
                        const Accepted& accepted,
@@ -99,12 +55,18 @@ RankCounts count_ranks(const Routing& routing,
   const std::vector<ExpertIndex>& experts =
       accepted.experts.empty() ? routing.experts : accepted.experts;
   const int per_token = accepted.per_token > 0 ? accepted.per_token : routing.top_k;
+  MOESIM_CHECK(!placement.has_replicas() || accepted.slots.size() == experts.size(),
+               "an assignment has a replica chosen for it");
+  const auto slot_of = [&](std::size_t entry) {
+    return accepted.slots.empty() ? placement.slots_of(ExpertId{experts[entry]}).front()
+                                  : accepted.slots[entry];
+  };
   std::size_t entry = 0;
   for (std::size_t source = 0; source < ranks; ++source) {
     for (std::int32_t t = routing.token_begin[source]; t < routing.token_begin[source + 1]; ++t) {
       for (int k = 0; k < per_token; ++k, ++entry) {
         if (accepted.is_kept(entry)) {
-          tally.add(source, t, experts[entry]);
+          tally.add(source, t, slot_of(entry).index());
         }
       }
     }

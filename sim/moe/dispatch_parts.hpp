@@ -25,19 +25,6 @@ struct CountMatrix {
   }
 };
 
-/// The scale-up domains of the ranks, numbered densely in order of their ids.
-struct Domains {
-  std::vector<std::size_t> of_rank;               ///< by rank
-  std::vector<int> index_of_rank;                 ///< index_in_domain, by rank
-  std::vector<std::vector<std::size_t>> members;  ///< per domain, ranks in order of their index
-
-  [[nodiscard]] std::size_t size() const { return members.size(); }
-  /// The rank of `domain` that relays for `source`.
-  [[nodiscard]] std::size_t relay(std::size_t source, std::size_t domain) const;
-};
-
-[[nodiscard]] Domains make_domains(const std::vector<RankPlace>& places);
-
 /// Accepted assignments of a layer, counted.
 struct RankCounts {
   CountMatrix copies;       ///< [source rank][rank] distinct (token, rank) pairs, own included
@@ -61,10 +48,10 @@ void pad_counts(const std::vector<std::int64_t>& rows_of_source,
 
 /// What a round that exchanges counts and an all-gather need of the routing.
 struct RoutedTokens {
-  std::int64_t num_experts = 0;
+  std::int64_t num_slots = 0;        ///< physical experts: what kernels count by
   std::vector<std::int64_t> tokens;  ///< of each rank
 };
-[[nodiscard]] RoutedTokens routed_tokens(const Routing& routing);
+[[nodiscard]] RoutedTokens routed_tokens(const Routing& routing, const Placement& placement);
 
 /// Both phases of the dispatcher from counted assignments.
 [[nodiscard]] LayerTraffic plan_counted(RankCounts counts,
@@ -110,11 +97,11 @@ void plan_all_gather(const std::vector<std::int64_t>& tokens,
                      LayerTraffic& traffic);
 
 /// The transfers of the round that exchanges counts; none where has_notify is false. Bytes of one
-/// message, e = experts of a rank, L = ranks of the domain:
+/// message, e = slots of a rank, L = ranks of the domain:
 ///   pairwise, two_sided        4 (e + 1) to every rank
-///   nccl, two_dimensional      8 num_experts to every rank
+///   nccl, two_dimensional      8 num_slots to every rank
 ///   hierarchical               4 (L e + L + 1) over the rail, 4 (e + 1) on to every rank of the
-///   domain hybrid_ep                  num_experts a token to every rank, over the rail and
+///   domain hybrid_ep                  num_slots a token to every rank, over the rail and
 ///   forwarded
 /// Source: docs/dispatchers.md. Checked by: dispatch_kinds_test, dispatcher_tasks_test.
 [[nodiscard]] CommPlan plan_notify(DispatcherKind kind,

@@ -34,7 +34,7 @@ CommPlan by_relays(const std::vector<std::int64_t>& rows,
 
 CommPlan hierarchical_counts(const RoutedTokens& size, const Domains& domains) {
   const std::size_t ranks = domains.of_rank.size();
-  const std::int64_t experts = size.num_experts / static_cast<std::int64_t>(ranks);
+  const std::int64_t experts = size.num_slots / static_cast<std::int64_t>(ranks);
   CommPlan plan =
       by_relays(std::vector<std::int64_t>(ranks, 1), domains, kCountBytes * (experts + 1));
   for (Transfer& t : plan.transfers) {
@@ -54,16 +54,16 @@ CommPlan plan_notify(DispatcherKind kind, const RoutedTokens& size, const Domain
   switch (kind) {
     case DispatcherKind::kPairwise:
     case DispatcherKind::kTwoSided: {
-      const std::int64_t experts = size.num_experts / static_cast<std::int64_t>(ranks);
+      const std::int64_t experts = size.num_slots / static_cast<std::int64_t>(ranks);
       return all_pairs(ranks, kCountBytes * (experts + 1));
     }
     case DispatcherKind::kNccl:
     case DispatcherKind::kTwoDimensional:
-      return all_pairs(ranks, kWideCountBytes * size.num_experts);
+      return all_pairs(ranks, kWideCountBytes * size.num_slots);
     case DispatcherKind::kHierarchical:
       return hierarchical_counts(size, domains);
     case DispatcherKind::kHybridEp:
-      return by_relays(size.tokens, domains, kMapBytes * size.num_experts);
+      return by_relays(size.tokens, domains, kMapBytes * size.num_slots);
     case DispatcherKind::kLowLatency:
     case DispatcherKind::kAllGather:
     case DispatcherKind::kOneSided:

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/moe/placement.hpp"
 
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
 #include "sim/core/check.hpp"
+#include "sim/moe/eplb.hpp"
 #include "sim/moe/placement_file.hpp"
 
 namespace moesim {
@@ -10,6 +15,25 @@ namespace {
 void check_division(int num_experts, int num_ranks) {
   MOESIM_CHECK(num_ranks > 0 && num_experts > 0 && num_experts % num_ranks == 0,
                "the ranks divide the experts");
+}
+
+/// Sorts the slots by expert, those of one expert ascending.
+void index_slots(const std::vector<ExpertId>& expert_of_slot, Placement& placement) {
+  const auto largest = *std::max_element(expert_of_slot.begin(), expert_of_slot.end());
+  std::vector<std::size_t>& begin = placement.slot_begin;
+  begin.assign(largest.index() + 2, 0);
+  for (const ExpertId expert : expert_of_slot) {
+    MOESIM_CHECK(expert.value >= 0, "an expert has a number");
+    ++begin[expert.index() + 1];
+  }
+  MOESIM_CHECK(std::find(begin.begin() + 1, begin.end(), 0U) == begin.end(),
+               "every expert has a slot");
+  std::partial_sum(begin.begin(), begin.end(), begin.begin());
+  placement.slots_by_expert.resize(expert_of_slot.size());
+  std::vector<std::size_t> next = begin;
+  for (std::size_t s = 0; s < expert_of_slot.size(); ++s) {
+    placement.slots_by_expert[next[expert_of_slot[s].index()]++] = id_at<SlotId>(s);
+  }
 }
 
 }  // namespace
@@ -37,39 +61,42 @@ Placement round_robin_placement(int num_experts, int num_ranks) {
 
 Placement placement_from_slots(std::vector<ExpertId> expert_of_slot, int num_ranks) {
   const std::size_t slots = expert_of_slot.size();
-  MOESIM_CHECK(num_ranks > 0 && slots % static_cast<std::size_t>(num_ranks) == 0,
+  MOESIM_CHECK(num_ranks > 0 && slots > 0 && slots % static_cast<std::size_t>(num_ranks) == 0,
                "every rank has the same number of slots");
   const std::size_t slots_per_rank = slots / static_cast<std::size_t>(num_ranks);
   Placement placement;
   placement.num_ranks = num_ranks;
-  placement.rank_of_slot.reserve(slots);
-  placement.slot_of_expert.assign(slots, SlotId{-1});
   for (std::size_t s = 0; s < slots; ++s) {
-    SlotId& slot = placement.slot_of_expert.at(expert_of_slot[s].index());
-    MOESIM_CHECK(slot.value == -1, "every expert has exactly one slot");
-    slot = id_at<SlotId>(s);
     placement.rank_of_slot.push_back(id_at<RankId>(s / slots_per_rank));
   }
+  index_slots(expert_of_slot, placement);
   placement.expert_of_slot = std::move(expert_of_slot);
   return placement;
 }
 
 std::vector<Placement> make_placements(const PlacementSpec& spec,
-                                       int num_layers,
-                                       int num_experts,
-                                       int num_ranks) {
-  MOESIM_CHECK(num_layers >= 0, "a model has no negative number of layers");
-  const auto layers = static_cast<std::size_t>(num_layers);
+                                       const PlacementSize& size,
+                                       std::uint64_t seed) {
+  MOESIM_CHECK(size.layers >= 0, "a model has no negative number of layers");
+  const auto layers = static_cast<std::size_t>(size.layers);
+  std::vector<Placement> placements;
   switch (spec.kind) {
     case PlacementKind::kContiguous:
-      return std::vector<Placement>(layers, contiguous_placement(num_experts, num_ranks));
+      return std::vector<Placement>(layers, contiguous_placement(size.experts, size.ranks));
     case PlacementKind::kRoundRobin:
-      return std::vector<Placement>(layers, round_robin_placement(num_experts, num_ranks));
+      return std::vector<Placement>(layers, round_robin_placement(size.experts, size.ranks));
+    case PlacementKind::kRandom:
+      for (int layer = 0; layer < size.layers; ++layer) {
+        placements.push_back(random_placement(size.experts, size.ranks, seed, layer));
+      }
+      return placements;
     case PlacementKind::kFile:
-      return read_placements(spec.file,
-                             {.layers = num_layers, .experts = num_experts, .ranks = num_ranks});
+      return read_placements(spec.file, size);
+    case PlacementKind::kGreedy:
+    case PlacementKind::kEplb:
+      break;
   }
-  MOESIM_CHECK(false, "unknown placement kind");
+  MOESIM_CHECK(false, "this placement is made from loads");
 }
 
 }  // namespace moesim

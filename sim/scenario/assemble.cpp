@@ -3,13 +3,17 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
 #include "sim/core/diagnostics.hpp"
 #include "sim/moe/generate/generated_source.hpp"
+#include "sim/moe/lost_ranks.hpp"
 #include "sim/moe/narrow_routing.hpp"
 #include "sim/scenario/make_cluster.hpp"
+#include "sim/step/layer_work.hpp"
+#include "sim/step/placement_training.hpp"
 
 namespace moesim {
 namespace {
@@ -134,6 +138,16 @@ std::vector<std::string> notes_on(const Scenario& scenario, const Assembly& asse
                     "network.tolerance",
                     100 * scenario.network.tolerance));
   }
+  const PlacementSpec& placement = scenario.placement;
+  if (is_trained(placement.kind) && placement.train_first < scenario.batch.steps) {
+    const int last =
+        std::min(placement.train_first + placement.train_steps, scenario.batch.steps) - 1;
+    notes.push_back(fmt::format(
+        "the placement was made from the loads of steps {} to {}, which are replayed too: it knows "
+        "what comes; see moesim place",
+        placement.train_first,
+        last));
+  }
   if (scenario.capacity.policy == OverflowPolicy::kSpill && !trace.slots_by_weight) {
     notes.emplace_back(
         "the trace does not order a token's experts by weight: spill asks them as they stand");
@@ -177,7 +191,84 @@ std::unique_ptr<RoutingSource> open_source(const Scenario& scenario, int layers)
   return source;
 }
 
+std::vector<Placement> place_experts(const Scenario& scenario,
+                                     const Assembly& assembly,
+                                     int layers) {
+  const PlacementSpec& spec = scenario.placement;
+  const int ranks = scenario.parallel.ep;
+  if (is_trained(spec.kind)) {
+    const StepWindow window{spec.train_first, spec.train_steps};
+    return trained_placements(spec,
+                              window_loads(*assembly.routing, window, layers),
+                              ranks,
+                              eplb_nodes(make_domains(rank_places(assembly.step.cluster, ranks))));
+  }
+  return make_placements(spec, placement_size(scenario, layers), scenario.seed);
+}
+
+/// Ranks on lost nodes; empty without one.
+LostRanks lost_ranks(const Cluster& cluster, const std::vector<int>& nodes, int ranks) {
+  LostRanks lost(static_cast<std::size_t>(ranks));
+  for (int r = 0; r < ranks; ++r) {
+    const int node = cluster.place(GpuId{r}).node;
+    lost[static_cast<std::size_t>(r)] = std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+  }
+  return std::find(lost.begin(), lost.end(), true) == lost.end() ? LostRanks{} : lost;
+}
+
+/// Leaves the lost ranks' slots and tokens out.
+void leave_out(Assembly& assembly, LostRanks lost) {
+  if (lost.empty()) {
+    return;
+  }
+  if (std::find(lost.begin(), lost.end(), false) == lost.end()) {
+    throw UserError({mismatch("faults.nodes", "every rank is on a lost node")});
+  }
+  for (std::size_t layer = 0; layer < assembly.step.placements.size(); ++layer) {
+    Remaining left = without_lost(assembly.step.placements[layer], lost);
+    if (!left.without_slot.empty()) {
+      throw UserError({mismatch(
+          "faults.nodes",
+          fmt::format("the lost nodes hold all slots of expert {} of layer {} and of {} more; "
+                      "moesim place --survive finds placements that outlive them",
+                      left.without_slot.front().value,
+                      layer,
+                      left.without_slot.size() - 1))});
+    }
+    assembly.step.placements[layer] = std::move(left.placement);
+  }
+  assembly.step.lost = lost;
+  assembly.routing = without_lost(std::move(assembly.routing), std::move(lost));
+}
+
+/// What the capacity policy asks of the placement.
+void check_replicas(const Scenario& scenario, const std::vector<Placement>& placements) {
+  const bool any = std::any_of(
+      placements.begin(), placements.end(), [](const Placement& p) { return p.has_replicas(); });
+  const OverflowPolicy policy = scenario.capacity.policy;
+  if (policy == OverflowPolicy::kReplica && !any) {
+    throw UserError(
+        {mismatch("capacity.policy",
+                  "replica needs an expert with more than one slot; the placement has "
+                  "none: set placement.kind to eplb with placement.slots, or to file")});
+  }
+  if (policy == OverflowPolicy::kExpertChoice && any) {
+    throw UserError({mismatch(
+        "capacity.policy",
+        "expert_choice has no rule for replicas, and the placement gives experts more than one")});
+  }
+}
+
 }  // namespace
+
+PlacementSize placement_size(const Scenario& scenario, int layers) {
+  return {.layers = layers,
+          .experts = scenario.model.num_experts,
+          .ranks = scenario.parallel.ep,
+          .first_layer = scenario.model.first_moe_layer,
+          .model_layers = scenario.model.layers,
+          .moe_layers = scenario.model.moe_layers};
+}
 
 Assembly assemble(const Scenario& scenario) {
   const int layers = scenario.step.layers > 0 ? scenario.step.layers : scenario.model.moe_layers;
@@ -201,8 +292,10 @@ Assembly assemble(const Scenario& scenario) {
   step.message_chunk = scenario.network.chunk;
   step.path_policy = scenario.network.paths;
   step.path_spread = scenario.network.spread;
-  step.placements =
-      make_placements(scenario.placement, layers, scenario.model.num_experts, scenario.parallel.ep);
+  step.replicas = scenario.placement.replicas;
+  step.placements = place_experts(scenario, assembly, layers);
+  check_replicas(scenario, step.placements);
+  leave_out(assembly, lost_ranks(step.cluster, made.lost_nodes, scenario.parallel.ep));
   step.routing = assembly.routing.get();
   step.ranks = scenario.parallel.ep;
   step.layers = layers;

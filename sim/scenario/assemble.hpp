@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/moe/placement_file.hpp"
 #include "sim/moe/routing.hpp"
 #include "sim/scenario/scenario.hpp"
 #include "sim/step/step.hpp"
@@ -22,5 +23,8 @@ struct Assembly {
 /// Builds the cluster, opens the trace and the placement and checks that they fit the model.
 /// Throws UserError (trace and model differ in experts, top_k or layers; unreachable GPUs).
 [[nodiscard]] Assembly assemble(const Scenario& scenario);
+
+/// What a placement of the scenario's first `layers` MoE layers has to fit.
+[[nodiscard]] PlacementSize placement_size(const Scenario& scenario, int layers);
 
 }  // namespace moesim

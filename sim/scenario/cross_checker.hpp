@@ -99,6 +99,9 @@ inline void no_effect(CrossChecker& c,
 /// GPUs of a scale-up domain that the keys describe.
 [[nodiscard]] std::int64_t domain_size(const ClusterSpec& cluster);
 
+/// The table [placement].
+void check_placement(CrossChecker& checker, const Scenario& scenario);
+
 /// The tables [cluster] and [faults].
 void check_cluster_keys(CrossChecker& checker, const Scenario& scenario);
 

@@ -63,8 +63,10 @@ void check_attention(CrossChecker& c, const AttentionShape& a) {
 
 void check_layout(CrossChecker& c, const Scenario& s) {
   const int ep = s.parallel.ep;
+  const bool slots_are_given = s.placement.kind == PlacementKind::kFile ||
+                               (s.placement.kind == PlacementKind::kEplb && s.placement.slots > 0);
   c.check(
-      ep > 0 && s.model.num_experts % ep != 0,
+      ep > 0 && s.model.num_experts % ep != 0 && !slots_are_given,
       "parallel.ep",
       {"model.num_experts"},
       fmt::format("{} does not divide {}", ep, c.other("model.num_experts", s.model.num_experts)));
@@ -99,7 +101,7 @@ void check_capacity(CrossChecker& c, const Scenario& s) {
   const CapacitySpec& k = s.capacity;
   const std::string policy = c.other("capacity.policy", to_text(k.policy));
   const bool none = k.policy == OverflowPolicy::kNone;
-  const bool moves = k.policy == OverflowPolicy::kSpill || k.policy == OverflowPolicy::kNextBest;
+  const bool moves = moves_on(k.policy);
   const auto idle = [&](std::string_view path, bool broken, const std::string& text) {
     c.check(c.given(path) && broken, path, {"capacity.policy"}, text);
   };
@@ -109,13 +111,15 @@ void check_capacity(CrossChecker& c, const Scenario& s) {
        fmt::format("has no effect with {}", policy));
   idle("capacity.tries",
        !moves,
-       fmt::format("{} has no effect with {}; it needs spill or next_best", k.tries, policy));
+       fmt::format(
+           "{} has no effect with {}; it needs spill, next_best or replica", k.tries, policy));
   const std::pair<std::string_view, std::int64_t> caps[] = {
       {"capacity.sender_cap", k.sender_cap}, {"capacity.receiver_cap", k.receiver_cap}};
   for (const auto& [path, cap] : caps) {
     idle(path,
          cap > 0 && !moves && k.policy != OverflowPolicy::kDrop,
-         fmt::format("{} has no effect with {}; it needs drop, spill or next_best", cap, policy));
+         fmt::format(
+             "{} has no effect with {}; it needs drop, spill, next_best or replica", cap, policy));
   }
   c.check(k.micro_batches > s.batch.tokens_per_rank,
           "capacity.micro_batches",
@@ -148,20 +152,6 @@ void check_padded(CrossChecker& c, const Scenario& s) {
       fmt::format("it sends no padded shapes, as {} needs; use pairwise, low_latency, one_sided "
                   "or two_sided",
                   policy));
-}
-
-void check_placement(CrossChecker& c, const Scenario& s) {
-  const bool from_file = s.placement.kind == PlacementKind::kFile;
-  const std::string_view kind =
-      s.placement.kind == PlacementKind::kContiguous ? "contiguous" : "round_robin";
-  c.check(!from_file && !s.placement.file.empty(),
-          "placement.file",
-          {"placement.kind"},
-          fmt::format("has no effect with {}", c.other("placement.kind", kind)));
-  c.check(from_file && s.placement.file.empty(),
-          "placement.file",
-          {"placement.kind"},
-          fmt::format("missing, but needed by {}", c.other("placement.kind", "file")));
 }
 
 /// Keys that only some dispatchers look at.

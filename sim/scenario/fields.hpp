@@ -69,10 +69,12 @@ class FieldVisitor {
 
 void visit_fields(FieldVisitor& visitor, Scenario& scenario);
 
-/// The words of three keys, in the order of their enumerators.
+/// The words of some keys, in the order of their enumerators.
 [[nodiscard]] std::span<const std::string_view> fabric_kind_words();
 [[nodiscard]] std::span<const std::string_view> scale_up_kind_words();
 [[nodiscard]] std::span<const std::string_view> engine_words();
+[[nodiscard]] std::span<const std::string_view> placement_kind_words();
+[[nodiscard]] std::span<const std::string_view> replica_choice_words();
 
 /// Tables that may name a preset, with the folder that holds their presets.
 struct PresetTable {

@@ -134,29 +134,63 @@ class Checks {
     }
   }
 
-  /// Rank r runs on GPU r. Nothing can take over what a lost node held.
+  /// Rank r runs on GPU r. Only replicas can take over what a lost node held.
   void check_lost_nodes(const std::vector<int>& nodes) {
-    const int per_rank = scenario_.model.num_experts / scenario_.parallel.ep;
+    const PlacementSpec& placement = scenario_.placement;
+    const int experts = scenario_.model.num_experts;
+    const bool may_replicate =
+        placement.kind == PlacementKind::kFile ||
+        (placement.kind == PlacementKind::kEplb && placement.slots > experts);
     for (const int node : nodes) {
-      int first = -1;
-      int ranks = 0;
-      for (int r = 0; r < scenario_.parallel.ep; ++r) {
-        if (cluster_.place(GpuId{r}).node == node) {
-          first = first < 0 ? r : first;
-          ++ranks;
-        }
+      const std::vector<int> ranks = ranks_of(node);
+      if (ranks.empty()) {
+        continue;
       }
-      if (ranks > 0) {
+      if (!may_replicate) {
         report("faults.nodes",
                fmt::format("node{} holds {} rank(s) from {} on and {} experts of each layer; no "
                            "replica can take them over, so a step cannot run: take a smaller "
                            "parallel.ep, or more nodes and another lost one",
                            node,
-                           ranks,
-                           first,
-                           ranks * per_rank));
+                           ranks.size(),
+                           ranks.front(),
+                           static_cast<int>(ranks.size()) * (experts / scenario_.parallel.ep)));
+      } else if (!fills_domain(ranks.front(), nodes) && relays_in_domain()) {
+        report("faults.nodes",
+               fmt::format("node{} is only a part of its scale-up domain, through whose GPUs "
+                           "dispatch.dispatcher = {} forwards: take pairwise or low_latency",
+                           node,
+                           dispatcher_name(scenario_.dispatch.kind)));
       }
     }
+  }
+
+  [[nodiscard]] std::vector<int> ranks_of(int node) const {
+    std::vector<int> ranks;
+    for (int r = 0; r < scenario_.parallel.ep; ++r) {
+      if (cluster_.place(GpuId{r}).node == node) {
+        ranks.push_back(r);
+      }
+    }
+    return ranks;
+  }
+
+  /// Whether every rank of the domain of `rank` is on a lost node.
+  [[nodiscard]] bool fills_domain(int rank, const std::vector<int>& nodes) const {
+    const int domain = cluster_.place(GpuId{rank}).domain;
+    for (int r = 0; r < scenario_.parallel.ep; ++r) {
+      const GpuPlace& place = cluster_.place(GpuId{r});
+      if (place.domain == domain &&
+          std::find(nodes.begin(), nodes.end(), place.node) == nodes.end()) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  [[nodiscard]] bool relays_in_domain() const {
+    const DispatcherKind kind = scenario_.dispatch.kind;
+    return has_relays(kind) || kind == DispatcherKind::kTwoDimensional;
   }
 
   const Scenario& scenario_;
@@ -173,6 +207,7 @@ ScenarioCluster make_cluster(const Scenario& scenario) {
   FaultOutcome outcome = apply_faults(made.cluster, scenario.faults);
   MOESIM_CHECK(outcome.mistakes.empty(), "a loaded scenario has right rules");
   made.hits = std::move(outcome.hits);
+  made.lost_nodes = std::move(outcome.lost_nodes);
   return made;
 }
 

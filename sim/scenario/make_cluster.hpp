@@ -14,6 +14,7 @@ namespace moesim {
 struct ScenarioCluster {
   Cluster cluster;
   std::vector<std::string> hits;  ///< FaultOutcome::hits
+  std::vector<int> lost_nodes;    ///< FaultOutcome::lost_nodes
 };
 
 /// Builds the cluster, or reads its GraphML file, and applies the faults of a loaded scenario.
@@ -21,8 +22,8 @@ struct ScenarioCluster {
 [[nodiscard]] ScenarioCluster make_cluster(const Scenario& scenario);
 
 /// What only the graph shows: a GraphML file that is wrong or has other counts, rules that fit
-/// nothing, a lost node that holds ranks. Call it when all keys are right by themselves; builds the
-/// cluster only if there is such a key.
+/// nothing, a lost node whose experts no replica can have. Call it when all keys are right by
+/// themselves; builds the cluster only if there is such a key.
 [[nodiscard]] std::vector<Diagnostic> cluster_checks(const Scenario& scenario,
                                                      const ConfigTree& tree);
 

@@ -77,14 +77,23 @@ class FieldWriter : public FieldVisitor {
   [[nodiscard]] bool has_no_effect(std::string_view path) const {
     const OverflowPolicy policy = scenario_.capacity.policy;
     const bool none = policy == OverflowPolicy::kNone;
-    const bool moves = policy == OverflowPolicy::kSpill || policy == OverflowPolicy::kNextBest;
+    const bool moves = moves_on(policy);
     return (path == "capacity.factor" && none) ||
            (path == "capacity.order" && (none || policy == OverflowPolicy::kExpertChoice)) ||
            (path == "capacity.tries" && !moves) ||
-           (path == "placement.file" && scenario_.placement.kind != PlacementKind::kFile) ||
+           placement_key_has_no_effect(path, scenario_.placement) ||
            dispatch_key_has_no_effect(path, scenario_.dispatch) ||
            network_key_has_no_effect(path, scenario_.network) || cluster_key_has_no_effect(path) ||
            fault_key_has_no_effect(path) || routing_has_no_effect(path);
+  }
+  [[nodiscard]] static bool placement_key_has_no_effect(std::string_view path,
+                                                        const PlacementSpec& placement) {
+    const bool eplb = placement.kind == PlacementKind::kEplb;
+    return (path == "placement.file" && placement.kind != PlacementKind::kFile) ||
+           (path == "placement.replica_limit" &&
+            placement.replicas.choice != ReplicaChoice::kCapacityLimited) ||
+           (!eplb && (path == "placement.slots" || path == "placement.groups")) ||
+           (!is_trained(placement.kind) && path.starts_with("placement.train_"));
   }
   [[nodiscard]] static bool dispatch_key_has_no_effect(std::string_view path,
                                                        const DispatchSpec& dispatch) {

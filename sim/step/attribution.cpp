@@ -61,6 +61,8 @@ class Walker {
       case TaskKind::kCombineFlow:
       case TaskKind::kReduce:
         return give(Part::kCombine, length);
+      case TaskKind::kBackground:
+        MOESIM_CHECK(false, "nothing waits for the background");
     }
   }
 

@@ -184,8 +184,8 @@ class SweepStep {
     return units;
   }
 
-  [[nodiscard]] const Placement& placement(std::size_t layer) const {
-    return model_.placements[layer];
+  [[nodiscard]] Placed placed(std::size_t layer) const {
+    return {.placement = model_.placements[layer], .domains = domains_, .rule = model_.replicas};
   }
 
   /// One factor of any policy.
@@ -193,8 +193,8 @@ class SweepStep {
     LayerRungs rungs;
     for (std::size_t layer = 0; layer < routings_.size(); ++layer) {
       const Routing& routing = routings_[layer];
-      Accepted accepted = apply_capacity(routing, spec, &placement(layer));
-      RankCounts counts = count_ranks(routing, accepted, placement(layer), domains_);
+      Accepted accepted = apply_capacity(routing, spec, placed(layer));
+      RankCounts counts = count_ranks(routing, accepted, model_.placements[layer], domains_);
       rungs.push_back({std::move(counts), std::move(accepted)});
     }
     return rungs;
@@ -205,15 +205,13 @@ class SweepStep {
     const auto factors = std::span(grid_.factors).subspan(unit.first_factor, unit.factors);
     std::vector<LayerRungs> rungs(unit.factors);
     for (std::size_t layer = 0; layer < routings_.size(); ++layer) {
-      std::vector<Rung> all = climb(routings_[layer],
-                                    spec_at(unit.curve, unit.first_factor),
-                                    factors,
-                                    placement(layer),
-                                    domains_);
+      std::vector<Rung> all =
+          climb(routings_[layer], spec_at(unit.curve, unit.first_factor), factors, placed(layer));
       for (std::size_t f = 0; f < all.size(); ++f) {
         const CapacitySpec spec = spec_at(unit.curve, unit.first_factor + f);
         if (spec.policy == OverflowPolicy::kPad) {
-          all[f].accepted.padding_rows = padding(routings_[layer], spec, all[f].accepted);
+          all[f].accepted.padding_rows = padding(
+              routings_[layer], spec, all[f].accepted, model_.placements[layer].num_slots());
         }
         rungs[f].push_back(std::move(all[f]));
       }
@@ -253,6 +251,7 @@ class SweepStep {
       Accepted copy = rung.accepted;
       copy.keep.clear();
       copy.experts.clear();
+      copy.slots.clear();
       totals.push_back(std::move(copy));
     }
     return totals;

@@ -86,4 +86,7 @@ LayerTasks append_layer(TaskGraph& graph,
                         PathTable& paths,
                         const LayerTasks* previous);
 
+/// Appends a flow for every pair of ranks with bytes, ready from the start; returns the first task.
+std::size_t append_background(TaskGraph& graph, const TrafficMatrix& bytes, PathTable& paths);
+
 }  // namespace moesim

@@ -40,6 +40,12 @@ LayerCompute compute_times(const StepModel& model,
   LayerCompute times;
   for (std::size_t r = 0; r < slot_rows.size(); ++r) {
     const std::int64_t tokens = routing.token_begin[r + 1] - routing.token_begin[r];
+    if (is_lost(model.lost, r)) {
+      times.gate.emplace_back();
+      times.experts.emplace_back();
+      times.reduce.emplace_back();
+      continue;
+    }
     const double speed = model.cluster.place(id_at<GpuId>(r)).speed;
     times.gate.push_back(ticks(gate_time(compute, model.model, tokens) / speed));
     times.experts.push_back(ticks((expert_time(compute, model.model, slot_rows[r]) +
@@ -65,13 +71,24 @@ void describe_load(LayerResult& result, const Routing& routing, const Accepted& 
   result.gate_weight = accepted.weight;
   result.dropped_weight = accepted.dropped_weight;
   result.expert_imbalance = max_over_mean(result.expert_load);
-  result.rank_imbalance = max_over_mean(result.rank_tokens);
   for (const std::size_t e : largest(result.expert_load, kHotSpots)) {
     result.hot_experts.push_back({id_at<ExpertId>(e), static_cast<double>(result.expert_load[e])});
   }
   for (const std::size_t r : largest(result.rank_tokens, kHotSpots)) {
     result.hot_ranks.push_back({id_at<RankId>(r), static_cast<double>(result.rank_tokens[r])});
   }
+}
+
+/// Values of the ranks that are left.
+std::vector<std::int64_t> remaining(const std::vector<std::int64_t>& by_rank,
+                                    const LostRanks& lost) {
+  std::vector<std::int64_t> left;
+  for (std::size_t r = 0; r < by_rank.size(); ++r) {
+    if (!is_lost(lost, r)) {
+      left.push_back(by_rank[r]);
+    }
+  }
+  return left;
 }
 
 std::int64_t transferred(const CommPlan& plan) {
@@ -96,11 +113,12 @@ std::vector<RankPlace> rank_places(const Cluster& cluster, int ranks) {
 PreparedLayer prepare_layer(const StepModel& model, int step, int layer) {
   const Routing routing = model.routing->route(step, layer);
   const Placement& placement = model.placements[static_cast<std::size_t>(layer)];
+  const Domains domains = make_domains(rank_places(model.cluster, model.ranks));
+  const Placed placed{.placement = placement, .domains = domains, .rule = model.replicas};
   Rung rung{
       .counts = {.copies = {0, 0}, .assignments = {0, 0}, .relayed = {0, 0}, .slot_tokens = {}},
-      .accepted = apply_capacity(routing, model.capacity, &placement)};
-  rung.counts = count_ranks(
-      routing, rung.accepted, placement, make_domains(rank_places(model.cluster, model.ranks)));
+      .accepted = apply_capacity(routing, model.capacity, placed)};
+  rung.counts = count_ranks(routing, rung.accepted, placement, domains);
   PreparedLayer prepared = prepare_counted(model, model.capacity, layer, routing, std::move(rung));
   prepared.routing = digest_of(routing);
   return prepared;
@@ -113,16 +131,18 @@ PreparedLayer prepare_counted(const StepModel& model,
                               Rung rung) {
   const Placement& placement = model.placements[static_cast<std::size_t>(layer)];
   std::vector<RankPlace> places = rank_places(model.cluster, model.ranks);
-  const CopyBytes copy = copy_bytes(model.model, model.dispatch.kind, num_domains(places));
+  const CopyBytes copy =
+      copy_bytes(model.model, model.dispatch.kind, num_domains(places), placement.num_slots());
   const DispatchSetup setup{std::move(places), model.dispatch, copy};
   const std::vector<std::int64_t> tokens = rung.counts.slot_tokens;
   if (capacity.policy == OverflowPolicy::kPad) {
-    pad_counts(padded_rows(routing, capacity), placement, rung.counts);
+    pad_counts(padded_rows(routing, capacity, placement.num_slots()), placement, rung.counts);
   }
   PreparedLayer prepared;
   prepared.work.layer = layer;
   prepared.work.traffic = plan_counted(
-      std::move(rung.counts), routed_tokens(routing), make_domains(setup.places), setup);
+      std::move(rung.counts), routed_tokens(routing, placement), make_domains(setup.places), setup);
+  drop_lost(prepared.work.traffic, model.lost);
   const LayerTraffic& traffic = prepared.work.traffic;
   prepared.work.compute =
       compute_times(model, routing, traffic, by_rank_of_slot(placement, traffic.slot_rows));
@@ -133,6 +153,7 @@ PreparedLayer prepare_counted(const StepModel& model,
     result.rank_tokens.push_back(sum(of_rank));
   }
   describe_load(result, routing, rung.accepted);
+  result.rank_imbalance = max_over_mean(remaining(result.rank_tokens, model.lost));
   result.dispatch_bytes = transferred(traffic.dispatch) + transferred(traffic.notify);
   result.combine_bytes = transferred(traffic.combine);
   result.hot_pairs = hot_pairs(traffic.dispatch.logical, kHotSpots);

@@ -88,6 +88,8 @@ struct StepResult {
   std::vector<std::int64_t> link_bytes;  ///< by LinkId, all layers
   std::int64_t flows = 0;
   std::int64_t network_events = 0;
+  SimTime background_finish =
+      {};  ///< of the bytes beside the step (StepModel::background); 0: none
 };
 
 }  // namespace moesim

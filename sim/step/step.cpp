@@ -130,6 +130,9 @@ class StepRun {
       result_.makespan = std::max(result_.makespan, prepared_[layer].result.last_finish);
       result_.layers.push_back(std::move(prepared_[layer].result));
     }
+    for (std::size_t task = first_background_; task < times.end.size(); ++task) {
+      result_.background_finish = std::max(result_.background_finish, times.end[task]);
+    }
     result_.parts = attribute_step(graph_, times, layers_, model_.cluster, dispatch_load_s_);
     return std::move(result_);
   }
@@ -146,6 +149,7 @@ class StepRun {
       const LayerTasks* previous = layers_.empty() ? nullptr : &layers_.back();
       layers_.push_back(append_layer(graph_, prepared.work, communication, paths_, previous));
     }
+    first_background_ = append_background(graph_, model_.background, paths_);
     graph_.paths = paths_.paths();
   }
 
@@ -225,6 +229,7 @@ class StepRun {
   std::vector<PreparedLayer> prepared_;
   std::vector<LayerTasks> layers_;
   std::vector<std::vector<double>> dispatch_load_s_;  ///< by layer, then LinkId
+  std::size_t first_background_ = 0;                  ///< its tasks are the last
   StepResult result_;
 };
 

@@ -8,6 +8,7 @@
 #include "sim/moe/capacity.hpp"
 #include "sim/moe/dispatch.hpp"
 #include "sim/moe/expert_cost.hpp"
+#include "sim/moe/lost_ranks.hpp"
 #include "sim/moe/model.hpp"
 #include "sim/moe/placement.hpp"
 #include "sim/moe/routing.hpp"
@@ -32,11 +33,15 @@ struct StepModel {
   Bytes message_chunk;             ///< kMessage: 0 for whole messages
   PathPolicy path_policy = PathPolicy::kEcmp;
   PathSpread path_spread = {};
-  CutBounds cuts = {};                     ///< of the cluster at effective rates; empty: not asked
-  std::vector<Placement> placements;       ///< by MoE layer
-  const RoutingSource* routing = nullptr;  ///< outlives the model
-  int ranks = 0;                           ///< rank r runs on GPU r
-  int layers = 0;                          ///< MoE layers simulated, from the first
+  CutBounds cuts = {};                ///< of the cluster at effective rates; empty: not asked
+  std::vector<Placement> placements;  ///< by MoE layer
+  ReplicaRule replicas = {};          ///< which of several slots serves an assignment
+  TrafficMatrix background = TrafficMatrix(0);  ///< bytes that flow beside the step from its start
+                                                ///< on, outside its dispatcher; no ranks: none
+  const RoutingSource* routing = nullptr;       ///< outlives the model
+  LostRanks lost = {};                          ///< bring nothing, get nothing, compute nothing
+  int ranks = 0;                                ///< rank r runs on GPU r
+  int layers = 0;                               ///< MoE layers simulated, from the first
   std::uint64_t seed = 1;
 };
 

@@ -27,6 +27,7 @@ enum class TaskKind : std::uint8_t {
   kCombineFlow,
   kCombineDone,  ///< join, no time
   kReduce,       ///< weighted sum of the returned rows
+  kBackground,   ///< a flow of no layer: nothing waits for it
 };
 
 struct TaskLabel {

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <chrono>
 #include <csignal>
+#include <thread>
 
 #include "tests/cli/scene.hpp"
 
@@ -101,10 +103,9 @@ TEST_F(Capacity, RefusesGridsThatCannotBe) {
   expect_mistake({"--factors", "1:2:1e-9"},
                  "--factors \"1:2:1e-9\": more than 1000 factors; expected factors above 0 such as "
                  "1,1.25,1.5 or first:last:step such as 1:2:0.25");
-  expect_mistake(
-      {"--policies", "drop,dorp"},
-      "--policies \"drop,dorp\": found \"dorp\"; expected drop, spill, next_best, pad or "
-      "expert_choice, or several with commas");
+  expect_mistake({"--policies", "drop,dorp"},
+                 "--policies \"drop,dorp\": found \"dorp\"; expected drop, spill, next_best, pad, "
+                 "expert_choice or replica, or several with commas");
   expect_mistake(
       {"--scopes", "ranks"},
       "--scopes \"ranks\": found \"ranks\"; expected rank, group, micro_batch or global, "
@@ -117,6 +118,9 @@ TEST_F(Capacity, RefusesGridsThatCannotBe) {
       {"--policies", "pad", "--set", "dispatch.dispatcher=hierarchical"},
       "--policies pad: this dispatcher sends no padded shapes; set dispatch.dispatcher to "
       "pairwise, low_latency, one_sided or two_sided");
+  expect_mistake({"--policies", "replica"},
+                 "--policies replica: needs an expert with more than one slot; set placement.kind "
+                 "to eplb with placement.slots, or to file");
   expect_mistake({"--policies", "next_best"},
                  "capacity.policy: next_best needs a trace with more than model.top_k = 2 "
                  "experts a token; \"pack\" has 2");
@@ -124,6 +128,28 @@ TEST_F(Capacity, RefusesGridsThatCannotBe) {
                  "capacity.policy: expert_choice needs gate weights; \"pack\" has none");
   expect_mistake({"--set", "capacity.policy=drop", "--set", "capacity.order=weight"},
                  "capacity.order: weight needs gate weights; \"pack\" has none");
+}
+
+TEST_F(Capacity, ReplicasTakeWhatOneSlotCannot) {
+  const auto dropped = [&](const char* policy) {
+    const json sweep = json_of({"capacity",
+                                "scenario.toml",
+                                "--json",
+                                "--factors",
+                                "1",
+                                "--policies",
+                                policy,
+                                "--scopes",
+                                "rank",
+                                "--set",
+                                "placement.kind=eplb",
+                                "--set",
+                                "placement.slots=16",
+                                "--set",
+                                "placement.replica_choice=nearest"});
+    return sweep["curves"][0]["points"][0]["dropped_assignments"].get<int>();
+  };
+  EXPECT_LT(dropped("replica"), dropped("drop"));
 }
 
 TEST_F(Capacity, SaysWhatItLeavesOut) {
@@ -151,6 +177,32 @@ TEST_F(Capacity, CtrlCBeforeTheFirstStepWritesNothing) {
   EXPECT_EQ(outcome.code, 130);
   EXPECT_EQ(outcome.err, "interrupted; nothing was written\n");
   EXPECT_THAT(entries(), ElementsAre("data", "pack", "scenario.toml"));
+}
+
+TEST_F(Capacity, CtrlCLaterReportsTheWholeStepsDoneSoFar) {
+  // A loaded machine may need longer for the first step: then nothing was written, and once more.
+  for (auto patience = std::chrono::milliseconds(100); patience < std::chrono::seconds(20);
+       patience *= 2) {
+    Program program(folder(),
+                    {"capacity", "scenario.toml", "--json", "--set", "batch.steps=100000"});
+    ASSERT_TRUE(program.comes_to_catch(SIGINT));
+    std::this_thread::sleep_for(patience);
+    program.send(SIGINT);
+    const Outcome outcome = program.wait();
+    ASSERT_EQ(outcome.code, 130);
+    if (outcome.err == "interrupted; nothing was written\n") {
+      continue;
+    }
+    const nlohmann::json report = nlohmann::json::parse(outcome.out);
+    const int done = report["steps_done"].get<int>();
+    EXPECT_GT(done, 0);
+    EXPECT_LT(done, 100'000);
+    EXPECT_EQ(
+        outcome.err,
+        "interrupted; the report covers the first " + std::to_string(done) + " of 100000 steps\n");
+    return;
+  }
+  FAIL() << "no step was done in 12 s";
 }
 
 }  // namespace

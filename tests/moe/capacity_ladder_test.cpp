@@ -27,21 +27,34 @@ Routing random_routing() {
   return routing;
 }
 
+/// Twelve slots: experts 0 to 3 twice.
+Placement replicated_placement() {
+  std::vector<ExpertId> expert_of_slot;
+  for (int slot = 0; slot < 12; ++slot) {
+    expert_of_slot.push_back(ExpertId{slot % 8});
+  }
+  return placement_from_slots(std::move(expert_of_slot), 4);
+}
+
 RC_GTEST_PROP(Climb, CountsWhatOneFactorAtATimeCounts, ()) {
   const Routing routing = random_routing();
-  const Placement placement = round_robin_placement(8, 4);
+  const Placement placement =
+      *rc::gen::arbitrary<bool>() ? round_robin_placement(8, 4) : replicated_placement();
   const Domains domains = make_domains({{0, 0}, {0, 1}, {1, 0}, {1, 1}});
+  const ReplicaRule rule{.choice = static_cast<ReplicaChoice>(*rc::gen::inRange(0, 4)),
+                         .limit = 0.5};
+  const Placed placed{.placement = placement, .domains = domains, .rule = rule};
   CapacitySpec spec;
   spec.policy = OverflowPolicy::kDrop;
   spec.scope = static_cast<CapacityScope>(*rc::gen::inRange(0, 4));
   spec.order = static_cast<ServiceOrder>(*rc::gen::inRange(0, 2));
   spec.micro_batches = *rc::gen::inRange(1, 4);
   const std::vector<double> factors = {0.1, 0.5, 1.0, 1.25, 2.0, 50.0};
-  const std::vector<Rung> rungs = climb(routing, spec, factors, placement, domains);
+  const std::vector<Rung> rungs = climb(routing, spec, factors, placed);
   RC_ASSERT(rungs.size() == factors.size());
   for (std::size_t f = 0; f < factors.size(); ++f) {
     spec.factor = factors[f];
-    const Accepted alone = apply_capacity(routing, spec);
+    const Accepted alone = apply_capacity(routing, spec, placed);
     const RankCounts counts = count_ranks(routing, alone, placement, domains);
     RC_ASSERT(rungs[f].counts.copies.counts == counts.copies.counts);
     RC_ASSERT(rungs[f].counts.assignments.counts == counts.assignments.counts);
@@ -62,11 +75,10 @@ TEST(Climb, ServesNobodyByWeightWhenThereAreNoTokens) {
   spec.policy = OverflowPolicy::kDrop;
   spec.order = ServiceOrder::kWeight;
   const std::vector<double> factors = {1.0};
-  const auto rungs = climb(nobody,
-                           spec,
-                           factors,
-                           round_robin_placement(8, 4),
-                           make_domains({{0, 0}, {0, 1}, {1, 0}, {1, 1}}));
+  const Placement placement = round_robin_placement(8, 4);
+  const Domains domains = make_domains({{0, 0}, {0, 1}, {1, 0}, {1, 1}});
+  const auto rungs =
+      climb(nobody, spec, factors, {.placement = placement, .domains = domains, .rule = {}});
   EXPECT_EQ(rungs.at(0).accepted.assignments, 0);
   EXPECT_EQ(apply_capacity(nobody, spec).assignments, 0);
 }

@@ -33,6 +33,24 @@ std::vector<ExpertIndex> random_deck(int experts, RngStream& rng) {
   return deck;
 }
 
+/// Contiguous, round-robin, or every expert once and some again, in any order.
+Placement random_placement_of(int experts, int ranks, RngStream& rng) {
+  const std::uint64_t kind = rng.below(3);
+  if (kind < 2) {
+    return kind == 0 ? contiguous_placement(experts, ranks) : round_robin_placement(experts, ranks);
+  }
+  std::vector<ExpertId> slots;
+  for (int e = 0; e < experts; ++e) {
+    slots.push_back(ExpertId{e});
+  }
+  for (int r = 0; r < ranks; ++r) {
+    slots.push_back(
+        ExpertId{static_cast<std::int32_t>(rng.below(static_cast<std::uint64_t>(experts)))});
+  }
+  shuffle(std::span(slots), rng);
+  return placement_from_slots(std::move(slots), ranks);
+}
+
 Case random_case(DispatcherKind kind) {
   const int ranks = *rc::gen::inRange(1, 10);
   const int experts = ranks * *rc::gen::inRange(1, 4);
@@ -57,8 +75,13 @@ Case random_case(DispatcherKind kind) {
   for (std::size_t i = 0; i < c.routing.experts.size(); ++i) {
     c.accepted.keep.push_back(rng.below(5) == 0 ? 0 : 1);
   }
-  c.placement = rng.below(2) == 0 ? contiguous_placement(experts, ranks)
-                                  : round_robin_placement(experts, ranks);
+  c.placement = random_placement_of(experts, ranks, rng);
+  if (c.placement.has_replicas()) {
+    const ReplicaRule rule{.choice = static_cast<ReplicaChoice>(rng.below(4)), .limit = 1.0};
+    c.accepted.slots = choose_slots(
+        c.routing,
+        {.placement = c.placement, .domains = make_domains(c.setup.places), .rule = rule});
+  }
   c.setup.spec.kind = kind;
   c.setup.copy = kCopy;
   return c;
@@ -82,7 +105,9 @@ std::vector<std::pair<int, std::vector<int>>> visits(const Case& c) {
         const auto a = static_cast<std::size_t>(t) * static_cast<std::size_t>(c.routing.top_k) +
                        static_cast<std::size_t>(k);
         if (c.accepted.is_kept(a)) {
-          const SlotId slot = c.placement.slot_of_expert[c.routing.experts[a]];
+          const SlotId slot = c.accepted.slots.empty()
+                                  ? c.placement.slots_of(ExpertId{c.routing.experts[a]}).front()
+                                  : c.accepted.slots[a];
           ranks.push_back(c.placement.rank_of_slot[slot.index()].value);
         }
       }
@@ -281,6 +306,7 @@ Case relabelled(const Case& c, const std::vector<std::int32_t>& new_rank) {
   result.routing.experts.clear();
   result.routing.token_begin = {0};
   result.accepted.keep.clear();
+  result.accepted.slots.clear();
   for (std::size_t to = 0; to < ranks; ++to) {
     const auto from = static_cast<std::size_t>(
         std::find(new_rank.begin(), new_rank.end(), static_cast<std::int32_t>(to)) -
@@ -292,6 +318,9 @@ Case relabelled(const Case& c, const std::vector<std::int32_t>& new_rank) {
          ++a) {
       result.routing.experts.push_back(c.routing.experts[a]);
       result.accepted.keep.push_back(c.accepted.keep[a]);
+      if (!c.accepted.slots.empty()) {
+        result.accepted.slots.push_back(c.accepted.slots[a]);
+      }
     }
     result.routing.token_begin.push_back(result.routing.token_begin.back() + end - begin);
     result.setup.places[to] = c.setup.places[from];

@@ -115,7 +115,23 @@ struct StepSize {
   int max_tokens = 40;
   bool even = false;           ///< the same number of tokens on every rank
   bool single_switch = false;  ///< no choice among paths
+  bool replicas = false;       ///< half of the steps have replicas
 };
+
+/// Contiguous; or, where replicas are asked for, half of the time two more slots a rank.
+inline Placement random_slots(int experts, int ranks, const StepSize& size, RngStream& rng) {
+  if (!size.replicas || rng.below(2) == 0) {
+    return contiguous_placement(experts, ranks);
+  }
+  std::vector<ExpertId> slots;
+  for (int s = 0; s < experts + 2 * ranks; ++s) {
+    slots.push_back(ExpertId{
+        static_cast<std::int32_t>(s < experts ? static_cast<std::uint64_t>(s)
+                                              : rng.below(static_cast<std::uint64_t>(experts)))});
+  }
+  shuffle(std::span(slots), rng);
+  return placement_from_slots(std::move(slots), ranks);
+}
 
 /// 4 to 8 ranks, 2 layers, any dispatcher, forwarding, path policy, capacity policy and fabric.
 inline RandomStep random_step(std::uint64_t seed, const StepSize& size = {}) {
@@ -137,7 +153,8 @@ inline RandomStep random_step(std::uint64_t seed, const StepSize& size = {}) {
   m.dispatch.notify = has_notify(m.dispatch.kind) && rng.below(2) == 0;
   m.path_policy = static_cast<PathPolicy>(rng.below(2));
   m.capacity.policy = static_cast<OverflowPolicy>(rng.below(2));
-  m.placements.assign(2, contiguous_placement(experts, m.ranks));
+  m.placements.assign(2, random_slots(experts, m.ranks, size, rng));
+  m.replicas.choice = static_cast<ReplicaChoice>(size.replicas ? rng.below(4) : 0);
   std::vector<std::int32_t> tokens;
   const auto most = static_cast<std::uint64_t>(size.max_tokens);
   const auto same = static_cast<std::int32_t>(1 + rng.below(most));

@@ -67,10 +67,12 @@ class IndexFilter {
 
   void describe(std::vector<std::string>& dropped) const {
     if (by_duplicate_) {
-      dropped.push_back(fmt::format("{} duplicate sequences", duplicates_));
+      dropped.push_back(
+          fmt::format("{} duplicate sequence{}", duplicates_, duplicates_ == 1 ? "" : "s"));
     }
     if (by_repetition_) {
-      dropped.push_back(fmt::format("{} sequences with repetition", repetitions_));
+      dropped.push_back(
+          fmt::format("{} sequence{} with repetition", repetitions_, repetitions_ == 1 ? "" : "s"));
     }
   }
 

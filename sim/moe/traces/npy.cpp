@@ -78,7 +78,7 @@ void append_as(File& file, const NpyArray& array) {
   for (std::size_t first = 0; first < array.count(); first += kBlock) {
     block.resize(std::min(kBlock, array.count() - first));
     for (std::size_t i = 0; i < block.size(); ++i) {
-      block[i] = static_cast<To>(number_at<From>(array.data().data(), first + i));
+      block[i] = static_cast<To>(to_int64(number_at<From>(array.data().data(), first + i)));
     }
     file.append({reinterpret_cast<const char*>(block.data()), block.size() * sizeof(To)});
   }

@@ -52,7 +52,7 @@ void scan_token_ids(const fs::path& path, const NpyArray& topk, int experts) {
       if (std::cmp_less(id, 0) || std::cmp_greater_equal(id, experts)) {
         refuse_id<T>(path, topk, at, experts, false);
       }
-      if (std::exchange(last_row[static_cast<std::size_t>(id)], row) == row) {
+      if (std::exchange(last_row[static_cast<std::size_t>(to_int64(id))], row) == row) {
         refuse_id<T>(path, topk, at, experts, true);
       }
     }

@@ -81,7 +81,7 @@ class Scanner {
         note_out_of_range(place(token, layer, slot));
         continue;
       }
-      const auto expert = static_cast<std::size_t>(id);
+      const auto expert = static_cast<std::size_t>(to_int64(id));
       ++load[expert];
       if (std::exchange(last_row_[expert], row) == row && !std::exchange(repeated, true)) {
         scan_.first_repeat = scan_.repeats++ == 0 ? place(token, layer, slot) : scan_.first_repeat;

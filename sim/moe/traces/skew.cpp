@@ -121,7 +121,7 @@ class TokenSkews {
       std::size_t at = static_cast<std::size_t>(row) * layers() * slots;
       for (std::size_t layer = 0; layer < layers(); ++layer) {
         for (std::size_t slot = 0; slot < slots; ++slot, ++at) {
-          const auto expert = static_cast<std::size_t>(number_at<T>(ids, at));
+          const auto expert = static_cast<std::size_t>(to_int64(number_at<T>(ids, at)));
           ++load[layer][expert];
           shared_[layer] += std::exchange(last_row[layer][expert], row) == row - 1 ? 1 : 0;
         }
