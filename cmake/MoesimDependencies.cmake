@@ -11,6 +11,9 @@ find_package(CLI11 REQUIRED)
 find_package(Boost 1.74 REQUIRED COMPONENTS graph)
 find_package(Ceres 2.1 REQUIRED)
 find_package(Random123 REQUIRED)
+find_package(Eigen3 3.4 REQUIRED) # eigenvalues of the cut bound on placements
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(CLP REQUIRED IMPORTED_TARGET clp) # linear programs of the bounds on placements
 find_package(yaml-cpp 0.7 REQUIRED) # TensorRT-LLM keeps its expert maps in YAML
 
 # Optional parts: AUTO uses them when found, ON fails loudly, OFF leaves them out.

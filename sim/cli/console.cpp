@@ -12,7 +12,7 @@
 namespace moesim::cli {
 namespace {
 
-// A signal handler can reach nothing else; it only ever goes from false to true.
+// A signal handler can reach nothing else; take_interrupt alone sets it back.
 // NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
 std::atomic<bool> g_interrupted{false};
 
@@ -39,6 +39,10 @@ const std::atomic<bool>& interrupted() {
   return g_interrupted;
 }
 
+bool take_interrupt() {
+  return g_interrupted.exchange(false);
+}
+
 void watch_for_interrupt() {
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
@@ -55,20 +59,21 @@ Progress::~Progress() {
   }
 }
 
-void Progress::update(int done, int total) {
+void Progress::update(std::int64_t done, std::int64_t total) {
   const double elapsed =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   if (!enabled_ || elapsed < 2.0 || done == 0) {
     return;
   }
   shown_ = true;
-  const double left = elapsed / done * (total - done);
+  const double ratio = static_cast<double>(done) / static_cast<double>(total);
+  const double left = elapsed * (1.0 / ratio - 1.0);
   fmt::print(stderr,
              "\r\033[K{}: {} of {} ({:.0f} %), {:.0f} s left",
              what_,
              done,
              total,
-             100.0 * done / total,
+             100.0 * ratio,
              left);
   std::fflush(stderr);
 }

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -17,6 +18,8 @@ void print_error(std::string_view text);
 
 /// Set by Ctrl-C (SIGINT) or SIGTERM; a second one ends the process at once.
 [[nodiscard]] const std::atomic<bool>& interrupted();
+/// Whether interrupted() was set; takes it back, for a command that goes on with what it has.
+[[nodiscard]] bool take_interrupt();
 /// For commands that look at interrupted(); the others are ended by the signal itself.
 void watch_for_interrupt();
 
@@ -34,7 +37,7 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
   /// Counted work: shown once it has lasted two seconds.
-  void update(int done, int total);
+  void update(std::int64_t done, std::int64_t total);
   /// Work whose parts cannot be counted: names the part that begins, at once.
   void stage(std::string_view part);
 

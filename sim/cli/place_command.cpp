@@ -88,6 +88,16 @@ std::vector<RebalanceOutcome> run_policies(const PlaceOptions& options,
   return outcomes;
 }
 
+/// make_contenders with the progress of its search shown, in thousands, so that an int holds them.
+std::vector<Contender> searched_contenders(const PlaceOptions& options, ContenderInput input) {
+  constexpr std::int64_t kThousand = 1'000;
+  Progress progress("thousand candidate placements", !options.scenario.quiet);
+  input.control.on_progress = [&](const SearchProgress& at) {
+    progress.update(static_cast<int>(at.moves / kThousand), static_cast<int>(at.total / kThousand));
+  };
+  return make_contenders(options.contenders, input);
+}
+
 PlaceResult study(const PlaceOptions& options) {
   watch_for_interrupt();
   if (!options.scenario.out.empty()) {
@@ -101,19 +111,31 @@ PlaceResult study(const PlaceOptions& options) {
         "--survive");
   }
   const StudyOptions how = study_options(options, scenario, assembly.step.layers);
-  const ContenderInput input{scenario, assembly, how.train};
+  const ContenderInput input{scenario,
+                             assembly,
+                             how.train,
+                             {.threads = options.scenario.threads, .cancelled = &interrupted()}};
   PlaceResult result;
-  result.contenders = make_contenders(options.contenders, input);
+  result.contenders = searched_contenders(options, input);
+  // A search that Ctrl-C ended leaves its best; the next Ctrl-C ends the command.
+  const bool cut_short = has_search(options.contenders) && take_interrupt();
   result.size = placement_size(scenario, assembly.step.layers);
   PlacementReport& report = result.report;
   report.run = report_head(options.scenario.file, scenario, assembly);
   report.run.evidence.grade = scenario.calibration.evidence;  // of the constants
+  if (cut_short) {
+    report.run.notes.emplace_back(
+        "the search was interrupted: optimised is the best placement found until then");
+  }
   Progress progress("steps", !options.scenario.quiet);
   const ReplayControl control{
       .threads = options.scenario.threads,
       .cancelled = &interrupted(),
       .on_progress = [&](int done, int total) { progress.update(done, total); }};
   report.study = study_placements(assembly.step, result.contenders, how, control);
+  if (options.contenders.bounds && scenario.capacity.policy == OverflowPolicy::kNone) {
+    add_bounds(report.study, input);
+  }
   report.policies = run_policies(options, input, how, control);
   return result;
 }
@@ -175,7 +197,8 @@ void add_contender_options(CLI::App& command, ContenderOptions& options) {
   command
       .add_option("--placements",
                   options.kinds,
-                  "contiguous, round_robin, random, greedy, eplb, eplb_global; several with commas")
+                  "contiguous, round_robin, random, greedy, eplb, eplb_global, optimised; several "
+                  "with commas")
       ->type_name("LIST")
       ->capture_default_str();
   command
@@ -195,6 +218,17 @@ void add_contender_options(CLI::App& command, ContenderOptions& options) {
                   "adds a placement that keeps every expert when any N nodes are lost")
       ->type_name("N")
       ->check(CLI::Range(0, 16));
+}
+
+void add_search_options(CLI::App& command, ContenderOptions& options) {
+  command.add_option("--moves", options.moves, "optimised: candidates tried for each layer")
+      ->type_name("N")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1'000'000'000}))
+      ->capture_default_str();
+  command.add_flag("--shared-map", options.shared_map, "optimised: one map for all layers");
+  command.add_flag("!--no-bounds",
+                   options.bounds,
+                   "leave out the least layer time of any placement, and the gaps to it");
 }
 
 void add_study_options(CLI::App& command, PlaceOptions& options) {
@@ -241,6 +275,7 @@ void add_place_command(CLI::App& app) {
   command->get_option("--out")->description(
       "write place.json, CSV tables, place.svg and engines' placement files into this folder");
   add_contender_options(*command, options->contenders);
+  add_search_options(*command, options->contenders);
   add_study_options(*command, *options);
   command->footer(
       "Example: moesim place scenarios/tinymoe_h200.toml --set batch.steps=32 --slots 80 --every "

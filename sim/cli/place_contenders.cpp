@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <map>
+#include <optional>
 #include <sstream>
 
 #include "sim/core/diagnostics.hpp"
@@ -13,12 +15,13 @@
 #include "sim/moe/placement_file.hpp"
 #include "sim/moe/surviving_placement.hpp"
 #include "sim/step/layer_work.hpp"
+#include "sim/study/placement_bound.hpp"
 
 namespace moesim::cli {
 namespace {
 
-constexpr std::array<std::string_view, 6> kKinds = {
-    "contiguous", "round_robin", "random", "greedy", "eplb", "eplb_global"};
+constexpr std::array<std::string_view, 7> kKinds = {
+    "contiguous", "round_robin", "random", "greedy", "eplb", "eplb_global", "optimised"};
 
 using Loads = std::span<const std::vector<double>>;
 
@@ -76,6 +79,21 @@ std::vector<Placement> made(const std::string& kind,
   return make_placements(spec, placement_size(scenario, input.assembly.step.layers), scenario.seed);
 }
 
+std::vector<Placement> optimised(const ContenderOptions& options,
+                                 const ContenderInput& input,
+                                 int slots) {
+  const SearchOptions search{.seed = input.scenario.seed,
+                             .slots = slots,
+                             .groups = input.scenario.placement.groups,
+                             .moves = options.moves,
+                             .shared = options.shared_map,
+                             .threads = input.control.threads,
+                             .cancelled = input.control.cancelled,
+                             .on_progress = input.control.on_progress};
+  const TrafficWindow window{.first = input.train.first, .steps = input.train.steps};
+  return optimise_placement(input.assembly.step, window, search).placements;
+}
+
 /// A placement that outlives the loss of nodes.
 std::vector<Placement> surviving(const ContenderOptions& options,
                                  const ContenderInput& input,
@@ -117,6 +135,11 @@ std::vector<Placement> surviving(const ContenderOptions& options,
 
 }  // namespace
 
+bool has_search(const ContenderOptions& options) {
+  const std::vector<std::string> kinds = kinds_in(options.kinds);
+  return std::find(kinds.begin(), kinds.end(), "optimised") != kinds.end();
+}
+
 int contender_slots(const ContenderOptions& options, const Scenario& scenario) {
   const int ranks = scenario.parallel.ep;
   const int experts = scenario.model.num_experts;
@@ -140,6 +163,25 @@ std::vector<Placement> eplb_of(const ContenderInput& input, int slots, Loads loa
   return trained_placements(spec, loads, input.scenario.parallel.ep, eplb_nodes(domains_of(input)));
 }
 
+void add_bounds(PlacementStudy& study, const ContenderInput& input) {
+  const StepModel& model = input.assembly.step;
+  const TrafficWindow judged{.first = study.options.train.first + study.options.train.steps,
+                             .steps = study.options.steps};
+  std::map<int, Seconds> of_size;
+  for (JudgedPlacement& placement : study.judged) {
+    const int slots = placement.slots_per_rank * model.ranks;
+    if (!of_size.contains(slots)) {
+      const std::optional<Seconds> bound =
+          mean_layer_bound(model, judged, slots, input.control.threads, input.control.cancelled);
+      if (!bound) {
+        throw Cancelled();
+      }
+      of_size[slots] = *bound;
+    }
+    placement.bound_layer_s = of_size[slots].value;
+  }
+}
+
 std::vector<Contender> make_contenders(const ContenderOptions& options,
                                        const ContenderInput& input) {
   const std::vector<std::string> kinds = kinds_in(options.kinds);
@@ -150,7 +192,9 @@ std::vector<Contender> make_contenders(const ContenderOptions& options,
   std::vector<Contender> contenders;
   contenders.reserve(kinds.size() + options.files.size() + 1);
   for (const std::string& kind : kinds) {
-    contenders.push_back({kind, made(kind, input, slots, loads)});
+    contenders.push_back(
+        {kind,
+         kind == "optimised" ? optimised(options, input, slots) : made(kind, input, slots, loads)});
   }
   for (const std::string& file : options.files) {
     contenders.push_back({std::filesystem::path(file).filename().string(),

@@ -23,7 +23,7 @@ class Place : public Scene {
 
   /// The command with these options.
   static std::vector<std::string> place(const std::vector<std::string>& options) {
-    std::vector<std::string> arguments = {"place", "scenario.toml"};
+    std::vector<std::string> arguments = {"place", "scenario.toml", "--moves", "300"};
     arguments.insert(arguments.end(), options.begin(), options.end());
     return arguments;
   }
@@ -47,8 +47,10 @@ TEST_F(Place, JudgesPlacementsOnLaterSteps) {
   EXPECT_EQ(report["format"], "moesim-placement");
   EXPECT_EQ(report["training"], json::parse(R"({"first_step": 0, "steps": 2})"));
   EXPECT_EQ(report["judged"], json::parse(R"({"first_step": 2, "steps": 6, "windows": 4})"));
-  EXPECT_THAT(names_in(report),
-              ElementsAre("baseline", "contiguous", "round_robin", "random", "greedy", "eplb"));
+  EXPECT_THAT(
+      names_in(report),
+      ElementsAre(
+          "baseline", "contiguous", "round_robin", "random", "greedy", "eplb", "optimised"));
   const json& baseline = report["placements"][0];
   const json& contiguous = report["placements"][1];
   const json& eplb = report["placements"][5];
@@ -62,7 +64,12 @@ TEST_F(Place, JudgesPlacementsOnLaterSteps) {
   // one slot more of 3 * 256 * 512 bf16 weights, in each of two layers
   EXPECT_EQ(eplb["replica_bytes"], 2.0 * 3 * 256 * 512 * 2);
   EXPECT_EQ(eplb["window_gain_ratio"].size(), 4U);
-  EXPECT_EQ(eplb["bound_layer_s"], nullptr);
+  EXPECT_EQ(report["placements"][6]["slots_per_rank"], 3);
+  for (const json& placement : report["placements"]) {
+    const double bound = placement["bound_layer_s"];
+    EXPECT_GT(bound, 0.3 * placement["layer_s"]["mean"].get<double>());
+    EXPECT_LE(bound, placement["layer_s"]["mean"].get<double>());
+  }
 }
 
 TEST_F(Place, TheBaselineRunsAsRunDoes) {
@@ -129,7 +136,7 @@ TEST_F(Place, TheTextGivesAVerdictForEachAndTheNumberThatFlipsIt) {
   const Outcome outcome = moesim(place({"--train", "2"}));
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out,
-              StartsWith("scenario.toml: 6 placements made from steps 0 to 1, judged on steps 2 to "
+              StartsWith("scenario.toml: 7 placements made from steps 0 to 1, judged on steps 2 to "
                          "7, seed\n  7\n"));
   EXPECT_THAT(outcome.out, HasSubstr("placement    imbal."));
   EXPECT_THAT(outcome.out, HasSubstr("slowest layer, before and with the fastest:\n"));
@@ -202,7 +209,7 @@ TEST_F(Place, EveryRankLostOrALostNodeUnderStudyIsRefused) {
 TEST_F(Place, RefusesWhatCannotBe) {
   expect_mistake({"--placements", "greedy,best"},
                  "--placements \"greedy,best\": found \"best\"; expected contiguous, round_robin, "
-                 "random, greedy, eplb or eplb_global, or several with commas");
+                 "random, greedy, eplb, eplb_global or optimised, or several with commas");
   expect_mistake({"--slots", "10"},
                  "--slots 10: expected a multiple of parallel.ep = 4 from 8 experts on");
   expect_mistake({"--train", "8"}, "--train 8: leaves none of the 8 steps (batch.steps) to judge");
@@ -229,13 +236,49 @@ TEST_F(Place, SaysWhyItWritesNoMaps) {
 }
 
 TEST_F(Place, CtrlCWritesNothing) {
-  Program program(folder(), place({"--out", "results", "--set", "batch.tokens_per_rank=400000"}));
+  Program program(folder(),
+                  place({"--placements",
+                         "greedy,eplb",
+                         "--out",
+                         "results",
+                         "--set",
+                         "batch.tokens_per_rank=400000"}));
   ASSERT_TRUE(program.comes_to_catch(SIGINT));
   program.send(SIGINT);
   const Outcome outcome = program.wait();
   EXPECT_EQ(outcome.code, 130);
   EXPECT_EQ(outcome.err, "interrupted; nothing was written\n");
   EXPECT_THAT(entries(), testing::Not(testing::Contains("results")));
+}
+
+TEST_F(Place, CtrlCEndsTheSearchAndKeepsItsBest) {
+  Program program(folder(),
+                  {"place", "scenario.toml", "--json", "--train", "2", "--moves", "1000000000"});
+  ASSERT_TRUE(program.comes_to_catch(SIGINT));
+  program.send(SIGINT);
+  const Outcome outcome = program.wait();
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const json report = json::parse(outcome.out);
+  EXPECT_EQ(report["placements"].size(), 7U);
+  EXPECT_THAT(report["notes"],
+              testing::Contains(
+                  "the search was interrupted: optimised is the best placement found until then"));
+}
+
+TEST_F(Place, OneMapForAllLayersAndNoBoundsWhenAsked) {
+  const Outcome outcome = moesim(place(
+      {"--placements", "optimised", "--shared-map", "--no-bounds", "--json", "--out", "results"}));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const json report = json::parse(outcome.out);
+  EXPECT_EQ(report["placements"][1]["bound_layer_s"], nullptr);
+  const json map = json::parse(read("results/optimised.sglang.json"))["physical_to_logical_map"];
+  ASSERT_GE(map.size(), 2U);
+  EXPECT_EQ(map[map.size() - 1], map[map.size() - 2]);
+}
+
+TEST_F(Place, NoBoundsWhereCapacitiesDrop) {
+  const json report = json_of(place({"--json", "--set", "capacity.policy=drop"}));
+  EXPECT_EQ(report["placements"][6]["bound_layer_s"], nullptr);
 }
 
 }  // namespace

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// The annealing of one map; not for use outside sim/study.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <vector>
+
+#include "sim/core/rng.hpp"
+#include "sim/study/placement_cost.hpp"
+#include "sim/study/placement_search.hpp"
+
+namespace moesim {
+
+/// Sums progress over the layers that run, and reports it.
+class AnnealingProgress {
+ public:
+  AnnealingProgress(const SearchOptions& options, std::int64_t total);
+  void start(double cost);
+  void add(std::int64_t moves, double gain);
+
+ private:
+  const SearchOptions& options_;
+  std::mutex mutex_;
+  SearchProgress progress_;
+};
+
+/// One map under search, for one layer or for all: see optimise_placement.
+class Annealing {
+ public:
+  /// @pre all layers have the same placement   @param stream  names the random stream
+  Annealing(std::vector<PlacementCost>& layers, const SearchOptions& options, std::uint64_t stream);
+
+  /// Whether the search went to its end. Leaves the layers at the last state, not the best.
+  bool run(AnnealingProgress& progress);
+  [[nodiscard]] std::int64_t moves() const { return moves_; }
+  [[nodiscard]] const std::vector<ExpertId>& best_slots() const { return best_slots_; }
+
+ private:
+  [[nodiscard]] double objective() const;
+  void keep();
+  void cool(double done);
+  [[nodiscard]] std::size_t rank_of(std::size_t slot) const;
+  std::size_t draw_slot();
+  std::vector<SlotChange> draw_move();
+  void try_move();
+
+  std::vector<PlacementCost>& layers_;
+  const SearchOptions& options_;
+  RngStream rng_;
+  std::size_t num_slots_;
+  std::size_t num_experts_;
+  double start_;
+  double current_;
+  double best_;
+  double temperature_ = 0.0;
+  std::int64_t moves_ = 0;
+  std::vector<ExpertId> best_slots_;
+};
+
+/// Whether the search was told to end.
+[[nodiscard]] bool is_stopped(const SearchOptions& options);
+
+/// PlacementCost::objective, summed over layers.
+[[nodiscard]] double search_objective(const std::vector<PlacementCost>& layers,
+                                      const SearchOptions& options);
+
+}  // namespace moesim

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/study/placement_bound.hpp"
+
+#include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
+
+#include <algorithm>
+#include <numeric>
+#include <optional>
+#include <vector>
+
+#include "sim/core/check.hpp"
+#include "sim/step/layer_work.hpp"
+#include "sim/study/expert_floor.hpp"
+#include "sim/study/layer_resources.hpp"
+#include "sim/study/pair_bound.hpp"
+#include "sim/study/placement_cost.hpp"
+#include "sim/study/placement_program.hpp"
+
+namespace moesim {
+namespace {
+
+constexpr double kSolverMargin = 1e-6;  // tolerances of CLP, and times rounded to picoseconds
+
+double largest(const std::vector<double>& values) {
+  return *std::max_element(values.begin(), values.end());
+}
+
+/// Usable rates of the links that only one GPU has.
+struct GpuRates {
+  std::vector<double> in;             ///< all links into the GPU
+  std::vector<double> out;            ///< all links out of it
+  std::vector<double> scale_out_in;   ///< its own way in from other domains
+  std::vector<double> scale_out_out;  ///< its own way out
+};
+
+/// Rates of a NIC towards the fabric, and how many GPUs it has.
+struct NicRates {
+  double in = 0.0;
+  double out = 0.0;
+  int gpus = 0;
+};
+
+std::vector<NicRates> nic_rates(const Cluster& cluster,
+                                const std::vector<BytesPerSecond>& capacity) {
+  std::vector<NicRates> nics(cluster.vertices.size());
+  for (std::size_t i = 0; i < cluster.links.size(); ++i) {
+    const Link& link = cluster.links[i];
+    if (link.kind == LinkKind::kNic) {
+      nics[link.target.index()].in += capacity[i].value;
+      nics[link.source.index()].out += capacity[i].value;
+    }
+    if (cluster.vertices[link.source.index()].kind == VertexKind::kGpu) {
+      ++nics[link.target.index()].gpus;
+    }
+  }
+  return nics;
+}
+
+GpuRates gpu_rates(const StepModel& model) {
+  const Cluster& cluster = model.cluster;
+  const std::vector<BytesPerSecond> capacity = effective_capacities(cluster, model.constants);
+  const std::vector<NicRates> nics = nic_rates(cluster, capacity);
+  std::vector<std::optional<std::size_t>> rank_of(cluster.vertices.size());
+  for (std::size_t r = 0; r < static_cast<std::size_t>(model.ranks); ++r) {
+    rank_of[cluster.place(id_at<GpuId>(r)).vertex.index()] = r;
+  }
+  const std::vector<double> none(static_cast<std::size_t>(model.ranks));
+  GpuRates rates{.in = none, .out = none, .scale_out_in = none, .scale_out_out = none};
+  const auto own = [&](const Link& link, VertexId other, double rate, bool in) {
+    const NicRates& nic = nics[other.index()];
+    const bool alone = cluster.vertices[other.index()].kind == VertexKind::kNic && nic.gpus == 1;
+    const double through = link.kind == LinkKind::kScaleUp ? 0.0 : rate;
+    return alone ? std::min(through, in ? nic.in : nic.out) : through;
+  };
+  for (std::size_t i = 0; i < cluster.links.size(); ++i) {
+    const Link& link = cluster.links[i];
+    const double rate = capacity[i].value;
+    if (const auto rank = rank_of[link.target.index()]) {
+      rates.in[*rank] += rate;
+      rates.scale_out_in[*rank] += own(link, link.source, rate, true);
+    }
+    if (const auto rank = rank_of[link.source.index()]) {
+      rates.out[*rank] += rate;
+      rates.scale_out_out[*rank] += own(link, link.target, rate, false);
+    }
+  }
+  return rates;
+}
+
+/// Seconds a copy takes in and out of a rank, at the best rate that any rank has.
+double both_ways(const StepModel& model,
+                 int slots,
+                 std::size_t domains,
+                 const std::vector<double>& in,
+                 const std::vector<double>& out) {
+  if (model.dispatch.kind == DispatcherKind::kAllGather) {
+    return 0.0;  // moves tokens wherever the experts lie
+  }
+  const CopyBytes copy =
+      copy_bytes(model.model, model.dispatch.kind, static_cast<int>(domains), slots);
+  double seconds = 0.0;
+  if (largest(in) > 0.0) {
+    seconds += static_cast<double>(copy.dispatch()) / largest(in);
+  }
+  if (largest(out) > 0.0) {
+    seconds += static_cast<double>(copy.combine) / largest(out);
+  }
+  return seconds;
+}
+
+/// The least that the busiest slot holds, for any numbers of replicas.
+std::int64_t least_of_busiest(const std::vector<std::int64_t>& loads, std::int64_t slots) {
+  const auto fits = [&](std::int64_t most) {
+    std::int64_t needed = 0;
+    for (const std::int64_t load : loads) {
+      needed += std::max<std::int64_t>(1, (load + most - 1) / most);
+    }
+    return needed <= slots;
+  };
+  std::int64_t low = 1;
+  std::int64_t high = std::max<std::int64_t>(1, *std::max_element(loads.begin(), loads.end()));
+  while (low < high) {
+    const std::int64_t middle = (low + high) / 2;
+    (fits(middle) ? high : low) = fits(middle) ? middle : middle + 1;
+  }
+  return low;
+}
+
+/// All that the bounds of one layer are made from.
+class Bounds {
+ public:
+  Bounds(const StepModel& model, TrafficWindow window, int layer, int slots)
+      : model_(model),
+        window_(window),
+        layer_(layer),
+        slots_(slots),
+        compute_{model.cluster.gpu, model.constants},
+        traffic_(summarise_traffic(*model.routing, window, layer)),
+        domains_(make_domains(rank_places(model.cluster, model.ranks))),
+        rates_(gpu_rates(model)) {
+    for (std::size_t r = 0; r < static_cast<std::size_t>(model.ranks); ++r) {
+      speed_ = std::max(speed_, model.cluster.place(id_at<GpuId>(r)).speed);
+    }
+    fixed_ = fixed_time(model, traffic_).value + least_shared();
+  }
+
+  PlacementBound make() {
+    return {.load = seconds(load() * (1 - kSolverMargin)),
+            .linear = seconds(linear() * (1 - kSolverMargin))};
+  }
+
+ private:
+  [[nodiscard]] std::size_t experts() const { return static_cast<std::size_t>(traffic_.experts); }
+  [[nodiscard]] std::size_t ranks() const { return static_cast<std::size_t>(traffic_.ranks); }
+
+  /// Shared experts of the rank with the fewest tokens, averaged over steps.
+  [[nodiscard]] double least_shared() const {
+    double sum = 0.0;
+    for (std::size_t step = 0; step < static_cast<std::size_t>(traffic_.steps); ++step) {
+      const auto of_step = std::span(traffic_.tokens).subspan(step * ranks(), ranks());
+      const std::int64_t tokens = *std::min_element(of_step.begin(), of_step.end());
+      sum += shared_expert_time(compute_, model_.model, tokens).value / speed_;
+    }
+    return sum / traffic_.steps;
+  }
+
+  [[nodiscard]] std::vector<std::int64_t> loads(int step) const {
+    std::vector<std::int64_t> loads;
+    for (std::size_t e = 0; e < experts(); ++e) {
+      const auto counts = traffic_.of(step, e);
+      loads.push_back(std::accumulate(counts.begin(), counts.end(), std::int64_t{0}));
+    }
+    return loads;
+  }
+
+  /// Rows of the rank that has the busiest slot, at least.
+  [[nodiscard]] std::vector<std::int64_t> least_rows(std::vector<std::int64_t> loads,
+                                                     std::int64_t busiest) const {
+    std::vector<std::int64_t> rows = {busiest};
+    if (slots_ == traffic_.experts) {
+      const auto others = static_cast<std::size_t>(slots_ / model_.ranks - 1);
+      std::sort(loads.begin(), loads.end());
+      rows.insert(rows.end(), loads.begin(), loads.begin() + static_cast<std::ptrdiff_t>(others));
+    }
+    return rows;
+  }
+
+  [[nodiscard]] double load() const {
+    const double copy = both_ways(model_, slots_, domains_.size(), rates_.in, rates_.out);
+    double sum = 0.0;
+    for (int step = 0; step < traffic_.steps; ++step) {
+      const std::vector<std::int64_t> of_step = loads(step);
+      std::int64_t most_own = 0;
+      for (std::size_t e = 0; e < experts(); ++e) {
+        const auto counts = traffic_.of(step, e);
+        most_own =
+            std::max<std::int64_t>(most_own, *std::max_element(counts.begin(), counts.end()));
+      }
+      if (*std::max_element(of_step.begin(), of_step.end()) == 0) {
+        continue;
+      }
+      const std::int64_t busiest = least_of_busiest(of_step, slots_);
+      sum += expert_time(compute_, model_.model, least_rows(of_step, busiest)).value / speed_ +
+             copy * static_cast<double>(std::max<std::int64_t>(0, busiest - most_own));
+    }
+    return fixed_ + sum / traffic_.steps;
+  }
+
+  [[nodiscard]] PlacementProgram program() const {
+    PlacementProgram program;
+    program.fixed = fixed_;
+    std::int64_t most = 1;
+    program.rows.resize(experts());
+    program.active.resize(experts());
+    program.remote.assign(domains_.size(), std::vector<double>(experts()));
+    for (int step = 0; step < traffic_.steps; ++step) {
+      const std::vector<std::int64_t> of_step = loads(step);
+      most = std::max(most, std::accumulate(of_step.begin(), of_step.end(), std::int64_t{0}));
+      for (std::size_t e = 0; e < experts(); ++e) {
+        program.rows[e] += static_cast<double>(of_step[e]) / traffic_.steps;
+        program.active[e] += (of_step[e] > 0 ? 1.0 : 0.0) / traffic_.steps;
+        const auto counts = traffic_.of(step, e);
+        for (std::size_t source = 0; source < ranks(); ++source) {
+          for (std::size_t d = 0; d < domains_.size(); ++d) {
+            const bool own = domains_.of_rank[source] == d;
+            program.remote[d][e] +=
+                own ? 0.0 : static_cast<double>(counts[source]) / traffic_.steps;
+          }
+        }
+      }
+    }
+    for (const auto& members : domains_.members) {
+      program.ranks.push_back(static_cast<double>(members.size()));
+    }
+    program.slots_per_rank = slots_ / model_.ranks;
+    program.over_rows = lines_over_rows(compute_, model_.model, most);
+    program.over_slots = lines_over_slots(compute_, model_.model, program.slots_per_rank);
+    program.speed = speed_;
+    program.copy =
+        both_ways(model_, slots_, domains_.size(), rates_.scale_out_in, rates_.scale_out_out);
+    return program;
+  }
+
+  [[nodiscard]] double linear() const {
+    PlacementProgram program = this->program();
+    const bool shares_copies = !counts_assignments(model_.dispatch.kind);
+    std::size_t widest = 1;
+    for (const auto& members : domains_.members) {
+      widest = std::max(widest, members.size());
+    }
+    const std::size_t slots = widest * static_cast<std::size_t>(program.slots_per_rank);
+    if (shares_copies) {
+      program.shared_by = std::min(static_cast<double>(traffic_.top_k), static_cast<double>(slots));
+    }
+    if (shares_copies && domains_.size() > 1 && program.copy > 0.0) {
+      const double together =
+          most_pairs_together(count_pairs(*model_.routing, window_, layer_),
+                              {.groups = domains_.size(),
+                               .slots = slots,
+                               .spare = static_cast<std::size_t>(slots_ - traffic_.experts)});
+      const double tokens = std::accumulate(traffic_.tokens.begin(), traffic_.tokens.end(), 0.0);
+      program.least_remote =
+          std::max(0.0, tokens * (traffic_.top_k - 1) - together) / traffic_.steps;
+    }
+    return least_time(program);
+  }
+
+  const StepModel& model_;
+  TrafficWindow window_;
+  int layer_;
+  int slots_;
+  ComputeModel compute_;
+  ExpertTraffic traffic_;
+  Domains domains_;
+  GpuRates rates_;
+  double speed_ = 0.0;
+  double fixed_ = 0.0;
+};
+
+}  // namespace
+
+PlacementBound placement_bound(const StepModel& model, TrafficWindow window, int layer, int slots) {
+  MOESIM_CHECK(slots >= model.model.num_experts && slots % model.ranks == 0,
+               "slots for every expert, alike on ranks");
+  return Bounds(model, window, layer, slots).make();
+}
+
+std::optional<Seconds> mean_layer_bound(const StepModel& model,
+                                        TrafficWindow window,
+                                        int slots,
+                                        int threads,
+                                        const std::atomic<bool>* cancelled) {
+  std::vector<Seconds> bounds(static_cast<std::size_t>(model.layers));
+  const auto stopped = [&] { return cancelled != nullptr && cancelled->load(); };
+  tbb::task_arena arena(threads > 0 ? threads : tbb::task_arena::automatic);
+  tbb::task_group_context own(tbb::task_group_context::isolated);
+  arena.execute([&] {
+    tbb::parallel_for(
+        std::size_t{0},
+        bounds.size(),
+        [&](std::size_t layer) {
+          if (!stopped()) {
+            bounds[layer] = placement_bound(model, window, static_cast<int>(layer), slots).best();
+          }
+        },
+        tbb::simple_partitioner(),
+        own);
+  });
+  if (stopped()) {
+    return std::nullopt;
+  }
+  Seconds sum;
+  for (const Seconds bound : bounds) {
+    sum += bound;
+  }
+  return sum / model.layers;
+}
+
+}  // namespace moesim

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// A certificate: no placement with so many slots makes a layer faster than this.
+#pragma once
+
+#include <atomic>
+#include <optional>
+
+#include "sim/core/units.hpp"
+#include "sim/step/step.hpp"
+#include "sim/study/expert_traffic.hpp"
+
+namespace moesim {
+
+/// Lower bounds on the time of one layer, averaged over the steps of a window.
+struct PlacementBound {
+  Seconds load;    ///< the rank of the busiest slot
+  Seconds linear;  ///< the linear program, cut bound included
+
+  [[nodiscard]] Seconds best() const { return load > linear ? load : linear; }
+};
+
+/// Holds for PlacementCost::total() and for the simulated layer alike, for every placement of
+/// `slots` slots and every choice of replicas. Both rest on the chain of one rank r:
+///
+///   time >= fixed + in(r) + experts(r) + out(r),   in, out = bytes over the rank's own links
+///
+/// load    In each step t = the least rows of the busiest slot, whatever the numbers of replicas:
+///         least t with sum over experts of ceil(rows / t) <= slots. Its rank's other slots have
+///         the fewest rows (none, where there are spare slots); its rows are of distinct tokens,
+///         at most those of one source its own.
+/// linear  x[e, d]: share of expert e served in domain d. Minimise T with, for each domain d, by
+///         the means over its ranks,
+///           T >= fixed + remote[d] * (bytes in + bytes out) / scale-out rate + experts[d]
+///           experts[d] >= every line of expert_floor.hpp, over rows and over slots with rows
+///           remote[d] >= sum over e of x[e, d] * (assignments from other domains) / s, s = 1 where
+///             no copy is shared, else min(top_k, slots of the domain)
+///           sum over d of remote[d] >= tokens * (top_k - 1) - most_pairs_together (where shared)
+///           sum over d of x[e, d] = 1,  sum over e of x[e, d] <= slots of d
+/// Counted over all tokens. Source: LP by CLP (COIN-OR); its optimum less one part in a million,
+/// for its tolerances. Valid for: dropless layers without padding. A NIC that several GPUs share,
+/// and low_latency without scale_up, leave only the load of the links they surely use. Checked by:
+/// placement_bound_test (no placement of small cases is faster, nor is its simulation).
+[[nodiscard]] PlacementBound placement_bound(const StepModel& model,
+                                             TrafficWindow window,
+                                             int layer,
+                                             int slots);
+
+/// The mean of best() over the model's layers, found in parallel; same at any thread count. None
+/// when `cancelled` was set. @param threads  0: all cores
+[[nodiscard]] std::optional<Seconds> mean_layer_bound(const StepModel& model,
+                                                      TrafficWindow window,
+                                                      int slots,
+                                                      int threads,
+                                                      const std::atomic<bool>* cancelled);
+
+}  // namespace moesim

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// The time of one layer under a placement, kept up to date while slots change their experts.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "sim/core/units.hpp"
+#include "sim/moe/placement.hpp"
+#include "sim/step/step.hpp"
+#include "sim/study/expert_traffic.hpp"
+#include "sim/study/layer_cost.hpp"
+#include "sim/study/layer_resources.hpp"
+#include "sim/study/overlap_counter.hpp"
+#include "sim/study/replica_split.hpp"
+
+namespace moesim {
+
+/// A slot is given another expert.
+struct SlotChange {
+  std::size_t slot = 0;
+  std::size_t expert = 0;
+};
+
+/// Where the replicas of an expert lie: ranks, or domains.
+struct ReplicaRows {
+  std::vector<std::size_t> rows;     ///< by replica
+  std::vector<std::size_t> nearest;  ///< the replica of each source; empty: they take turns
+
+  [[nodiscard]] bool is_fixed() const { return rows.size() == 1 || !nearest.empty(); }
+  /// The row of every assignment of a source. @pre is_fixed()
+  [[nodiscard]] std::size_t of(std::size_t source) const {
+    return rows[nearest.empty() ? 0 : nearest[source]];
+  }
+  /// The row of one assignment.
+  [[nodiscard]] std::size_t of(std::size_t source, std::int32_t turn) const {
+    if (is_fixed()) {
+      return of(source);
+    }
+    const auto count = static_cast<std::uint32_t>(rows.size());
+    return rows[(static_cast<std::uint32_t>(source) + static_cast<std::uint32_t>(turn)) % count];
+  }
+};
+
+/// What a placement costs in a window of the routing of one layer:
+///
+///   total    = fixed + dispatch + experts + combine
+///   dispatch = max over resources of load / steps   (layer_resources.hpp), combine the same
+///   experts  = mean over steps of max over ranks of
+///              (expert_time(rows of its slots) + shared_expert_time(its tokens)) / speed
+///   copies[r, s] = assignments[r, s] - stride * (kept assignments of a token beyond its first)
+///
+/// Rows and assignments are exact; de-duplication is counted on the kept tokens. Replicas share as
+/// kNearest or, for the other three rules, as kEven does. Loads are whole picoseconds, so a state
+/// reached by changes equals one built afresh. Source: DESIGN 5.4 to 5.7 without the clock: the
+/// busiest link and rank, each phase after the other. Valid for: dropless layers; a step's layers
+/// one after the other. Left out: sharing among flows, ranks that run ahead, latencies, capacity.
+/// Cost: of a change, O(kept assignments of the experts moved + ranks * (terms + steps)).
+/// Checked by: placement_cost_test (worked, and against the simulated layer), placement_bench.
+class PlacementCost {
+ public:
+  /// `model`, `traffic` and `resources` outlive it. @pre start has model.ranks ranks
+  PlacementCost(const StepModel& model,
+                const ExpertTraffic& traffic,
+                const LayerResources& resources,
+                const Placement& start);
+
+  [[nodiscard]] LayerCost cost() const;
+  /// What searches minimise: cost().guarded(tail), the busiest resource of either phase softened to
+  /// (sum of load^64)^(1/64), so that a second busiest one counts and noise does less.
+  [[nodiscard]] Seconds objective(double tail) const;
+  /// At most two slots, each once; every expert keeps a slot.
+  void change(std::span<const SlotChange> changes);
+  /// Takes back the last change(), once.
+  void undo();
+
+  [[nodiscard]] std::span<const std::size_t> expert_of_slot() const { return expert_of_slot_; }
+  [[nodiscard]] std::span<const std::size_t> slots_of(std::size_t expert) const {
+    return slots_of_[expert];
+  }
+  [[nodiscard]] std::size_t slots_per_rank() const { return slots_per_rank_; }
+  [[nodiscard]] std::size_t num_experts() const { return slots_of_.size(); }
+  [[nodiscard]] std::size_t steps() const { return static_cast<std::size_t>(traffic_.steps); }
+  /// The slowest rank of a step, of equal ones the first.
+  [[nodiscard]] std::size_t slowest_rank(std::size_t step) const;
+  [[nodiscard]] Placement placement() const;
+
+ private:
+  [[nodiscard]] std::size_t ranks() const { return resources_.domains.of_rank.size(); }
+  [[nodiscard]] bool is_nearest() const {
+    return model_.replicas.choice == ReplicaChoice::kNearest;
+  }
+  void set_shared();
+  void set_experts(LayerCost& cost) const;
+  void set_peaks();
+  void move(std::span<const SlotChange> changes);
+  void share_rows(std::size_t expert, const std::vector<std::size_t>& slots, int sign);
+  void count_kept(std::size_t expert);
+  void recount(std::size_t expert, const std::vector<std::size_t>& before);
+  void recount_rows(OverlapCounter& counter,
+                    std::size_t expert,
+                    const ReplicaRows& before,
+                    const ReplicaRows& after);
+  [[nodiscard]] ReplicaRows ranks_of(std::size_t expert,
+                                     const std::vector<std::size_t>& slots) const;
+  [[nodiscard]] ReplicaRows domains_of(ReplicaRows ranks) const;
+  const ReplicaSplit& even(std::size_t expert, std::size_t replicas);
+  void touch(std::size_t rank);
+  void settle_loads();
+  void settle_rank(std::size_t rank);
+  void settle_domain(std::size_t domain);
+  void shift(std::span<const ResourceTerm> terms, std::int64_t units);
+  [[nodiscard]] double rank_seconds(std::size_t step, std::size_t rank) const;
+
+  const StepModel& model_;
+  ComputeModel compute_;
+  const ExpertTraffic& traffic_;
+  const LayerResources& resources_;
+  std::size_t slots_per_rank_;
+  LayerCost fixed_;
+  std::vector<std::size_t> expert_of_slot_;
+  std::vector<std::vector<std::size_t>> slots_of_;              ///< ascending
+  std::vector<std::vector<std::optional<ReplicaSplit>>> even_;  ///< [expert][replicas - 1]
+  std::vector<std::int64_t> rows_;                              ///< [step, last: peaks][slot]
+  std::vector<std::int64_t> sent_;                              ///< [rank][source] assignments
+  std::vector<std::int64_t> sent_to_domain_;                    ///< [domain][source]
+  OverlapCounter by_rank_;
+  OverlapCounter by_domain_;
+  std::vector<std::int64_t> settled_rank_;    ///< [rank][source] units that loads_ holds
+  std::vector<std::int64_t> settled_domain_;  ///< [domain][source]
+  std::vector<std::int64_t> loads_;           ///< by resource, picoseconds
+  std::vector<std::size_t> peak_step_;        ///< by expert
+  std::vector<double> own_seconds_;           ///< [step, last: peaks][rank] shared experts
+  std::vector<double> rank_seconds_;          ///< [step, last: peaks][rank]
+  std::vector<char> is_touched_;              ///< by rank
+  std::vector<std::size_t> touched_;
+  std::vector<SlotChange> last_;                              ///< that takes the last change back
+  std::vector<std::pair<std::size_t, double>> last_seconds_;  ///< of rank_seconds_, before it
+};
+
+}  // namespace moesim

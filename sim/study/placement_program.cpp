@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/study/placement_program.hpp"
+
+#include <ClpSimplex.hpp>
+#include <CoinPackedMatrix.hpp>
+#include <CoinPackedVector.hpp>
+
+#include <cstddef>
+#include <stdexcept>
+
+namespace moesim {
+namespace {
+
+constexpr double kMicroseconds = 1e6;  // the program's unit: its numbers are then near 1
+
+/// Rows and columns as CLP wants them. Columns: x[e, d] by e then d, remote[d], experts[d], T.
+class Tableau {
+ public:
+  explicit Tableau(const PlacementProgram& program)
+      : p_(program), experts_(program.rows.size()), domains_(program.ranks.size()) {}
+
+  double solve() {
+    add_shares();
+    for (std::size_t d = 0; d < domains_; ++d) {
+      add_domain(d);
+    }
+    add_cut();
+    ClpSimplex simplex;
+    simplex.setLogLevel(0);
+    const std::vector<double> lower(columns(), 0.0);
+    std::vector<double> upper(columns(), COIN_DBL_MAX);
+    std::vector<double> objective(columns(), 0.0);
+    objective[time()] = 1.0;
+    simplex.loadProblem(matrix_,
+                        lower.data(),
+                        upper.data(),
+                        objective.data(),
+                        row_lower_.data(),
+                        row_upper_.data());
+    simplex.dual();
+    if (!simplex.isProvenOptimal()) {
+      throw std::runtime_error("CLP: no optimum of the placement program");
+    }
+    return simplex.objectiveValue() / kMicroseconds;
+  }
+
+ private:
+  [[nodiscard]] std::size_t share(std::size_t e, std::size_t d) const { return e * domains_ + d; }
+  [[nodiscard]] std::size_t remote(std::size_t d) const { return experts_ * domains_ + d; }
+  [[nodiscard]] std::size_t compute(std::size_t d) const { return remote(domains_) + d; }
+  [[nodiscard]] std::size_t time() const { return compute(domains_); }
+  [[nodiscard]] std::size_t columns() const { return time() + 1; }
+
+  void insert(CoinPackedVector& row, std::size_t column, double value) const {
+    if (value != 0.0) {
+      row.insert(static_cast<int>(column), value);
+    }
+  }
+  void append(const CoinPackedVector& row, double lower, double upper) {
+    if (row_lower_.empty()) {
+      matrix_.setDimensions(0, static_cast<int>(columns()));
+    }
+    matrix_.appendRow(row);
+    row_lower_.push_back(lower);
+    row_upper_.push_back(upper);
+  }
+
+  void add_shares() {
+    for (std::size_t e = 0; e < experts_; ++e) {
+      CoinPackedVector row;
+      for (std::size_t d = 0; d < domains_; ++d) {
+        insert(row, share(e, d), 1.0);
+      }
+      append(row, 1.0, 1.0);
+    }
+  }
+
+  void add_domain(std::size_t d) {
+    CoinPackedVector room;
+    CoinPackedVector copies;
+    insert(copies, remote(d), 1.0);
+    for (std::size_t e = 0; e < experts_; ++e) {
+      insert(room, share(e, d), 1.0);
+      insert(copies, share(e, d), -p_.remote[d][e] / p_.shared_by);
+    }
+    append(room, 0.0, p_.ranks[d] * p_.slots_per_rank);
+    append(copies, 0.0, COIN_DBL_MAX);
+    add_lines(d, p_.over_rows, p_.rows);
+    add_lines(d, p_.over_slots, p_.active);
+    CoinPackedVector chain;
+    insert(chain, time(), 1.0);
+    insert(chain, compute(d), -1.0);
+    insert(chain, remote(d), -p_.copy * kMicroseconds / p_.ranks[d]);
+    append(chain, p_.fixed * kMicroseconds, COIN_DBL_MAX);
+  }
+
+  /// experts[d] >= intercept + slope * sum of x[e, d] * weight / ranks, for every line.
+  void add_lines(std::size_t d, const std::vector<Line>& lines, const std::vector<double>& weight) {
+    const double scale = kMicroseconds / p_.speed;
+    for (const Line& line : lines) {
+      CoinPackedVector row;
+      insert(row, compute(d), 1.0);
+      for (std::size_t e = 0; e < experts_; ++e) {
+        insert(row, share(e, d), -line.slope * scale * weight[e] / p_.ranks[d]);
+      }
+      append(row, line.intercept * scale, COIN_DBL_MAX);
+    }
+  }
+
+  void add_cut() {
+    CoinPackedVector row;
+    for (std::size_t d = 0; d < domains_; ++d) {
+      insert(row, remote(d), 1.0);
+    }
+    append(row, p_.least_remote, COIN_DBL_MAX);
+  }
+
+  const PlacementProgram& p_;
+  std::size_t experts_;
+  std::size_t domains_;
+  CoinPackedMatrix matrix_{false, 0.0, 0.0};
+  std::vector<double> row_lower_;
+  std::vector<double> row_upper_;
+};
+
+}  // namespace
+
+double least_time(const PlacementProgram& program) {
+  return Tableau(program).solve();
+}
+
+}  // namespace moesim

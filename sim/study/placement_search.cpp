@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/study/placement_search.hpp"
+
+#include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
+
+#include <iterator>
+#include <optional>
+#include <utility>
+
+#include "sim/core/check.hpp"
+#include "sim/moe/eplb.hpp"
+#include "sim/step/placement_training.hpp"
+#include "sim/study/annealing.hpp"
+#include "sim/study/exact_search.hpp"
+#include "sim/study/layer_resources.hpp"
+
+namespace moesim {
+namespace {
+
+/// The placements of a whole search.
+class Search {
+ public:
+  Search(const StepModel& model, TrafficWindow window, const SearchOptions& options)
+      : model_(model),
+        window_(window),
+        options_(options),
+        slots_(options.slots > 0 ? options.slots : model.model.num_experts),
+        space_{.experts = model.model.num_experts, .slots = slots_, .ranks = model.ranks},
+        space_size_(count_placements(space_, kSmallSpace)),
+        resources_(layer_resources(model, slots_)),
+        progress_(options,
+                  space_size_.value_or(options.moves) *
+                      (options.shared ? std::int64_t{1} : std::int64_t{model.layers})) {
+    MOESIM_CHECK(slots_ % model.ranks == 0 && slots_ >= model.model.num_experts,
+                 "slots for every expert, alike on ranks");
+    MOESIM_CHECK(options.moves >= 0 && options.tail >= 0 && options.tail <= 1,
+                 "moves and a weight of the tail");
+  }
+
+  SearchResult run() {
+    std::vector<SearchResult> maps(options_.shared ? 1 : static_cast<std::size_t>(model_.layers));
+    tbb::task_arena arena(options_.threads > 0 ? options_.threads : tbb::task_arena::automatic);
+    tbb::task_group_context own(tbb::task_group_context::isolated);
+    arena.execute([&] {
+      tbb::parallel_for(
+          std::size_t{0},
+          maps.size(),
+          [&](std::size_t map) { maps[map] = search_map(map); },
+          tbb::simple_partitioner(),
+          own);
+    });
+    SearchResult all;
+    all.exact = true;
+    for (SearchResult& map : maps) {
+      std::move(map.placements.begin(), map.placements.end(), std::back_inserter(all.placements));
+      all.layers.insert(all.layers.end(), map.layers.begin(), map.layers.end());
+      all.moves += map.moves;
+      all.exact = all.exact && map.exact;
+      all.interrupted = all.interrupted || map.interrupted;
+    }
+    return all;
+  }
+
+ private:
+  /// One map: of layer `map`, or of all layers.
+  SearchResult search_map(std::size_t map) {
+    std::vector<ExpertTraffic> traffic;
+    const int first = options_.shared ? 0 : static_cast<int>(map);
+    const int last = options_.shared ? model_.layers : first + 1;
+    for (int layer = first; layer < last; ++layer) {
+      traffic.push_back(summarise_traffic(*model_.routing, window_, layer));
+    }
+    std::vector<PlacementCost> layers = best_start(traffic);
+    SearchResult result;
+    for (const PlacementCost& layer : layers) {
+      result.layers.push_back({.start = layer.cost(),
+                               .best = {},
+                               .start_objective = layer.objective(options_.tail),
+                               .best_objective = {}});
+    }
+    const Placement best =
+        space_size_ ? best_of_all(traffic, layers, result) : annealed(layers, map, result);
+    for (std::size_t i = 0; i < traffic.size(); ++i) {
+      result.placements.push_back(best);
+      const PlacementCost cost(model_, traffic[i], resources_, best);
+      result.layers[i].best = cost.cost();
+      result.layers[i].best_objective = cost.objective(options_.tail);
+    }
+    return result;
+  }
+
+  Placement annealed(std::vector<PlacementCost>& layers, std::size_t map, SearchResult& result) {
+    Annealing annealing(layers, options_, map);
+    result.interrupted = !annealing.run(progress_);
+    result.moves = annealing.moves();
+    return placement_from_slots(annealing.best_slots(), model_.ranks);
+  }
+
+  Placement best_of_all(const std::vector<ExpertTraffic>& traffic,
+                        const std::vector<PlacementCost>& start,
+                        SearchResult& result) {
+    Placement best = start.front().placement();
+    double least = search_objective(start, options_);
+    progress_.start(least);
+    const double first = least;
+    for_each_placement(space_, [&](const std::vector<ExpertId>& slots) {
+      if (is_stopped(options_)) {
+        result.interrupted = true;
+        return false;
+      }
+      const Placement placement = placement_from_slots(slots, model_.ranks);
+      const double cost = search_objective(costs_of(traffic, placement), options_);
+      ++result.moves;
+      if (cost < least) {
+        least = cost;
+        best = placement;
+      }
+      return true;
+    });
+    progress_.add(*space_size_, first - least);
+    result.exact = !result.interrupted;
+    return best;
+  }
+
+  [[nodiscard]] std::vector<PlacementCost> costs_of(const std::vector<ExpertTraffic>& traffic,
+                                                    const Placement& placement) const {
+    std::vector<PlacementCost> costs;
+    costs.reserve(traffic.size());
+    for (const ExpertTraffic& layer : traffic) {
+      costs.emplace_back(model_, layer, resources_, placement);
+    }
+    return costs;
+  }
+
+  [[nodiscard]] std::vector<PlacementCost> best_start(
+      const std::vector<ExpertTraffic>& traffic) const {
+    std::vector<PlacementCost> best;
+    for (const Placement& start : starts(traffic)) {
+      std::vector<PlacementCost> costs = costs_of(traffic, start);
+      if (best.empty() || search_objective(costs, options_) < search_objective(best, options_)) {
+        best = std::move(costs);
+      }
+    }
+    return best;
+  }
+
+  [[nodiscard]] std::vector<Placement> starts(const std::vector<ExpertTraffic>& traffic) const {
+    std::vector<double> load(static_cast<std::size_t>(model_.model.num_experts));
+    for (const ExpertTraffic& layer : traffic) {
+      const std::vector<double> of_layer = expert_loads(layer);
+      for (std::size_t e = 0; e < load.size(); ++e) {
+        load[e] += of_layer[e];
+      }
+    }
+    EplbSize size{.slots = slots_, .groups = 1, .nodes = 1, .ranks = model_.ranks};
+    std::vector<Placement> placements = {eplb_placement(load, size)};
+    if (slots_ == model_.model.num_experts) {
+      placements.push_back(greedy_placement(load, model_.ranks));
+      placements.push_back(contiguous_placement(slots_, model_.ranks));
+    }
+    size.groups = options_.groups;
+    size.nodes = eplb_nodes(resources_.domains);
+    if (size.nodes > 1 && is_hierarchical(size)) {
+      placements.push_back(eplb_placement(load, size));
+    }
+    return placements;
+  }
+
+  const StepModel& model_;
+  TrafficWindow window_;
+  SearchOptions options_;
+  int slots_;
+  PlacementSpace space_;
+  std::optional<std::int64_t> space_size_;  ///< of a small space
+  LayerResources resources_;
+  AnnealingProgress progress_;
+};
+
+}  // namespace
+
+SearchResult optimise_placement(const StepModel& model,
+                                TrafficWindow window,
+                                const SearchOptions& options) {
+  MOESIM_CHECK(model.routing != nullptr && model.layers > 0, "a model with a routing and layers");
+  return Search(model, window, options).run();
+}
+
+}  // namespace moesim

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/study/replica_split.hpp"
+
+#include "sim/core/check.hpp"
+#include "sim/core/rng.hpp"
+
+namespace moesim {
+namespace {
+
+constexpr int kDistances = 3;  // own rank, own domain, elsewhere
+
+int distance(const Domains& domains, std::size_t source, std::size_t rank) {
+  if (rank == source) {
+    return 0;
+  }
+  return domains.of_rank[rank] == domains.of_rank[source] ? 1 : 2;
+}
+
+std::size_t nearest(const Domains& domains,
+                    std::size_t source,
+                    std::size_t expert,
+                    std::span<const std::size_t> rank_of) {
+  for (int d = 0; d < kDistances; ++d) {
+    std::uint64_t count = 0;
+    for (const std::size_t rank : rank_of) {
+      count += distance(domains, source, rank) == d ? 1U : 0U;
+    }
+    if (count == 0) {
+      continue;
+    }
+    std::uint64_t skip = mix_hash(source, expert) % count;
+    for (std::size_t i = 0; i < rank_of.size(); ++i) {
+      if (distance(domains, source, rank_of[i]) == d && skip-- == 0) {
+        return i;
+      }
+    }
+  }
+  MOESIM_CHECK(false, "an expert has a slot");
+}
+
+ReplicaSplit empty_split(const ExpertTraffic& traffic, std::size_t replicas) {
+  return {.rows = std::vector<std::int64_t>(replicas * static_cast<std::size_t>(traffic.steps)),
+          .sent = std::vector<std::int64_t>(replicas * static_cast<std::size_t>(traffic.ranks))};
+}
+
+/// Assignments of one source in one step.
+struct Share {
+  std::size_t replica = 0;
+  std::size_t step = 0;
+  std::size_t source = 0;
+  std::size_t assignments = 0;
+};
+
+void add(const ExpertTraffic& traffic, ReplicaSplit& split, const Share& share) {
+  const auto assignments = static_cast<std::int64_t>(share.assignments);
+  split.rows[share.replica * static_cast<std::size_t>(traffic.steps) + share.step] += assignments;
+  split.sent[share.replica * static_cast<std::size_t>(traffic.ranks) + share.source] += assignments;
+}
+
+}  // namespace
+
+ReplicaSplit even_split(const ExpertTraffic& traffic, std::size_t expert, std::size_t replicas) {
+  ReplicaSplit split = empty_split(traffic, replicas);
+  for (int step = 0; step < traffic.steps; ++step) {
+    const std::span<const std::int32_t> counts = traffic.of(step, expert);
+    for (std::size_t source = 0; source < counts.size(); ++source) {
+      const auto count = static_cast<std::size_t>(counts[source]);
+      for (std::size_t turn = 0; turn < replicas && turn < count; ++turn) {
+        add(traffic,
+            split,
+            {.replica = (source + turn) % replicas,
+             .step = static_cast<std::size_t>(step),
+             .source = source,
+             .assignments = (count - turn - 1) / replicas + 1});
+      }
+    }
+  }
+  return split;
+}
+
+std::vector<std::size_t> nearest_replicas(const Domains& domains,
+                                          std::size_t expert,
+                                          std::span<const std::size_t> rank_of) {
+  std::vector<std::size_t> replica_of_source;
+  for (std::size_t source = 0; source < domains.of_rank.size(); ++source) {
+    replica_of_source.push_back(nearest(domains, source, expert, rank_of));
+  }
+  return replica_of_source;
+}
+
+ReplicaSplit split_by_source(const ExpertTraffic& traffic,
+                             std::size_t expert,
+                             std::span<const std::size_t> replica_of_source,
+                             std::size_t replicas) {
+  ReplicaSplit split = empty_split(traffic, replicas);
+  for (int step = 0; step < traffic.steps; ++step) {
+    const std::span<const std::int32_t> counts = traffic.of(step, expert);
+    for (std::size_t source = 0; source < counts.size(); ++source) {
+      add(traffic,
+          split,
+          {.replica = replica_of_source[source],
+           .step = static_cast<std::size_t>(step),
+           .source = source,
+           .assignments = static_cast<std::size_t>(counts[source])});
+    }
+  }
+  return split;
+}
+
+}  // namespace moesim

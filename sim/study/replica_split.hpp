@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the replicas of one expert share its assignments.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "sim/moe/domains.hpp"
+#include "sim/study/expert_traffic.hpp"
+
+namespace moesim {
+
+/// Assignments that each replica of an expert gets.
+struct ReplicaSplit {
+  std::vector<std::int64_t> rows;  ///< [replica][step]
+  std::vector<std::int64_t> sent;  ///< [replica][source], all steps
+};
+
+/// The n-th assignment of a source in a step to replica (source + n) mod replicas, as
+/// ReplicaChoice::kEven does.
+[[nodiscard]] ReplicaSplit even_split(const ExpertTraffic& traffic,
+                                      std::size_t expert,
+                                      std::size_t replicas);
+
+/// The replica that each source takes as ReplicaChoice::kNearest does. @param rank_of  by replica
+[[nodiscard]] std::vector<std::size_t> nearest_replicas(const Domains& domains,
+                                                        std::size_t expert,
+                                                        std::span<const std::size_t> rank_of);
+
+/// Every source to its own replica.
+[[nodiscard]] ReplicaSplit split_by_source(const ExpertTraffic& traffic,
+                                           std::size_t expert,
+                                           std::span<const std::size_t> replica_of_source,
+                                           std::size_t replicas);
+
+}  // namespace moesim

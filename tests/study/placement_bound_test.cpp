@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/study/placement_bound.hpp"
+
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+#include <rapidcheck/gtest.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "sim/moe/domains.hpp"
+#include "sim/step/layer_work.hpp"
+#include "sim/study/expert_floor.hpp"
+#include "sim/study/pair_bound.hpp"
+#include "tests/study/placement_scenes.hpp"
+
+namespace moesim::testing {
+namespace {
+
+/// Every expert once, the other slots drawn, in any order.
+Placement random_placement_of(int experts, int slots, int ranks, RngStream& rng) {
+  std::vector<ExpertId> expert_of_slot;
+  for (int s = 0; s < slots; ++s) {
+    const auto drawn = rng.below(static_cast<std::uint64_t>(experts));
+    expert_of_slot.push_back(ExpertId{s < experts ? s : static_cast<std::int32_t>(drawn)});
+  }
+  shuffle(std::span(expert_of_slot), rng);
+  return placement_from_slots(std::move(expert_of_slot), ranks);
+}
+
+/// Simulated time of the first layer, by itself, averaged over the steps of a scene.
+double simulated_layer(StepModel model, const Placement& placement) {
+  model.layers = 1;
+  model.placements = {placement};
+  double sum = 0.0;
+  for (int step = 0; step < kSceneSteps; ++step) {
+    sum += simulate_step(model, step).makespan.to_seconds().value;
+  }
+  return sum / kSceneSteps;
+}
+
+/// The same top-1 routing in every step.
+class OneRouting final : public RoutingSource {
+ public:
+  explicit OneRouting(Routing routing) : routing_(std::move(routing)) {
+    info_.num_experts = routing_.num_experts;
+    info_.top_k = routing_.top_k;
+    info_.layers = 1;
+  }
+  /// Rows of expert 0, then 10 of each expert of the rank: 1 and 2, 3 and 4, 5 and 6, 7.
+  void add_rank(int rows, int rank) {
+    routing_.experts.insert(routing_.experts.end(), static_cast<std::size_t>(rows), ExpertIndex{0});
+    for (int e = 2 * rank + 1; e <= std::min(2 * rank + 2, 7); ++e) {
+      routing_.experts.insert(routing_.experts.end(), 10, static_cast<ExpertIndex>(e));
+    }
+    routing_.token_begin.push_back(static_cast<std::int32_t>(routing_.experts.size()));
+  }
+  [[nodiscard]] std::int64_t fewest() const {
+    std::int64_t fewest = routing_.num_tokens();
+    for (std::size_t r = 0; r + 1 < routing_.token_begin.size(); ++r) {
+      fewest =
+          std::min<std::int64_t>(fewest, routing_.token_begin[r + 1] - routing_.token_begin[r]);
+    }
+    return fewest;
+  }
+  [[nodiscard]] const RoutingSourceInfo& info() const override { return info_; }
+  [[nodiscard]] Routing route(int /*step*/, int /*layer*/) const override { return routing_; }
+
+ private:
+  RoutingSourceInfo info_;
+  Routing routing_;
+};
+
+/// Pairs of a token's experts that one domain serves, counted one by one.
+double pairs_together(const Routing& routing, const Placement& placement, const Domains& domains) {
+  double together = 0.0;
+  for (std::int32_t token = 0; token < routing.num_tokens(); ++token) {
+    const auto chosen = routing.of_token(token);
+    for (std::size_t i = 0; i < chosen.size(); ++i) {
+      for (std::size_t j = 0; j < i; ++j) {
+        const auto domain = [&](ExpertIndex e) {
+          const SlotId slot = placement.slots_of(ExpertId{e}).front();
+          return domains.of_rank[placement.rank_of(slot).index()];
+        };
+        together += domain(chosen[i]) == domain(chosen[j]) ? 1.0 : 0.0;
+      }
+    }
+  }
+  return together;
+}
+
+}  // namespace
+
+RC_GTEST_PROP(PlacementBound, NoPlacementIsFaster, (std::uint64_t seed)) {
+  const CostScene scene(seed);
+  const StepModel& model = scene.step.model;
+  const int slots = scene.start().num_slots();
+  const double bound =
+      placement_bound(model, {.first = 0, .steps = kSceneSteps}, 0, slots).best().value;
+  RC_ASSERT(bound > 0.0);
+  RngStream rng(seed, "placements");
+  for (int i = 0; i < 5; ++i) {
+    const Placement placement =
+        random_placement_of(model.model.num_experts, slots, model.ranks, rng);
+    const PlacementCost cost(model, scene.traffic, scene.resources, placement);
+    RC_ASSERT(cost.cost().total().value >= bound);
+    RC_ASSERT(simulated_layer(model, placement) >= bound);
+  }
+}
+
+// 4 ranks on 2 nodes, top-1 of 8 experts: expert 0 has 22, 22, 23 and 23 rows of the ranks, each
+// other one 10, of one rank. With a slot an expert, the rank of expert 0 computes 90 rows and 10 of
+// its other slot; 90 - 23 rows come over its own links, scale-up 450 * 0.75 and PCIe 60 GB/s, and
+// go back. With 16 slots no number of replicas brings the busiest slot under 10 rows: 9 slots of
+// expert 0 and 7 others are 16. None of the 10 need come from elsewhere, since one rank brings 23.
+TEST(PlacementBound, LoadBoundIsTheRankOfTheBusiestSlot) {
+  RngStream rng(1, "load bound");
+  ClusterSpec spec = random_cluster_spec(rng, true);
+  spec.nodes = 2;
+  OneRouting source({8, 1, {0}, {}, {}});
+  for (int rank = 0; rank < 4; ++rank) {
+    source.add_rank(rank < 2 ? 22 : 23, rank);
+  }
+  StepModel model;
+  model.cluster = build_cluster(spec);
+  model.ranks = 4;
+  model.layers = 1;
+  model.model = small_model(8, 1);
+  model.constants = plain_constants();
+  model.routing = &source;
+  const ComputeModel compute{model.cluster.gpu, model.constants};
+  const TrafficWindow window{.first = 0, .steps = 2};
+  const double fixed = (fixed_time(model, summarise_traffic(source, window, 0)) +
+                        shared_expert_time(compute, model.model, source.fewest()))
+                           .value;
+  const CopyBytes copy = copy_bytes(model.model, DispatcherKind::kPairwise, 2, 8);
+  const double both_ways = static_cast<double>(copy.dispatch() + copy.combine) / 397.5e9;
+  const auto experts = [&](const std::vector<std::int64_t>& rows) {
+    return expert_time(compute, model.model, rows).value;
+  };
+  constexpr double kMargin = 1 - 1e-6;
+  EXPECT_NEAR(placement_bound(model, window, 0, 8).load.value,
+              kMargin * (fixed + experts({90, 10}) + 67 * both_ways),
+              1e-12);
+  EXPECT_NEAR(
+      placement_bound(model, window, 0, 16).load.value, kMargin * (fixed + experts({10})), 1e-12);
+}
+
+RC_GTEST_PROP(PairBound, NoPlacementHasMorePairsTogether, (std::uint64_t seed)) {
+  const RandomStep step = placement_scene(seed);
+  const StepModel& model = step.model;
+  const Domains domains = make_domains(rank_places(model.cluster, model.ranks));
+  const Routing routing = model.routing->route(0, 0);
+  const PairCounts counts = count_pairs(*model.routing, {.first = 0, .steps = 1}, 0);
+  RngStream rng(seed, "pairs");
+  for (const int spare : {0, model.ranks}) {
+    const int slots = model.model.num_experts + spare;
+    const double most = most_pairs_together(
+        counts,
+        {.groups = domains.size(),
+         .slots = domains.members.front().size() * static_cast<std::size_t>(slots / model.ranks),
+         .spare = static_cast<std::size_t>(spare)});
+    for (int i = 0; i < 5; ++i) {
+      const Placement placement =
+          random_placement_of(model.model.num_experts, slots, model.ranks, rng);
+      RC_ASSERT(pairs_together(routing, placement, domains) <= most + 1e-6);
+    }
+  }
+}
+
+RC_GTEST_PROP(ExpertFloor, LinesLieBelowTheExpertsWhateverTheSlots, (std::uint64_t seed)) {
+  const ModelShape model = small_model(8, 2);
+  RngStream rng(seed, "floor");
+  ClusterSpec cluster = random_cluster_spec(rng, true);
+  CostConstants constants = plain_constants();
+  constants.gemm_overlap = rng.uniform01();
+  constants.expert_floor = microseconds(static_cast<double>(rng.below(40)));
+  const ComputeModel compute{cluster.gpu, constants};
+  constexpr std::int64_t kMost = 5'000;
+  const std::vector<Line> rows = lines_over_rows(compute, model, kMost);
+  const std::vector<Line> slots = lines_over_slots(compute, model, 6);
+  for (int i = 0; i < 20; ++i) {
+    std::vector<std::int64_t> of_slots(1 + rng.below(6));
+    for (std::int64_t& of_slot : of_slots) {
+      of_slot = static_cast<std::int64_t>(rng.below(kMost / 6));
+    }
+    const auto sum = std::accumulate(of_slots.begin(), of_slots.end(), std::int64_t{0});
+    const auto used = std::count_if(of_slots.begin(), of_slots.end(), [](auto n) { return n > 0; });
+    const double time = expert_time(compute, model, of_slots).value;
+    RC_ASSERT(value_at(rows, static_cast<double>(sum)) <= time * (1 + 1e-12));
+    RC_ASSERT(value_at(slots, static_cast<double>(used)) <= time * (1 + 1e-12));
+  }
+}
+
+}  // namespace moesim::testing
