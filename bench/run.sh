@@ -6,4 +6,6 @@ build=$1
 "$build/bench/replay_bench"
 "$build/bench/placement_bench"
 echo
+"$build/bench/import_bench"
+echo
 sh "$(dirname "$0")/network.sh" "$build"

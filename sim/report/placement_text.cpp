@@ -78,6 +78,7 @@ std::string signed_bytes(double bytes) {
 
 std::string costs(const PlacementStudy& study) {
   std::vector<std::vector<std::string>> rows;
+  rows.reserve(study.judged.size());
   for (const JudgedPlacement& j : study.judged) {
     rows.push_back({j.name,
                     fmt::format("{}", j.slots_per_rank),
@@ -117,6 +118,7 @@ std::string policies(const std::vector<RebalanceOutcome>& outcomes) {
     return "";
   }
   std::vector<std::vector<std::string>> rows;
+  rows.reserve(outcomes.size());
   for (const RebalanceOutcome& o : outcomes) {
     rows.push_back({policy_text(o.policy),
                     fmt::format("{}", o.moves),

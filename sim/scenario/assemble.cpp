@@ -132,6 +132,12 @@ std::vector<std::string> notes_on(const Scenario& scenario, const Assembly& asse
     notes.push_back(fmt::format("{} of {} GPUs are used", scenario.parallel.ep, gpus));
   }
   note_calibration(scenario.calibration, notes);
+  if (scenario.network.tolerance > 0.0) {
+    notes.push_back(
+        fmt::format("network flows end up to {:.4g} % of their phase late: "
+                    "network.tolerance",
+                    100 * scenario.network.tolerance));
+  }
   const PlacementSpec& placement = scenario.placement;
   if (is_trained(placement.kind) && placement.train_first < scenario.batch.steps) {
     const int last =
@@ -277,10 +283,13 @@ Assembly assemble(const Scenario& scenario) {
   ScenarioCluster made = make_cluster(scenario);
   step.cluster = std::move(made.cluster);
   assembly.faults = std::move(made.hits);
+  step.cuts = CutBounds(step.cluster, effective_capacities(step.cluster, scenario.calibration));
   step.capacity = scenario.capacity;
   step.dispatch = scenario.dispatch;
   step.constants = scenario.calibration;
   step.engine = scenario.network.engine;
+  step.network_tolerance = scenario.network.tolerance;
+  step.message_chunk = scenario.network.chunk;
   step.path_policy = scenario.network.paths;
   step.path_spread = scenario.network.spread;
   step.replicas = scenario.placement.replicas;

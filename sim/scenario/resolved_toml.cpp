@@ -83,9 +83,8 @@ class FieldWriter : public FieldVisitor {
            (path == "capacity.tries" && !moves) ||
            placement_key_has_no_effect(path, scenario_.placement) ||
            dispatch_key_has_no_effect(path, scenario_.dispatch) ||
-           (path == "network.max_paths" && !splits(scenario_.network.spread.choice)) ||
-           cluster_key_has_no_effect(path) || fault_key_has_no_effect(path) ||
-           routing_has_no_effect(path);
+           network_key_has_no_effect(path, scenario_.network) || cluster_key_has_no_effect(path) ||
+           fault_key_has_no_effect(path) || routing_has_no_effect(path);
   }
   [[nodiscard]] static bool placement_key_has_no_effect(std::string_view path,
                                                         const PlacementSpec& placement) {
@@ -105,8 +104,13 @@ class FieldWriter : public FieldVisitor {
             (!relays || dispatch.forwarding == Forwarding::kStoreAndForward)) ||
            (path == "dispatch.channels" && !nccl) || (path == "dispatch.pxn" && !nccl);
   }
-  static bool splits(PathChoice choice) {
-    return choice == PathChoice::kSpray || choice == PathChoice::kAdaptive;
+  [[nodiscard]] static bool network_key_has_no_effect(std::string_view path,
+                                                      const NetworkSpec& network) {
+    const PathChoice choice = network.spread.choice;
+    const bool splits = choice == PathChoice::kSpray || choice == PathChoice::kAdaptive;
+    return (path == "network.max_paths" && !splits) ||
+           (path == "network.tolerance" && network.engine != NetworkEngine::kFluid) ||
+           (path == "network.chunk" && network.engine != NetworkEngine::kMessage);
   }
   [[nodiscard]] bool cluster_key_has_no_effect(std::string_view path) const {
     const ClusterSpec& c = scenario_.cluster;

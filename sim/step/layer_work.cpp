@@ -119,7 +119,9 @@ PreparedLayer prepare_layer(const StepModel& model, int step, int layer) {
       .counts = {.copies = {0, 0}, .assignments = {0, 0}, .relayed = {0, 0}, .slot_tokens = {}},
       .accepted = apply_capacity(routing, model.capacity, placed)};
   rung.counts = count_ranks(routing, rung.accepted, placement, domains);
-  return prepare_counted(model, model.capacity, layer, routing, std::move(rung));
+  PreparedLayer prepared = prepare_counted(model, model.capacity, layer, routing, std::move(rung));
+  prepared.routing = digest_of(routing);
+  return prepared;
 }
 
 PreparedLayer prepare_counted(const StepModel& model,

@@ -16,6 +16,7 @@
 #include "sim/step/layer_tasks.hpp"
 #include "sim/step/result.hpp"
 #include "topology/cluster.hpp"
+#include "topology/cut_bounds.hpp"
 #include "topology/paths.hpp"
 
 namespace moesim {
@@ -28,10 +29,13 @@ struct StepModel {
   DispatchSpec dispatch;
   CostConstants constants;
   NetworkEngine engine = NetworkEngine::kFluid;
+  double network_tolerance = 0.0;  ///< kFluid: see network_settings()
+  Bytes message_chunk;             ///< kMessage: 0 for whole messages
   PathPolicy path_policy = PathPolicy::kEcmp;
   PathSpread path_spread = {};
-  std::vector<Placement> placements;            ///< by MoE layer
-  ReplicaRule replicas = {};                    ///< which of several slots serves an assignment
+  CutBounds cuts = {};                ///< of the cluster at effective rates; empty: not asked
+  std::vector<Placement> placements;  ///< by MoE layer
+  ReplicaRule replicas = {};          ///< which of several slots serves an assignment
   TrafficMatrix background = TrafficMatrix(0);  ///< bytes that flow beside the step from its start
                                                 ///< on, outside its dispatcher; no ranks: none
   const RoutingSource* routing = nullptr;       ///< outlives the model

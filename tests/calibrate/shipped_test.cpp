@@ -66,6 +66,13 @@ TEST(ShippedCalibration, OfH100IsARefitOfItsTables) {
                {"deepgemm_masked", "deepgemm_contiguous", "deepep_low_latency"});
 }
 
+TEST(ShippedCalibration, LowLatencyOfH800IsARefitOnAFabricWithoutCollisions) {
+  expect_refit("h800.toml",
+               MOESIM_SOURCE_DIR "/scenarios/validation/h800_one_switch.toml",
+               {"deepep_lowlatency_readme.csv"},
+               {"deepep_low_latency", "deepep_low_latency_rdma"});
+}
+
 TEST(ShippedCalibration, OfGb200IsARefitOfItsTables) {
   expect_refit("gb200.toml",
                "gb200-nvl72",
