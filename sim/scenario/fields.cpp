@@ -1,22 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/scenario/fields.hpp"
 
-#include "sim/core/unit_text.hpp"
+#include "sim/scenario/field_access.hpp"
 
 namespace moesim {
 namespace {
 
-constexpr CountRange kAtLeastOne{.min = 1};
-constexpr CountRange kMayBeZero{.min = 0};
 constexpr CountRange kNodes{.min = 1, .max = 100'000};
 constexpr CountRange kGpusPerNode{.min = 1, .max = 1024};
 constexpr CountRange kExperts{.min = 1, .max = 65'534};  // ExpertIndex has 16 bits
-constexpr CountRange kLayers{.min = 1, .max = 100'000};
 constexpr CountRange kTileEdge{.min = 1, .max = 65'536};
 
 // Words stand in the order of the enumerators.
-constexpr std::string_view kDtypes[] = {"bf16", "fp8", "mxfp4", "fp32"};
-constexpr std::string_view kAttentionKinds[] = {"gqa", "mla"};
 constexpr std::string_view kFabricKinds[] = {
     "single_switch", "rail", "fat_tree", "rail_only", "dragonfly_plus", "torus"};
 constexpr std::string_view kScaleUpKinds[] = {"switch", "pcie", "none"};
@@ -35,119 +30,6 @@ constexpr PresetTable kPresetTables[] = {{"model", "models"},
                                          {"cluster", "clusters"},
                                          {"routing", "routing"},
                                          {"calibration", "calibration"}};
-
-constexpr Key required(std::string_view name) {
-  return {name, Need::kRequired};
-}
-constexpr Key optional(std::string_view name) {
-  return {name, Need::kOptional};
-}
-
-/// The visitor with the struct members' own types: enums, ints and quantities.
-class Fields {
- public:
-  explicit Fields(FieldVisitor& visitor) : to_(visitor) {}
-
-  void begin(Key key) { to_.begin_table(key); }
-  void end() { to_.end_table(); }
-  void text(Key key, std::string& value) { to_.text(key, value); }
-  void list(Key key, std::vector<std::string>& items) { to_.list(key, items); }
-  void flag(Key key, bool& value) { to_.flag(key, value); }
-  void number(Key key, double& value, NumberRange range) { to_.number(key, value, range); }
-
-  template <typename Integer>
-  void count(Key key, Integer& value, CountRange range) {
-    auto wide = static_cast<std::int64_t>(value);
-    to_.count(key, wide, range);
-    value = static_cast<Integer>(wide);
-  }
-  template <typename Enum>
-  void word(Key key, Enum& value, std::span<const std::string_view> words) {
-    auto index = static_cast<int>(value);
-    to_.word(key, index, words);
-    value = static_cast<Enum>(index);
-  }
-  /// More than zero.
-  template <typename Q>
-  void positive(Key key, Q& value) {
-    to_.quantity(key, value.value, unit_of(value, false));
-  }
-  template <typename Q>
-  void not_negative(Key key, Q& value) {
-    to_.quantity(key, value.value, unit_of(value, true));
-  }
-
- private:
-  template <typename Q, std::optional<Q> (*Parse)(std::string_view)>
-  static UnitKind make_unit(std::string_view (*forms)(), bool zero_is_valid) {
-    const auto parse = [](std::string_view text) {
-      const std::optional<Q> value = Parse(text);
-      return value ? std::optional(value->value) : std::nullopt;
-    };
-    const auto write = [](double value) { return to_text(Q{value}); };
-    return {.parse = parse, .forms = forms, .write = write, .zero_is_valid = zero_is_valid};
-  }
-  static UnitKind unit_of(Bytes, bool zero) {
-    return make_unit<Bytes, parse_bytes>(bytes_forms, zero);
-  }
-  static UnitKind unit_of(Seconds, bool zero) {
-    return make_unit<Seconds, parse_seconds>(seconds_forms, zero);
-  }
-  static UnitKind unit_of(BytesPerSecond, bool zero) {
-    return make_unit<BytesPerSecond, parse_bytes_per_second>(bytes_per_second_forms, zero);
-  }
-  static UnitKind unit_of(FlopsPerSecond, bool zero) {
-    return make_unit<FlopsPerSecond, parse_flops_per_second>(flops_per_second_forms, zero);
-  }
-
-  FieldVisitor& to_;
-};
-
-void attention_fields(Fields& f, AttentionShape& a) {
-  f.begin(required("attention"));
-  f.word(required("kind"), a.kind, kAttentionKinds);
-  f.count(required("heads"), a.heads, kAtLeastOne);
-  f.count(optional("kv_heads"), a.kv_heads, kMayBeZero);
-  f.count(required("head_dim"), a.head_dim, kAtLeastOne);
-  f.count(optional("q_lora_rank"), a.q_lora_rank, kMayBeZero);
-  f.count(optional("kv_lora_rank"), a.kv_lora_rank, kMayBeZero);
-  f.count(optional("rope_dim"), a.rope_dim, kMayBeZero);
-  f.count(optional("nope_dim"), a.nope_dim, kMayBeZero);
-  f.flag(optional("biases"), a.biases);
-  f.flag(optional("qk_norm"), a.qk_norm);
-  f.flag(optional("sinks"), a.sinks);
-  f.end();
-}
-
-void model_fields(Fields& f, ModelShape& m) {
-  f.begin(required("model"));
-  f.text(required("name"), m.name);
-  f.count(required("hidden_size"), m.hidden_size, kAtLeastOne);
-  f.count(required("layers"), m.layers, kLayers);
-  f.count(required("moe_layers"), m.moe_layers, kLayers);
-  f.count(optional("first_moe_layer"), m.first_moe_layer, kMayBeZero);
-  f.count(required("num_experts"), m.num_experts, kExperts);
-  f.count(required("top_k"), m.top_k, kExperts);
-  f.count(optional("shared_experts"), m.shared_experts, kMayBeZero);
-  f.count(required("expert_width"), m.expert_width, kAtLeastOne);
-  f.count(optional("shared_expert_width"), m.shared_expert_width, kMayBeZero);
-  f.count(optional("dense_width"), m.dense_width, kMayBeZero);
-  f.count(required("vocabulary"), m.vocabulary, kAtLeastOne);
-  f.flag(optional("tied_embeddings"), m.tied_embeddings);
-  f.flag(optional("expert_biases"), m.expert_biases);
-  f.flag(optional("router_bias"), m.router_bias);
-  f.word(optional("weight_dtype"), m.weight_dtype, kDtypes);
-  f.word(optional("dispatch_dtype"), m.dispatch_dtype, kDtypes);
-  f.word(optional("combine_dtype"), m.combine_dtype, kDtypes);
-  f.number(optional("published_total_parameters"),
-           m.published_total_parameters,
-           NumberRange::kNotNegative);
-  f.number(optional("published_active_parameters"),
-           m.published_active_parameters,
-           NumberRange::kNotNegative);
-  attention_fields(f, m.attention);
-  f.end();
-}
 
 void gpu_fields(Fields& f, GpuSpec& g) {
   f.begin(required("gpu"));

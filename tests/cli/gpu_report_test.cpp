@@ -156,7 +156,7 @@ TEST_F(GpuBackend, AGpuThatAcceptsOtherAssignmentsIsABug) {
   EXPECT_THROW((void)measured(meter), std::logic_error);
 }
 
-TEST_F(GpuBackend, Fp8WithoutAGemmForItIsTheUsersMistake) {
+TEST_F(GpuBackend, ExpertsItDoesNotHaveAreTheUsersMistake) {
   const auto refusal = [&](const std::vector<Override>& overrides) -> std::string {
     open(overrides);
     FakeMeter meter(assembly_->step, 1);
@@ -173,6 +173,8 @@ TEST_F(GpuBackend, Fp8WithoutAGemmForItIsTheUsersMistake) {
   EXPECT_EQ(refusal({"model.weight_dtype=fp8", "model.hidden_size=264"}),
             "error: model.weight_dtype: fp8 on GPUs needs model.hidden_size and "
             "model.expert_width in multiples of 128; set bf16");
+  EXPECT_EQ(refusal({"model.expert_gated=false"}),
+            "error: model.expert_gated: false; the GPU layer has gated experts only");
 }
 
 TEST(Phases, EveryForwardStageHasOneButTheLosses) {

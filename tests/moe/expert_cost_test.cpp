@@ -118,6 +118,16 @@ TEST(Experts, AddGatherGemmsAndActivation) {
               kTolerance);
 }
 
+// Up alone: 256 columns. 128 x 64: 4 tiles at 2/3 of the rate, one wave of 16.777216 / (2/3) us.
+TEST(Experts, WithoutAGateHaveHalfTheFirstGemm) {
+  ModelShape model = toy_model();
+  model.expert_gated = false;
+  const std::vector<std::int64_t> slots{128, 0};
+  EXPECT_NEAR(expert_time(toy(1e18, 1.0), model, slots).value,
+              (25.165824 + 16.777216 + 4.0) * kMicro,
+              kTolerance);
+}
+
 // Two shared experts of 128 are one FFN of 256; no gather.
 TEST(Experts, SharedOnesAreOneWideGroup) {
   EXPECT_NEAR(shared_expert_time(toy(1e18, 1.0), toy_model(), 128).value,
