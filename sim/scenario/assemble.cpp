@@ -10,6 +10,7 @@
 #include "sim/moe/generate/generated_source.hpp"
 #include "sim/moe/narrow_routing.hpp"
 #include "sim/scenario/make_cluster.hpp"
+#include "sim/scenario/memory_model.hpp"
 
 namespace moesim {
 namespace {
@@ -176,6 +177,10 @@ std::unique_ptr<RoutingSource> open_source(const Scenario& scenario, int layers)
 Assembly assemble(const Scenario& scenario) {
   const int layers = scenario.step.layers > 0 ? scenario.step.layers : scenario.model.moe_layers;
   Assembly assembly;
+  check_memory(scenario);
+  if (scenario.step.kind != StepKind::kMoeLayers) {
+    throw UserError({mismatch("step.kind", "only moe_layers can be simulated so far")});
+  }
   if (!is_available(scenario.network.engine)) {
     throw EnvironmentError(
         "network.engine: \"simgrid\" is not in this build; see moesim --version");

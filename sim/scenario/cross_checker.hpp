@@ -99,6 +99,12 @@ inline void no_effect(CrossChecker& c,
 /// GPUs of a scale-up domain that the keys describe.
 [[nodiscard]] std::int64_t domain_size(const ClusterSpec& cluster);
 
+/// The table [model].
+void check_model(CrossChecker& checker, const ModelShape& model);
+
+/// What kind of step it is, its layout and its memory.
+void check_step(CrossChecker& checker, const Scenario& scenario);
+
 /// The tables [cluster] and [faults].
 void check_cluster_keys(CrossChecker& checker, const Scenario& scenario);
 

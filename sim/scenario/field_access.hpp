@@ -85,6 +85,9 @@ class Fields {
   FieldVisitor& to_;
 };
 
+/// Of the keys that name a number format.
+[[nodiscard]] std::span<const std::string_view> dtype_words();
+
 /// [model], with [model.attention].
 void model_fields(Fields& f, ModelShape& m);
 

@@ -24,6 +24,8 @@ constexpr std::string_view kPlacementKinds[] = {"contiguous", "round_robin", "fi
 constexpr std::string_view kForwardings[] = {"pipelined", "store_and_forward"};
 constexpr std::string_view kEngines[] = {"fluid", "simgrid"};
 constexpr std::string_view kPathPolicies[] = {"ecmp", "rail_aligned"};
+constexpr std::string_view kStepKinds[] = {"moe_layers", "prefill", "decode", "train"};
+constexpr std::string_view kRecompute[] = {"none", "full"};
 constexpr std::string_view kEvidence[] = {"measured", "interpolated", "extrapolated", "assumed"};
 
 constexpr PresetTable kPresetTables[] = {{"model", "models"},
@@ -128,14 +130,19 @@ void generator_fields(Fields& f, GeneratorSpec& g) {
 void load_fields(Fields& f, Scenario& s) {
   f.begin(required("parallel"));
   f.count(required("ep"), s.parallel.ep, kAtLeastOne);
+  f.count(optional("tp"), s.parallel.tp, kAtLeastOne);
+  f.count(optional("pp"), s.parallel.pp, kLayers);
+  f.count(optional("dp"), s.parallel.dp, kNodes);
   f.end();
 
   f.begin(required("batch"));
   f.count(required("tokens_per_rank"), s.batch.tokens_per_rank, kAtLeastOne);
   f.count(optional("steps"), s.batch.steps, kAtLeastOne);
+  f.count(optional("context_tokens"), s.batch.context_tokens, kMayBeZero);
+  f.count(optional("micro_batches"), s.batch.micro_batches, {.min = 1, .max = 1'000'000});
   f.end();
 
-  f.begin(required("routing"));
+  f.begin(optional("routing"));  // a model with experts needs it: load_scenario()
   f.word(optional("source"), s.routing.source, kRoutingOrigins);
   f.text(optional("trace"), s.routing.trace);
   f.word(optional("draw"), s.routing.draw, kTraceDraws);
@@ -180,7 +187,18 @@ void policy_fields(Fields& f, Scenario& s) {
   f.end();
 
   f.begin(optional("step"));
+  f.word(optional("kind"), s.step.kind, kStepKinds);
   f.count(optional("layers"), s.step.layers, kMayBeZero);
+  f.end();
+}
+
+void memory_fields(Fields& f, MemorySpec& m) {
+  f.begin(optional("memory"));
+  f.word(optional("kv_dtype"), m.kv_dtype, dtype_words());
+  f.not_negative(optional("reserved"), m.reserved);
+  f.word(optional("gradient_dtype"), m.gradient_dtype, dtype_words());
+  f.count(optional("zero_stage"), m.zero_stage, {.min = 0, .max = 3});
+  f.word(optional("recompute"), m.recompute, kRecompute);
   f.end();
 }
 
@@ -258,11 +276,16 @@ void visit_fields(FieldVisitor& visitor, Scenario& scenario) {
   fault_fields(fields, scenario.faults);
   load_fields(fields, scenario);
   policy_fields(fields, scenario);
+  memory_fields(fields, scenario.memory);
   calibration_fields(fields, scenario.calibration);
 }
 
 std::span<const std::string_view> fabric_kind_words() {
   return kFabricKinds;
+}
+
+std::span<const std::string_view> step_kind_words() {
+  return kStepKinds;
 }
 
 std::span<const std::string_view> scale_up_kind_words() {

@@ -29,6 +29,10 @@ void attention_fields(Fields& f, AttentionShape& a) {
 
 }  // namespace
 
+std::span<const std::string_view> dtype_words() {
+  return kDtypes;
+}
+
 void model_fields(Fields& f, ModelShape& m) {
   f.begin(required("model"));
   f.text(required("name"), m.name);

@@ -7,6 +7,7 @@
 #include "sim/scenario/data_folder.hpp"
 #include "sim/scenario/fields.hpp"
 #include "sim/scenario/scenario.hpp"
+#include "sim/scenario/step_keys.hpp"
 
 namespace moesim {
 namespace {
@@ -85,7 +86,7 @@ class FieldWriter : public FieldVisitor {
            dispatch_key_has_no_effect(path, scenario_.dispatch) ||
            (path == "network.max_paths" && !splits(scenario_.network.spread.choice)) ||
            cluster_key_has_no_effect(path) || fault_key_has_no_effect(path) ||
-           routing_has_no_effect(path);
+           routing_has_no_effect(path) || step_key_has_no_effect(path, scenario_);
   }
   [[nodiscard]] static bool dispatch_key_has_no_effect(std::string_view path,
                                                        const DispatchSpec& dispatch) {

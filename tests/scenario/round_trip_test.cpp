@@ -194,6 +194,22 @@ std::vector<Change> load_and_policy_changes() {
           {"step.layers", "1"}};
 }
 
+std::vector<Change> step_changes() {
+  const std::vector<Override> decode = {"step.kind=decode", "batch.context_tokens=128"};
+  const std::vector<Override> train = {"step.kind=train", "batch.context_tokens=128"};
+  return {{"step.kind", "decode", {}, {"batch.context_tokens=128"}},
+          {"parallel.tp", "2", decode},
+          {"parallel.pp", "2", decode, {"parallel.ep=8"}},
+          {"parallel.dp", "2", train, {"parallel.ep=8"}},
+          {"batch.context_tokens", "4096", decode},
+          {"batch.micro_batches", "8", train},
+          {"memory.kv_dtype", "fp8", decode},
+          {"memory.reserved", "2.5 GB", decode},
+          {"memory.gradient_dtype", "bf16", train},
+          {"memory.zero_stage", "3", train},
+          {"memory.recompute", "full", train}};
+}
+
 std::vector<Change> generator_changes() {
   const std::vector<Override> on = {"routing.source=generated", "routing.trace=\"\""};
   std::vector<Change> changes = {{"kind", "zipf"},
@@ -277,6 +293,7 @@ std::vector<Change> all_changes() {
                            fabric_changes(),
                            fault_changes(),
                            load_and_policy_changes(),
+                           step_changes(),
                            generator_changes(),
                            calibration_changes(),
                            fit_changes()}) {
