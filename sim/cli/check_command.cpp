@@ -33,13 +33,17 @@ std::string as_json(const Scenario& scenario,
   return json.dump(2) + "\n";
 }
 
-/// What a reader must know of a scenario that can be run, or whose whole model fits.
+/// What a reader must know. Training and pipelines cannot be run, but what they hold is checked.
 std::vector<std::string> notes_on_check(const Scenario& scenario) {
-  if (scenario.step.kind == StepKind::kMoeLayers) {
+  const StepKind kind = scenario.step.kind;
+  if (kind == StepKind::kMoeLayers) {
     return assemble(scenario).notes;
   }
-  check_memory(scenario);
-  return {"the memory of a whole model was checked, not its routing"};
+  if (kind == StepKind::kTrain || scenario.parallel.pp > 1) {
+    check_memory(scenario);
+    return {"only the memory was checked: moesim run does not know such steps yet"};
+  }
+  return assemble_whole(scenario).notes;
 }
 
 }  // namespace

@@ -61,7 +61,12 @@ class Walker {
       case TaskKind::kCombineFlow:
       case TaskKind::kReduce:
         return give(Part::kCombine, length);
+      case TaskKind::kAttention:
+      case TaskKind::kDense:
+      case TaskKind::kHead:
+        break;
     }
+    MOESIM_CHECK(false, "a chain of MoE layers has no such task");
   }
 
   Parts parts{};

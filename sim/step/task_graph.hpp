@@ -27,11 +27,15 @@ enum class TaskKind : std::uint8_t {
   kCombineFlow,
   kCombineDone,  ///< join, no time
   kReduce,       ///< weighted sum of the returned rows
+  kAttention,    ///< this and the following in whole steps only
+  kDense,
+  kHead,
 };
 
 struct TaskLabel {
   TaskKind kind = TaskKind::kGate;
-  bool combine = false;  ///< of the combine phase (kLaunch, kIssue, kPipelineFill)
+  bool combine = false;          ///< of the combine phase (kLaunch, kIssue, kPipelineFill)
+  bool tensor_parallel = false;  ///< of an exchange inside a TP group
   std::int32_t layer = 0;
   std::int32_t rank = 0;  ///< whose task it is; a flow's source
 };
