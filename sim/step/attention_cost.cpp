@@ -153,6 +153,9 @@ Seconds dense_ffn_time(const ComputeModel& compute,
                        const ModelShape& model,
                        int tp,
                        std::int64_t tokens) {
+  if (model.dense_width == 0) {
+    return {};
+  }
   ModelShape ffn = model;
   ffn.weight_dtype = model.dense_dtype;
   ffn.expert_gated = model.dense_gated;

@@ -61,7 +61,8 @@ struct AttentionLoad {
                                      const ModelShape& model,
                                      const AttentionLoad& load);
 
-/// A dense layer's FFN of dense_width / tp over `tokens`: as shared_expert_time, in dense_dtype.
+/// A dense layer's FFN of dense_width / tp over `tokens`: as shared_expert_time, in dense_dtype; 0
+/// in a model without dense layers. Checked by: attention_cost_test.
 [[nodiscard]] Seconds dense_ffn_time(const ComputeModel& compute,
                                      const ModelShape& model,
                                      int tp,

@@ -95,14 +95,26 @@ TEST_F(Memory, RunAndCheckRefuseWhatDoesNotFitWithTheBill) {
   }
 }
 
-TEST_F(Memory, CheckSaysWhatItChecked) {
-  const Outcome outcome = moesim(command("check"));
+TEST_F(Memory, CheckAndRunSayWhatCannotBeRun) {
+  const std::vector<std::string> train = {
+      "scenario.toml", "--set", "step.kind=train", "--set", "batch.context_tokens=16"};
+  std::vector<std::string> check = {"check"};
+  check.insert(check.end(), train.begin(), train.end());
+  const Outcome outcome = moesim(check);
   EXPECT_EQ(outcome.code, 0);
-  EXPECT_EQ(outcome.err, "note: the memory of a whole model was checked, not its routing\n");
-}
-
-TEST_F(Memory, RunSimulatesMoeLayersAlone) {
-  expect_mistake(command("run"), "error: step.kind: only moe_layers can be simulated so far");
+  EXPECT_EQ(outcome.err,
+            "note: only the memory was checked: moesim run does not know such steps yet\n");
+  check.front() = "run";
+  expect_mistake(check, "error: step.kind: train is only known to moesim memory so far");
+  expect_mistake(command("run", {"--set", "parallel.ep=2", "--set", "parallel.pp=2"}),
+                 "error: parallel.pp: 2 stages are only known to moesim memory so far");
+  expect_mistake(command("explain"),
+                 "error: step.kind: whole models are for moesim run, check and memory; this needs "
+                 "moe_layers");
+  expect_mistake(
+      command("run", {"--strict"}),
+      "error: --strict: attention, dense layers and head of a whole model rest on no fit "
+      "of their own");
 }
 
 TEST_F(Memory, OutWritesTheReport) {
