@@ -5,4 +5,6 @@ set -eu
 build=$1
 "$build/bench/replay_bench"
 echo
+"$build/bench/import_bench"
+echo
 sh "$(dirname "$0")/network.sh" "$build"

@@ -5,9 +5,10 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <optional>
 
-#include "topology/summary.hpp"
+#include "topology/cut_sets.hpp"
 
 namespace moesim {
 namespace {
@@ -35,10 +36,6 @@ class Slowest {
   Bytes per_pair_;
 };
 
-constexpr std::string_view direction(bool out) {
-  return out ? "out" : "in";
-}
-
 Slowest slowest_gpu(const Cluster& cluster, Bytes per_pair) {
   std::vector<BytesPerSecond> out(cluster.vertices.size());
   std::vector<BytesPerSecond> in(cluster.vertices.size());
@@ -55,93 +52,14 @@ Slowest slowest_gpu(const Cluster& cluster, Bytes per_pair) {
   return slowest;
 }
 
-/// A NIC passes no more than its PCIe links and no more than its cables.
-std::vector<BytesPerSecond> nic_rates(const Cluster& cluster, bool out) {
-  std::vector<BytesPerSecond> inside(cluster.vertices.size());
-  std::vector<BytesPerSecond> outside(cluster.vertices.size());
-  for (const Link& link : cluster.links) {
-    if (link.kind == LinkKind::kPcie) {
-      inside[(out ? link.target : link.source).index()] += link.usable();
-    } else if (link.kind == LinkKind::kNic) {
-      outside[(out ? link.source : link.target).index()] += link.usable();
-    }
-  }
-  for (std::size_t i = 0; i < inside.size(); ++i) {
-    inside[i] = std::min(inside[i], outside[i]);
-  }
-  return inside;
-}
-
 Slowest slowest_domain(const Cluster& cluster, Bytes per_pair) {
-  std::vector<int> domain_of_host;
-  for (const GpuPlace& gpu : cluster.gpus) {
-    domain_of_host.resize(std::max(domain_of_host.size(), static_cast<std::size_t>(gpu.node) + 1),
-                          0);
-    domain_of_host[static_cast<std::size_t>(gpu.node)] = gpu.domain;
-  }
   Slowest slowest(cluster, per_pair);
-  for (const bool out : {true, false}) {
-    const std::vector<BytesPerSecond> rates = nic_rates(cluster, out);
-    std::vector<BytesPerSecond> of_domain(static_cast<std::size_t>(cluster.num_domains));
-    for (std::size_t i = 0; i < cluster.vertices.size(); ++i) {
-      const Vertex& vertex = cluster.vertices[i];
-      if (vertex.kind == VertexKind::kNic) {
-        const int domain = domain_of_host[static_cast<std::size_t>(vertex.node)];
-        of_domain[static_cast<std::size_t>(domain)] += rates[i];
-      }
-    }
-    for (std::size_t d = 0; d < of_domain.size(); ++d) {
-      slowest.show(
-          fmt::format("domain {} {}", d, direction(out)), cluster.gpus_per_domain, of_domain[d]);
-    }
+  const std::vector<CutRates> rates = domain_rates(cluster);
+  for (std::size_t d = 0; d < rates.size(); ++d) {
+    slowest.show(fmt::format("domain {} out", d), cluster.gpus_per_domain, rates[d].out);
   }
-  return slowest;
-}
-
-void show_set(Slowest& slowest,
-              const Cluster& cluster,
-              const std::string& name,
-              std::vector<char> inside) {
-  const auto domains = static_cast<int>(std::count(inside.begin(), inside.end(), 1));
-  const int gpus = domains * cluster.gpus_per_domain;
-  slowest.show(name + " out", gpus, cut_capacity(cluster, inside));
-  for (char& side : inside) {
-    side = side == 0 ? 1 : 0;
-  }
-  slowest.show(name + " in", gpus, cut_capacity(cluster, inside));
-}
-
-Slowest slowest_part(const Cluster& cluster, int parts, Bytes per_pair) {
-  Slowest slowest(cluster, per_pair);
-  for (int part = 0; part < (parts == 2 ? 1 : parts); ++part) {
-    const int first = cluster.num_domains * part / parts;
-    const int last = cluster.num_domains * (part + 1) / parts;
-    std::vector<char> inside(static_cast<std::size_t>(cluster.num_domains), 0);
-    std::fill(inside.begin() + first, inside.begin() + last, 1);
-    show_set(slowest,
-             cluster,
-             last - first == 1 ? fmt::format("domain {}", first)
-                               : fmt::format("domains {} to {}", first, last - 1),
-             inside);
-  }
-  return slowest;
-}
-
-/// Half of the routers along one side of a torus.
-Slowest slowest_torus_half(const Cluster& cluster, Bytes per_pair) {
-  Slowest slowest(cluster, per_pair);
-  int stride = 1;
-  for (std::size_t side = 0; side < cluster.torus.size(); ++side) {
-    const int length = cluster.torus[side];
-    std::vector<char> inside(static_cast<std::size_t>(cluster.num_domains), 0);
-    for (const GpuPlace& gpu : cluster.gpus) {
-      const bool first_half = gpu.node / stride % length < length / 2;
-      inside[static_cast<std::size_t>(gpu.domain)] = first_half ? 1 : 0;
-    }
-    if (length > 1) {
-      show_set(slowest, cluster, fmt::format("first half along {}", "xyz"[side]), inside);
-    }
-    stride *= length;
+  for (std::size_t d = 0; d < rates.size(); ++d) {
+    slowest.show(fmt::format("domain {} in", d), cluster.gpus_per_domain, rates[d].in);
   }
   return slowest;
 }
@@ -156,13 +74,16 @@ std::vector<Cut> slowest_cuts(const Cluster& cluster, Bytes per_pair) {
   if (cluster.num_domains > 1) {
     sorts.push_back(slowest_domain(cluster, per_pair));
   }
-  for (const int parts : {2, 4, 8}) {
-    if (cluster.num_domains >= parts) {
-      sorts.push_back(slowest_part(cluster, parts, per_pair));
+  std::map<int, std::size_t> of_sort;  // into sorts
+  for (const CutSet& set : cut_sets(cluster)) {
+    const auto [at, is_new] = of_sort.emplace(set.sort, sorts.size());
+    if (is_new) {
+      sorts.emplace_back(cluster, per_pair);
     }
-  }
-  if (cluster.torus[0] > 0 && cluster.num_domains > 1) {
-    sorts.push_back(slowest_torus_half(cluster, per_pair));
+    const auto domains = static_cast<int>(std::count(set.inside.begin(), set.inside.end(), 1));
+    const int gpus = domains * cluster.gpus_per_domain;
+    sorts[at->second].show(set.name + " out", gpus, set.rates.out);
+    sorts[at->second].show(set.name + " in", gpus, set.rates.in);
   }
   std::vector<Cut> cuts;
   for (Slowest& sort : sorts) {

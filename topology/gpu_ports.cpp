@@ -45,18 +45,20 @@ VertexId nearest_nic(const std::vector<std::pair<VertexId, std::vector<LinkId>>>
 /// the GPUs that share the NIC.
 void add_nic_ports(const Cluster& cluster,
                    const HostTrees& hosts,
-                   const std::vector<std::vector<LinkId>>& cables_of_nic,
+                   const NicCables& cables,
                    VertexId gpu,
-                   PortsOneWay& ports,
-                   bool outward) {
-  for (auto& [nic, way] : hosts.ways_to_nics(gpu, outward)) {
-    const std::vector<LinkId>& cables = cables_of_nic[nic.index()];
-    if (cables.empty()) {
-      ports.nic.push_back({way, nic, std::nullopt, {}});
-    }
-    for (const LinkId cable : cables) {
-      const Link& link = cluster.link(cable);
-      ports.nic.push_back({way, nic, cable, outward ? link.target : link.source});
+                   GpuPorts& ports) {
+  for (const bool outward : {true, false}) {
+    PortsOneWay& one_way = outward ? ports.out : ports.in;
+    for (auto& [nic, way] : hosts.ways_to_nics(gpu, outward)) {
+      const std::vector<LinkId>& of_nic = (outward ? cables.out : cables.in)[nic.index()];
+      if (of_nic.empty()) {
+        one_way.nic.push_back({way, nic, std::nullopt, {}});
+      }
+      for (const LinkId cable : of_nic) {
+        const Link& link = cluster.link(cable);
+        one_way.nic.push_back({way, nic, cable, outward ? link.target : link.source});
+      }
     }
   }
 }
@@ -72,8 +74,7 @@ std::vector<GpuPorts> collect_ports(const Cluster& cluster,
   for (std::size_t gpu = 0; gpu < cluster.gpus.size(); ++gpu) {
     const VertexId vertex = cluster.gpus[gpu].vertex;
     gpu_of_vertex[vertex.index()] = static_cast<std::int32_t>(gpu);
-    add_nic_ports(cluster, hosts, cables.out, vertex, ports[gpu].out, true);
-    add_nic_ports(cluster, hosts, cables.in, vertex, ports[gpu].in, false);
+    add_nic_ports(cluster, hosts, cables, vertex, ports[gpu]);
   }
   for (std::size_t i = 0; i < cluster.links.size(); ++i) {
     const Link& link = cluster.links[i];

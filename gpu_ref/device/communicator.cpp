@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "gpu_ref/device/check.hpp"
+#include "gpu_ref/device/nccl_group.hpp"
 
 namespace moesim::gpu_ref {
 namespace {
@@ -34,7 +35,8 @@ Communicator::Communicator(const CommunicatorId& id, int ranks, int rank)
 }
 
 Communicator::~Communicator() {
-  MOESIM_CUDA_IGNORE(ncclCommDestroy(handle_));
+  // Destroying waits for what is under way, which after a failure may never end.
+  MOESIM_CUDA_IGNORE(has_failed_ ? ncclCommAbort(handle_) : ncclCommDestroy(handle_));
 }
 
 void Communicator::exchange(const void* from,
@@ -42,7 +44,8 @@ void Communicator::exchange(const void* from,
                             void* to,
                             std::span<const PeerBytes> receives,
                             StreamHandle stream) {
-  MOESIM_NCCL_CHECK(ncclGroupStart());
+  has_failed_ = true;  // until the end of this call
+  NcclGroup group;
   for (const PeerBytes& send : sends) {
     if (send.bytes > 0) {
       MOESIM_NCCL_CHECK(
@@ -59,14 +62,17 @@ void Communicator::exchange(const void* from,
                                  stream));
     }
   }
-  MOESIM_NCCL_CHECK(ncclGroupEnd());
+  group.end();
+  has_failed_ = false;
 }
 
 void Communicator::all_gather(const std::int32_t* mine,
                               std::int32_t* all,
                               std::size_t count,
                               StreamHandle stream) {
+  has_failed_ = true;
   MOESIM_NCCL_CHECK(ncclAllGather(mine, all, count, ncclInt32, handle_, stream));
+  has_failed_ = false;
 }
 
 }  // namespace moesim::gpu_ref

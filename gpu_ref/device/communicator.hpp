@@ -54,6 +54,7 @@ class Communicator {
   int ranks_ = 0;
   int rank_ = 0;
   NcclHandle handle_ = nullptr;
+  bool has_failed_ = false;  ///< a call threw: the others of the group may wait for ever
 };
 
 }  // namespace moesim::gpu_ref

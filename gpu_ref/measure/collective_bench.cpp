@@ -11,6 +11,7 @@
 #include "gpu_ref/device/check.hpp"
 #include "gpu_ref/device/communicator.hpp"
 #include "gpu_ref/device/devices.hpp"
+#include "gpu_ref/device/nccl_group.hpp"
 #include "gpu_ref/device/stream.hpp"
 #include "gpu_ref/measure/gpu_fill.hpp"
 #include "gpu_ref/measure/meeting.hpp"
@@ -170,11 +171,13 @@ struct CollectiveBench::State {
   int ranks = 1;
   std::vector<std::unique_ptr<Member>> members;
   DeviceBuffer<float> shared;  ///< on the first member's GPU
+  bool has_failed = false;     ///< a measurement threw: other processes may wait for ever
 
   ~State() {
     for (const auto& member : members) {
       if (member->communicator != nullptr) {
-        MOESIM_CUDA_IGNORE(ncclCommDestroy(member->communicator));
+        MOESIM_CUDA_IGNORE(has_failed ? ncclCommAbort(member->communicator)
+                                      : ncclCommDestroy(member->communicator));
       }
     }
   }
@@ -201,11 +204,11 @@ struct CollectiveBench::State {
       m->begin.record(m->stream.handle());
     }
     for (int i = 0; i < repeats; ++i) {
-      MOESIM_NCCL_CHECK(ncclGroupStart());
+      gpu_ref::NcclGroup calls;
       for (const auto& m : members) {
         enqueue(*m, input, ranges);
       }
-      MOESIM_NCCL_CHECK(ncclGroupEnd());
+      calls.end();
     }
     double slowest = 0;
     for (const auto& m : members) {
@@ -254,12 +257,12 @@ CollectiveBench::CollectiveBench(const std::vector<int>& gpus,
     s.members.push_back(std::make_unique<Member>(gpus[i]));
     s.members.back()->rank = group.size > 1 ? group.rank : static_cast<int>(i);
   }
-  MOESIM_NCCL_CHECK(ncclGroupStart());
+  gpu_ref::NcclGroup calls;
   for (const auto& m : s.members) {
     gpu_ref::use_device(m->gpu);
     MOESIM_NCCL_CHECK(ncclCommInitRank(&m->communicator, s.ranks, id, m->rank));
   }
-  MOESIM_NCCL_CHECK(ncclGroupEnd());
+  calls.end();
   gpu_ref::use_device(gpus.front());
   if (group.size > 1) {
     (void)broadcast(0);  // all are there: nobody needs the file any more
@@ -278,6 +281,7 @@ int CollectiveBench::ranks() const {
 
 Timing CollectiveBench::measure(const CollectiveInput& input) {
   State& s = *state_;
+  s.has_failed = true;  // until the end of this call
   const Ranges ranges = is_exchange(input.op) ? ranges_of(input) : Ranges{};
   s.reserve(input, ranges);
   const int repeats = repeats_of(input);
@@ -297,6 +301,7 @@ Timing CollectiveBench::measure(const CollectiveInput& input) {
   timing.extra.add("algbw_bytes_per_s", algbw)
       .add("busbw_bytes_per_s", algbw * bus_factor(input.op, input.ranks));
   gpu_ref::use_device(s.members.front()->gpu);
+  s.has_failed = false;
   return timing;
 }
 

@@ -109,8 +109,12 @@ void record_errors(KernelFit& kernel, std::span<const Point> points) {
   record.slots = range_of(points, &Point::slots);
   record.hidden = range_of(points, &Point::hidden);
   record.width = range_of(points, &Point::width);
+  std::set<std::string> dtypes;
   std::set<std::string> sources;
   for (const Point& point : points) {
+    if (!point.weights.empty() && dtypes.insert(point.weights).second) {
+      record.weight_dtypes.push_back(point.weights);
+    }
     if (sources.insert(point.source).second) {
       record.source += (record.source.empty() ? "" : "; ") + point.source;
     }

@@ -22,7 +22,14 @@ struct Preference {
 };
 const std::vector<Preference>& preferences() {
   static const std::vector<Preference> list = {
-      {"experts", {"deepgemm_masked", "deepgemm_contiguous", "trtllm_cutlass", "deepgemm"}},
+      {"experts",
+       {"deepgemm_masked",
+        "deepgemm_contiguous",
+        "trtllm_cutlass",
+        "deepgemm",
+        "cublas_fp8",
+        "cublas_bf16"}},
+      {"experts_bf16", {"cublas_bf16"}},
       {"pairwise", {"nvlink_one_sided", "deepep_normal", "nvlink_two_sided", "nccl"}},
       {"hierarchical", {"deepep_normal"}},
       {"low_latency", {"deepep_low_latency"}},
@@ -63,6 +70,7 @@ std::string constants_toml(const KernelFit& kernel) {
   if (kernel.family == KernelFamily::kExperts) {
     text += fmt::format(
         "tile_rows = {}\ntile_columns = {}\n", constants.tile_rows, constants.tile_columns);
+    text += constants.expert_gather ? "" : "expert_gather = false\n";
   }
   if (kernel.family == KernelFamily::kCommunication && kernel.kernel != "nccl") {
     text += "combine_sums = true\n";
@@ -94,7 +102,10 @@ std::string fit_toml(const KernelFit& kernel) {
          range_toml(experts ? "rows" : "bytes", record.rows) +
          range_toml(experts ? "slots" : "ranks", record.slots) +
          range_toml("hidden", record.hidden) +
-         range_toml(experts ? "width" : "domains", record.width);
+         range_toml(experts ? "width" : "domains", record.width) +
+         (record.weight_dtypes.empty() ? ""
+                                       : fmt::format("weight_dtypes = [\"{}\"]\n",
+                                                     fmt::join(record.weight_dtypes, "\", \"")));
 }
 
 std::string csv_row(const Judged& judged, std::string_view set, Seconds predicted) {

@@ -13,7 +13,8 @@ namespace moesim::calibrate {
 namespace {
 
 constexpr int kMostIterations = 30;
-constexpr double kTolerance = 1e-5;       // of the cost, relative
+constexpr int kFirstIterations = 6;  // of every start of experts; only the best is taken further
+constexpr double kTolerance = 1e-5;  // of the cost, relative
 constexpr double kDerivativeStep = 1e-3;  // relative; times are rounded to picoseconds
 
 CostConstants with_values(const CostConstants& base,
@@ -42,7 +43,8 @@ struct LogRatio {
 Fitted solve(std::span<const Point> points,
              const CostConstants& base,
              const std::vector<Constant>& moved,
-             std::vector<double> scaled) {
+             std::vector<double> scaled,
+             int iterations) {
   ceres::Problem problem;
   ceres::NumericDiffOptions numeric;
   numeric.relative_step_size = kDerivativeStep;
@@ -60,7 +62,7 @@ Fitted solve(std::span<const Point> points,
   }
   ceres::Solver::Options options;
   options.linear_solver_type = ceres::DENSE_QR;
-  options.max_num_iterations = kMostIterations;
+  options.max_num_iterations = iterations;
   options.function_tolerance = kTolerance;
   options.num_threads = 1;
   options.logging_type = ceres::SILENT;
@@ -93,20 +95,23 @@ Fitted fit_constants(std::span<const Point> points, const CostConstants& base) {
   const std::vector<Constant> moved = constants_of(points);
   Fitted best;
   best.cost = std::numeric_limits<double>::infinity();
+  const bool experts = points.front().family == KernelFamily::kExperts;
+  const int iterations = experts ? kFirstIterations : kMostIterations;
   for (const TileChoice& tile : tiles_of(points.front().family)) {
     CostConstants start = base;
+    start.expert_gather = points.front().gathers;
     if (tile.rows > 0) {
       start.tile_rows = tile.rows;
       start.tile_columns = tile.columns;
     }
     for (const std::vector<double>& values : all_starts(moved)) {
-      Fitted fitted = solve(points, start, moved, values);
+      Fitted fitted = solve(points, start, moved, values, iterations);
       if (fitted.cost < best.cost) {
         best = std::move(fitted);
       }
     }
   }
-  return best;
+  return experts ? refit(points, best) : best;
 }
 
 Fitted refit(std::span<const Point> points, const Fitted& from) {
@@ -115,7 +120,7 @@ Fitted refit(std::span<const Point> points, const Fitted& from) {
   for (const Constant& constant : from.moved) {
     values.push_back(constant.value(constants) / constant.high);
   }
-  return solve(points, from.constants, from.moved, values);
+  return solve(points, from.constants, from.moved, std::move(values), kMostIterations);
 }
 
 }  // namespace moesim::calibrate

@@ -66,6 +66,14 @@ Constant gemm_overlap() {
           1.0,
           {0.5}};
 }
+Constant tile_fetch_share() {
+  return {"tile_fetch_share",
+          [](CostConstants& c) -> double& { return c.tile_fetch_share; },
+          plain,
+          0.0,
+          1.0,
+          {0.5}};
+}
 Constant expert_floor() {
   return {"expert_floor",
           [](CostConstants& c) -> double& { return c.expert_floor.value; },
@@ -192,7 +200,7 @@ std::vector<Constant> constants_of(std::span<const Point> points) {
     return communication_constants(points);
   }
   std::vector<Constant> constants = {
-      kernel_launch(), gemm_efficiency(), memory_efficiency(), gemm_overlap()};
+      kernel_launch(), gemm_efficiency(), memory_efficiency(), gemm_overlap(), tile_fetch_share()};
   if (points.front().is_host_issued) {
     constants.push_back(expert_floor());
   }
@@ -203,7 +211,7 @@ std::vector<TileChoice> tiles_of(KernelFamily family) {
   if (family == KernelFamily::kCommunication) {
     return {TileChoice{}};
   }
-  return {{16, 128}, {32, 128}, {64, 128}, {128, 128}, {128, 256}};
+  return {{64, 128}, {128, 128}, {128, 256}};
 }
 
 }  // namespace moesim::calibrate

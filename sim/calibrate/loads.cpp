@@ -29,7 +29,53 @@ Routing empty_routing(LoadShape shape, int tokens_per_rank) {
   return routing;
 }
 
-/// Assignments per expert of one draw: scaled, rounded, summing to tokens * top_k.
+/// Indices by value, largest first, the first among equals.
+template <typename Value>
+std::vector<std::size_t> largest_first(const std::vector<Value>& values) {
+  std::vector<std::size_t> order(values.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return values[a] > values[b];
+  });
+  return order;
+}
+
+/// No expert above `tokens`: the rest fills the lightest experts one after the other.
+void cap_load(std::vector<std::int64_t>& load,
+              const std::vector<std::size_t>& order,
+              std::int64_t tokens) {
+  std::int64_t over = 0;
+  for (std::int64_t& count : load) {
+    over += std::max(count - tokens, std::int64_t{0});
+    count = std::min(count, tokens);
+  }
+  for (auto expert = order.rbegin(); expert != order.rend() && over > 0; ++expert) {
+    const std::int64_t taken = std::min(over, tokens - load[*expert]);
+    load[*expert] += taken;
+    over -= taken;
+  }
+}
+
+/// Sums to `total`: one more or one less an expert, lightest first.
+void complete_load(std::vector<std::int64_t>& load,
+                   const std::vector<std::size_t>& order,
+                   std::int64_t total,
+                   std::int64_t tokens) {
+  std::int64_t missing = total - std::accumulate(load.begin(), load.end(), std::int64_t{0});
+  for (std::size_t i = 0; missing != 0; i = (i + 1) % order.size()) {
+    std::int64_t& count = load[order[order.size() - 1 - i]];
+    if (missing > 0) {
+      const std::int64_t more = count < tokens ? 1 : 0;
+      count += more;
+      missing -= more;
+    } else {
+      --(count > 0 ? count : *std::max_element(load.begin(), load.end()));
+      ++missing;
+    }
+  }
+}
+
+/// Assignments per expert of one draw.
 std::vector<std::int64_t> power_law_draw(LoadShape shape,
                                          std::int64_t tokens,
                                          double exponent,
@@ -46,22 +92,11 @@ std::vector<std::int64_t> power_law_draw(LoadShape shape,
   const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
   std::vector<std::int64_t> load;
   for (const double w : weights) {
-    load.push_back(std::min(std::llround(w / sum * static_cast<double>(total)),
-                            static_cast<long long>(tokens)));
+    load.push_back(std::llround(w / sum * static_cast<double>(total)));
   }
-  // What rounding and the cap left over goes to, or comes from, the experts in order of weight.
-  std::vector<std::size_t> order(load.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return weights[a] > weights[b] || (weights[a] == weights[b] && a < b);
-  });
-  std::int64_t missing = total - std::accumulate(load.begin(), load.end(), std::int64_t{0});
-  for (std::size_t i = 0; missing != 0; i = (i + 1) % order.size()) {
-    std::int64_t& count = load[order[i]];
-    const std::int64_t change = missing > 0 ? (count < tokens ? 1 : 0) : (count > 0 ? -1 : 0);
-    count += change;
-    missing -= change;
-  }
+  const std::vector<std::size_t> order = largest_first(weights);
+  cap_load(load, order, tokens);
+  complete_load(load, order, total, tokens);
   return load;
 }
 
@@ -87,13 +122,9 @@ std::int64_t tokens_received(const std::vector<std::int64_t>& load,
                              std::int64_t tokens,
                              std::size_t first,
                              std::size_t per_rank) {
-  std::vector<std::size_t> order(load.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(
-      order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return load[a] > load[b]; });
   std::vector<bool> seen(static_cast<std::size_t>(tokens));
   std::int64_t at = 0;
-  for (const std::size_t expert : order) {
+  for (const std::size_t expert : largest_first(load)) {
     if (expert >= first && expert < first + per_rank) {
       for (std::int64_t i = 0; i < load[expert]; ++i) {
         seen[static_cast<std::size_t>((at + i) % tokens)] = true;
@@ -130,31 +161,38 @@ Routing uniform_routing(LoadShape shape, int tokens_per_rank, std::uint64_t seed
   return routing;
 }
 
-std::vector<std::int64_t> power_law_load(LoadShape shape,
-                                         std::int64_t tokens,
-                                         double exponent,
-                                         std::optional<std::int64_t> received) {
+std::vector<std::vector<std::int64_t>> power_law_loads(LoadShape shape,
+                                                       std::int64_t tokens,
+                                                       double exponent,
+                                                       std::optional<std::int64_t> received) {
   MOESIM_CHECK(exponent != 1.0, "the inverse of a power law needs another exponent than 1");
   struct Draw {
     std::vector<std::int64_t> rank_load;
-    std::int64_t key = 0;  // assignments of the rank, or the distance to what it received
+    std::int64_t distance = 0;  // from what the rank received
   };
   const auto per_rank = static_cast<std::size_t>(shape.num_experts / shape.ranks);
   std::vector<Draw> draws;
-  for (std::uint64_t i = 0; i < kPowerLawDraws; ++i) {
-    const std::vector<std::int64_t> load =
-        power_law_draw(shape, tokens, exponent, RngStream(1, "power law", i));
+  const int usual = shape.ranks == 1 ? kOneRankDraws : kPowerLawDraws;
+  for (int i = 0; i < (received ? kReceivedDraws : usual); ++i) {
+    const RngStream rng(1, "power law", static_cast<std::uint64_t>(i));
+    const std::vector<std::int64_t> load = power_law_draw(shape, tokens, exponent, rng);
     const std::size_t first = most_loaded_rank(shape, load);
     const auto from = load.begin() + static_cast<std::ptrdiff_t>(first);
-    Draw draw{.rank_load = {from, from + static_cast<std::ptrdiff_t>(per_rank)}, .key = 0};
-    draw.key = received
-                   ? std::abs(tokens_received(load, tokens, first, per_rank) - *received)
-                   : std::accumulate(draw.rank_load.begin(), draw.rank_load.end(), std::int64_t{0});
+    Draw draw{.rank_load = {from, from + static_cast<std::ptrdiff_t>(per_rank)}, .distance = 0};
+    if (received) {
+      draw.distance = std::abs(tokens_received(load, tokens, first, per_rank) - *received);
+    }
     draws.push_back(std::move(draw));
   }
-  std::stable_sort(
-      draws.begin(), draws.end(), [](const Draw& a, const Draw& b) { return a.key < b.key; });
-  return draws[received ? 0 : kPowerLawDraws / 2].rank_load;
+  std::stable_sort(draws.begin(), draws.end(), [](const Draw& a, const Draw& b) {
+    return a.distance < b.distance;
+  });
+  draws.resize(static_cast<std::size_t>(received ? kNearestDraws : usual));
+  std::vector<std::vector<std::int64_t>> loads;
+  for (Draw& draw : draws) {
+    loads.push_back(std::move(draw.rank_load));
+  }
+  return loads;
 }
 
 std::vector<std::int64_t> balanced_load(LoadShape shape, std::int64_t tokens) {

@@ -90,7 +90,8 @@ std::optional<AllToAll> read_row(const std::filesystem::path& path,
                   .source = "nccl-tests log " + path.filename().string(),
                   .ranks = 0,
                   .bytes = *size,
-                  .time = microseconds(*time)};
+                  .time = microseconds(*time),
+                  .send_bytes = {}};
 }
 
 void add_points(const std::filesystem::path& path,

@@ -31,6 +31,7 @@ struct Point {
   // What tells constants apart.
   bool is_combine = false;
   bool is_host_issued = false;  ///< kernels launched one by one, without a graph
+  bool gathers = true;          ///< of experts: a kernel brings the rows into their order
   bool uses_scale_up = false;
   bool uses_scale_out = false;
   int sms = 0;
@@ -40,6 +41,7 @@ struct Point {
   double slots = 0;
   double hidden = 0;
   double width = 0;
+  std::string weights;  ///< dtype of the experts' weights
 
   Seconds measured;
   std::function<Seconds(const CostConstants&)> predict;

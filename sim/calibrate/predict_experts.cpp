@@ -7,13 +7,16 @@ namespace moesim::calibrate {
 
 Seconds predict_experts(const ExpertWork& work, const CostConstants& constants) {
   const ComputeModel compute{work.gpu, constants};
-  std::vector<std::int64_t> slots = work.slot_tokens;
-  for (std::int64_t& rows : slots) {
-    rows = (rows + work.row_padding - 1) / work.row_padding * work.row_padding;
+  Seconds sum{};
+  for (std::vector<std::int64_t> slots : work.loads) {
+    for (std::int64_t& rows : slots) {
+      rows = (rows + work.row_padding - 1) / work.row_padding * work.row_padding;
+    }
+    const std::int64_t rows = std::accumulate(slots.begin(), slots.end(), std::int64_t{0});
+    sum = sum + expert_time(compute, work.model, slots) +
+          combine_reduce_time(compute, work.model, rows, work.output_rows);
   }
-  const std::int64_t rows = std::accumulate(slots.begin(), slots.end(), std::int64_t{0});
-  return expert_time(compute, work.model, slots) +
-         combine_reduce_time(compute, work.model, rows, work.output_rows);
+  return sum / static_cast<double>(work.loads.size());
 }
 
 Seconds predict_gemm(const GemmWork& work, const CostConstants& constants) {

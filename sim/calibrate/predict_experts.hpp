@@ -14,11 +14,12 @@ namespace moesim::calibrate {
 /// What the operator computes. The timed operator is
 ///   expert_time(slot_tokens) + combine_reduce_time(rows computed, output_rows),
 /// with each slot's rows first rounded up to a multiple of row_padding where the kernel computes
-/// padding rows.
+/// padding rows; the mean over `loads` where the benchmark timed several.
 struct ExpertWork {
   GpuSpec gpu;
   ModelShape model;
-  std::vector<std::int64_t> slot_tokens;
+  std::vector<std::vector<std::int64_t>> loads;  ///< rows of each slot, one load or more
+  Dtype input = Dtype::kFp8;     ///< of the rows that come in, where the model is made from a row
   std::int64_t output_rows = 0;  ///< 0: the operator stops at the experts' rows
   std::int64_t row_padding = 1;
 };

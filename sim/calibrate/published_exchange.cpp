@@ -6,31 +6,14 @@
 #include <utility>
 
 #include "sim/calibrate/collective.hpp"
-#include "sim/calibrate/loads.hpp"
+#include "sim/calibrate/exchange_point.hpp"
 #include "sim/calibrate/predict_exchange.hpp"
-#include "sim/calibrate/predict_experts.hpp"
 #include "sim/calibrate/reading.hpp"
 
 namespace moesim::calibrate {
 namespace {
 
-constexpr int kMostTokens = 1024;         // longer routings are repeats of a shorter one
-constexpr int kMostRanks = 64;            // of a fit: one flow a pair, hundreds of evaluations
 constexpr std::int64_t kChoiceBytes = 8;  // 4 B expert id + 4 B gate weight
-
-/// What a benchmark of dispatch and combine did.
-struct Exchange {
-  std::string kernel;
-  DispatcherKind dispatcher = DispatcherKind::kPairwise;
-  bool scale_up = true;
-  bool balanced = false;  ///< balanced_routing, else uniform_routing
-  int ranks = 0;
-  int tokens = 0;  ///< of one rank
-  int hidden = 0;
-  int top_k = 0;
-  int experts = 0;
-  CopyBytes copy;
-};
 
 Exchange exchange_of(const Row& row, std::string kernel, std::string_view ranks) {
   Exchange exchange{.kernel = std::move(kernel),
@@ -49,64 +32,6 @@ Exchange exchange_of(const Row& row, std::string kernel, std::string_view ranks)
                     exchange.ranks));
   }
   return exchange;
-}
-
-/// FP8 dispatch and BF16 combine, as DeepEP's own benchmarks.
-CopyBytes fp8_copy(const Exchange& exchange) {
-  const ModelShape model =
-      operator_shape(exchange.hidden, 1, exchange.experts, exchange.top_k, true);
-  return copy_bytes(model, exchange.dispatcher);
-}
-
-/// The pair of works (dispatch, combine) of one exchange; tokens are halved and repeated.
-std::pair<ExchangeWork, ExchangeWork> works_of(const Exchange& exchange,
-                                               Hardware& hardware,
-                                               int sms) {
-  int tokens = exchange.tokens;
-  std::int64_t repeat = 1;
-  while (tokens > kMostTokens && tokens % 2 == 0) {
-    tokens /= 2;
-    repeat *= 2;
-  }
-  const LoadShape load{exchange.experts, exchange.top_k, exchange.ranks};
-  const Routing routing =
-      exchange.balanced ? balanced_routing(load, tokens) : uniform_routing(load, tokens, 1);
-  const DispatchSpec dispatch{.kind = exchange.dispatcher,
-                              .forwarding = Forwarding::kPipelined,
-                              .scale_up = exchange.scale_up,
-                              .sms = sms};
-  ExchangeWork work =
-      prepare_exchange(hardware.cluster(exchange.ranks), dispatch, routing, exchange.copy, repeat);
-  ExchangeWork combine = work;
-  combine.combine = true;
-  return {std::move(work), std::move(combine)};
-}
-
-Point exchange_point(const Row& row,
-                     const Exchange& exchange,
-                     ExchangeWork work,
-                     Seconds measured) {
-  const int domains = work.cluster->place(GpuId{exchange.ranks - 1}).domain + 1;
-  Point point;
-  point.family = KernelFamily::kCommunication;
-  point.kernel = exchange.kernel;
-  point.place = row.place();
-  point.shape = work.combine ? "combine" : "dispatch";
-  point.ep = exchange.ranks;
-  point.size = exchange.tokens;
-  point.label = fmt::format("EP{} {} {} tokens", exchange.ranks, point.shape, exchange.tokens);
-  point.is_combine = work.combine;
-  point.uses_scale_up = exchange.scale_up;
-  point.uses_scale_out = domains > 1 || !exchange.scale_up;
-  point.sms = work.dispatch.sms;
-  point.rows = bytes_per_rank(work);
-  point.slots = exchange.ranks;
-  point.hidden = exchange.hidden;
-  point.width = domains;
-  point.measured = measured;
-  point.predict = [work = std::make_shared<const ExchangeWork>(std::move(work))](
-                      const CostConstants& c) { return predict_exchange(*work, c); };
-  return point;
 }
 
 bool is_ours(const Row& row, std::string_view column, const Hardware& hardware, Reading& reading) {
@@ -132,7 +57,8 @@ void read_deepep_readme(const Row& row, Hardware& hardware, Reading& reading, bo
       works_of(exchange, hardware, low_latency ? DispatchSpec{}.sms : row.count("comm_sms"));
   const Seconds time = row.microseconds(low_latency ? "reported_latency_us" : "derived_time_us");
   const bool is_combine = row.text("phase") == "combine";
-  Point point = exchange_point(row, exchange, std::move(is_combine ? combine : dispatch), time);
+  Point point =
+      exchange_point(row.place(), exchange, std::move(is_combine ? combine : dispatch), time);
   point.source = row.text("source") + " @" + row.text("commit");
   reading.points.push_back(std::move(point));
 }
@@ -160,7 +86,7 @@ void read_deepep_normal(const Row& row, Hardware& hardware, Reading& reading) {
   combine.dispatch.sms = row.count("combine_sms");
   for (ExchangeWork* work : {&dispatch, &combine}) {
     const Seconds time = total(work->combine ? "combine" : "dispatch");
-    Point point = exchange_point(row, exchange, std::move(*work), time);
+    Point point = exchange_point(row.place(), exchange, std::move(*work), time);
     point.shape += fmt::format(" {} SMs", point.sms);
     point.label += fmt::format(", {} SMs", point.sms);
     point.source = "ai-dynamo/aiconfigurator @095f58a, SGLang " + row.text("sglang_version");
@@ -178,7 +104,7 @@ void read_deepep_low_latency(const Row& row, Hardware& hardware, Reading& readin
   auto [dispatch, combine] = works_of(exchange, hardware, DispatchSpec{}.sms);
   for (ExchangeWork* work : {&dispatch, &combine}) {
     const Seconds time = row.microseconds(work->combine ? "combine_us" : "dispatch_us");
-    Point point = exchange_point(row, exchange, std::move(*work), time);
+    Point point = exchange_point(row.place(), exchange, std::move(*work), time);
     point.source = "ai-dynamo/aiconfigurator @095f58a, SGLang " + row.text("sglang_version");
     reading.points.push_back(std::move(point));
   }
@@ -221,8 +147,10 @@ void read_trtllm_all_to_all(const Row& row, Hardware& hardware, Reading& reading
   exchange.copy.combine = activation_row_bytes(exchange.hidden, Dtype::kBf16);
   auto [dispatch, combine] = works_of(exchange, hardware, DispatchSpec{}.sms);
   const bool is_combine = op == "alltoall_combine";
-  Point point = exchange_point(
-      row, exchange, std::move(is_combine ? combine : dispatch), row.microseconds("time_us"));
+  Point point = exchange_point(row.place(),
+                               exchange,
+                               std::move(is_combine ? combine : dispatch),
+                               row.microseconds("time_us"));
   point.shape += is_combine ? "" : " " + row.text("activation_dtype");
   point.source = "ai-dynamo/aiconfigurator @095f58a, TensorRT-LLM " + row.text("trtllm_version");
   reading.points.push_back(std::move(point));
@@ -246,7 +174,7 @@ void read_trtllm_blog(const Row& row, Hardware& hardware, Reading& reading) {
       continue;
     }
     const Seconds time = row.microseconds(column);
-    Point point = exchange_point(row, exchange, std::move(*work), time);
+    Point point = exchange_point(row.place(), exchange, std::move(*work), time);
     point.shape += point.is_combine ? "" : " " + row.text("dispatch_dtype");
     point.label += " (blog)";
     point.source = "NVIDIA/TensorRT-LLM tech blog 18 @" + row.text("commit");
@@ -285,7 +213,8 @@ void read_collective(const Row& row,
                                              .source = names.source(row),
                                              .ranks = ranks,
                                              .bytes = row.number("size_bytes"),
-                                             .time = row.microseconds(names.time)}));
+                                             .time = row.microseconds(names.time),
+                                             .send_bytes = {}}));
 }
 void read_aic_collective(const Row& row, Hardware& hardware, Reading& reading) {
   read_collective(

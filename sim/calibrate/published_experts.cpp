@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <cmath>
 #include <memory>
 #include <numeric>
 #include <optional>
@@ -17,6 +18,9 @@ namespace moesim::calibrate {
 namespace {
 
 constexpr int kContiguousPadding = 128;  // DeepGEMM's contiguous layout: groups start on 128 rows
+
+constexpr const char* kFewAssignments =
+    "fewer assignments than experts: the load cannot be told from the row";
 
 /// The operator of one rank as a row tells it.
 struct Operator {
@@ -47,12 +51,11 @@ Operator operator_of(const Row& row, std::string_view tokens_column) {
 }
 
 /// Loads of the timed rank's experts: "balanced", "uniform" or "power_law_<exponent>".
-std::vector<std::int64_t> load_of(const Row& row,
-                                  const Operator& op,
-                                  std::optional<std::int64_t> received = std::nullopt) {
+std::vector<std::vector<std::int64_t>> loads_of(
+    const Row& row, const Operator& op, std::optional<std::int64_t> received = std::nullopt) {
   constexpr std::string_view kPowerLaw = "power_law_";
   if (op.distribution == "balanced" || op.distribution == "uniform") {
-    return balanced_load(op.load, op.tokens);
+    return {balanced_load(op.load, op.tokens)};
   }
   double exponent = 0;
   const std::string_view name = op.distribution;
@@ -64,7 +67,7 @@ std::vector<std::int64_t> load_of(const Row& row,
     row.refuse(fmt::format("distribution: \"{}\" is not balanced, uniform or power_law_<exponent>",
                            op.distribution));
   }
-  return power_law_load(op.load, op.tokens, exponent, received);
+  return power_law_loads(op.load, op.tokens, exponent, received);
 }
 
 Point operator_point(const Row& row,
@@ -77,6 +80,7 @@ Point operator_point(const Row& row,
     row.refuse(fmt::format("moe_dtype: \"{}\" is not bfloat16, fp8 or fp8_block", op.dtype));
   }
   work.model = operator_shape(op.hidden, op.width, op.load.num_experts, op.load.top_k, fp8);
+  work.model.dispatch_dtype = work.input;
   Point point;
   point.family = KernelFamily::kExperts;
   point.place = row.place();
@@ -84,11 +88,15 @@ Point operator_point(const Row& row,
   point.size = static_cast<double>(op.tokens);
   point.shape = fmt::format("{} {}x{}", op.distribution, op.hidden, op.width);
   point.label = fmt::format("EP{} {} {} tokens", op.load.ranks, op.distribution, op.tokens);
-  point.rows = static_cast<double>(
-      std::accumulate(work.slot_tokens.begin(), work.slot_tokens.end(), std::int64_t{0}));
-  point.slots = static_cast<double>(work.slot_tokens.size());
+  double rows = 0;
+  for (const std::vector<std::int64_t>& load : work.loads) {
+    rows += static_cast<double>(std::accumulate(load.begin(), load.end(), std::int64_t{0}));
+  }
+  point.rows = std::round(rows / static_cast<double>(work.loads.size()));
+  point.slots = static_cast<double>(work.loads.front().size());
   point.hidden = op.hidden;
   point.width = op.width;
+  point.weights = to_text(work.model.weight_dtype);
   point.measured = row.microseconds("time_us");
   point.predict = [work = std::make_shared<const ExpertWork>(std::move(work))](
                       const CostConstants& c) { return predict_experts(*work, c); };
@@ -119,8 +127,14 @@ void read_fused_operator(const Row& row, Hardware& hardware, Reading& reading) {
     return;
   }
   const Operator op = operator_of(row, "num_tokens");
+  if (op.load.ranks > 1 && op.tokens * op.load.top_k <= op.load.num_experts &&
+      op.distribution.starts_with("power_law")) {
+    ++reading.skipped[kFewAssignments];
+    return;
+  }
   ExpertWork work;
-  work.slot_tokens = load_of(row, op);
+  work.input = Dtype::kBf16;
+  work.loads = loads_of(row, op);
   work.output_rows = op.tokens;
   Point point = operator_point(row, hardware, op, std::move(work));
   point.kernel = "trtllm_cutlass";
@@ -138,13 +152,16 @@ void read_sglang_operator(const Row& row, Hardware& hardware, Reading& reading) 
   const bool context = row.text("phase") == "context";
   ExpertWork work;
   const bool filled = context && op.distribution == "uniform";
-  work.slot_tokens =
-      filled ? filled_load(op.load, op.tokens, kContiguousPadding) : load_of(row, op);
+  work.loads = loads_of(row, op);
+  if (filled) {
+    work.loads = {filled_load(op.load, op.tokens, kContiguousPadding)};
+  }
   work.output_rows = context ? op.tokens : 0;
   work.row_padding = context ? kContiguousPadding : 1;
   Point point = operator_point(row, hardware, op, std::move(work));
   point.kernel = context ? "deepgemm_contiguous" : "deepgemm_masked";
   point.is_host_issued = context;
+  point.gathers = context;
   point.source = "ai-dynamo/aiconfigurator @095f58a, SGLang " + row.text("sglang_version");
   reading.points.push_back(std::move(point));
 }
@@ -158,11 +175,12 @@ void read_trtllm_operator(const Row& row, Hardware& hardware, Reading& reading) 
   const Operator op = operator_of(row, "global_tokens");
   const int received = row.count("rank0_received_tokens");
   if (op.tokens * op.load.top_k <= op.load.num_experts) {
-    ++reading.skipped["fewer assignments than experts: the load cannot be told from the row"];
+    ++reading.skipped[kFewAssignments];
     return;
   }
   ExpertWork work;
-  work.slot_tokens = load_of(row, op, received);
+  work.input = Dtype::kBf16;
+  work.loads = loads_of(row, op, received);
   work.output_rows = received;
   Point point = operator_point(row, hardware, op, std::move(work));
   point.kernel = "trtllm_cutlass";
@@ -196,6 +214,7 @@ void read_deepgemm(const Row& row, Hardware& hardware, Reading& reading) {
   point.rows = point.size * point.slots;
   point.hidden = static_cast<double>(std::max(work.columns, work.inner));
   point.width = static_cast<double>(std::min(work.columns, work.inner));
+  point.weights = to_text(work.weights);
   point.measured = row.microseconds("derived_time_us");
   point.predict = [work = std::make_shared<const GemmWork>(std::move(work))](
                       const CostConstants& c) { return predict_gemm(*work, c); };

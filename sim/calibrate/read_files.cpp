@@ -5,7 +5,9 @@
 
 #include <algorithm>
 
+#include "sim/calibrate/deepep_log.hpp"
 #include "sim/calibrate/nccl_log.hpp"
+#include "sim/calibrate/raw_file.hpp"
 #include "sim/core/atomic_file.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/core/text.hpp"
@@ -16,8 +18,12 @@ Reading read_files(std::span<const std::filesystem::path> files, Hardware& hardw
   Reading reading;
   for (const std::filesystem::path& file : files) {
     const std::string text = read_file(file);
-    if (is_nccl_log(text)) {
+    if (is_raw_file(text)) {
+      read_raw_file(file, text, hardware, reading);
+    } else if (is_nccl_log(text)) {
       read_nccl_log(file, text, hardware, reading);
+    } else if (is_deepep_log(text)) {
+      read_deepep_log(file, text, hardware, reading);
     } else {
       read_published_csv(file, text, hardware, reading);
     }

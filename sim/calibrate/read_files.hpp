@@ -11,8 +11,9 @@
 
 namespace moesim::calibrate {
 
-/// Reads each file by what it holds: a log of nccl-tests, else a published CSV
-/// table. Throws UserError with file and line, EnvironmentError if one cannot be read.
+/// Reads each file by what it holds: a raw file of the measurement kit, a log of nccl-tests or of
+/// DeepEP's tests, else a published CSV table. Throws UserError with file and line,
+/// EnvironmentError if one cannot be read.
 [[nodiscard]] Reading read_files(std::span<const std::filesystem::path> files, Hardware& hardware);
 
 /// The points of each kernel, in order of first appearance. UserError when there are none, and when

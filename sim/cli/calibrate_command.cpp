@@ -115,9 +115,11 @@ void add_calibrate_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "calibrate", "Fit the cost models to measurements; errors on fitted and left-out points");
   command
-      ->add_option("files",
-                   options->files,
-                   "measurements: published CSV tables (docs/calibration.md) and nccl-tests logs")
+      ->add_option(
+          "files",
+          options->files,
+          "measurements: raw files of `moesim measure`, logs of nccl-tests and of DeepEP's "
+          "tests, published CSV tables (docs/calibration.md)")
       ->required()
       ->type_name("FILES");
   command

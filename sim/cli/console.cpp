@@ -55,20 +55,21 @@ Progress::~Progress() {
   }
 }
 
-void Progress::update(int done, int total) {
+void Progress::update(std::int64_t done, std::int64_t total) {
   const double elapsed =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   if (!enabled_ || elapsed < 2.0 || done == 0) {
     return;
   }
   shown_ = true;
-  const double left = elapsed / done * (total - done);
+  const double ratio = static_cast<double>(done) / static_cast<double>(total);
+  const double left = elapsed * (1.0 / ratio - 1.0);
   fmt::print(stderr,
              "\r\033[K{}: {} of {} ({:.0f} %), {:.0f} s left",
              what_,
              done,
              total,
-             100.0 * done / total,
+             100.0 * ratio,
              left);
   std::fflush(stderr);
 }

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -34,7 +35,7 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
   /// Counted work: shown once it has lasted two seconds.
-  void update(int done, int total);
+  void update(std::int64_t done, std::int64_t total);
   /// Work whose parts cannot be counted: names the part that begins, at once.
   void stage(std::string_view part);
 

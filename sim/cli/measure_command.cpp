@@ -98,7 +98,9 @@ void add_measure_command(CLI::App& app) {
       "measure", "Measure the attached GPUs into a raw file (schema: docs/measurement.md)");
   add_options(*command, *options);
   command->add_flag("--json", *json, "one JSON document on standard output");
-  command->footer("Example: moesim measure --out h200.jsonl && moesim calibrate h200.jsonl");
+  command->footer(
+      "Example: moesim measure --out h200.jsonl && moesim calibrate h200.jsonl "
+      "--cluster h200-hgx -o h200.toml");
   command->callback([options, json] {
     try {
       run(*options, *json);

@@ -11,21 +11,19 @@
 #include <optional>
 #include <vector>
 
+#include "sim/cli/console.hpp"
 #include "sim/core/atomic_file.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/core/rng.hpp"
 #include "sim/network/batch_parts.hpp"
 #include "sim/network/simgrid_batch.hpp"
 #include "sim/network/workload.hpp"
+#include "sim/step/replay.hpp"
 #include "topology/builders.hpp"
 #include "topology/paths.hpp"
 
 namespace moesim::cli {
 namespace {
-
-/// A drained flow holds its share for at most tolerance * bound / this. Finish times then stay
-/// within tolerance * makespan: docs/network.md, "Tolerance".
-constexpr double kWindowsPerTolerance = 6.0;
 
 double clock_seconds(clockid_t clock) {
   timespec time{};
@@ -116,16 +114,20 @@ SimTime first_start(const Bench& bench) {
   return first;
 }
 
+using OnFlows = std::function<void(std::int64_t, std::int64_t)>;
+
 void run_ours(const BenchOptions& options,
               const Bench& bench,
+              const OnFlows& on_flows,
               BenchResult& result,
               std::vector<SimTime>& finish) {
+  watch_for_interrupt();
   NetworkSettings settings;
   if (options.engine == "message") {
     settings.engine = NetworkEngine::kMessage;
     settings.chunk = options.chunk_bytes > 0.0 ? bytes(options.chunk_bytes) : settings.chunk;
   } else {
-    settings.window = ticks(options.tolerance / kWindowsPerTolerance * bench.bound);
+    settings.window = tolerance_window(options.tolerance, bench.bound);
     result.window = settings.window.to_seconds();
   }
   for (int i = 0; i < options.repeat; ++i) {
@@ -133,7 +135,15 @@ void run_ours(const BenchOptions& options,
     PartedBatch batch(settings, bench.capacity, bench.flows);
     const double posted = clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
     const double wall = clock_seconds(CLOCK_MONOTONIC);
-    BatchResult done = batch.run();
+    const BatchControl control{.cancelled = &interrupted(), .on_progress = [&](std::int64_t n) {
+                                 if (on_flows) {
+                                   on_flows(i * result.flows + n, options.repeat * result.flows);
+                                 }
+                               }};
+    BatchResult done = batch.run(control);
+    if (interrupted()) {
+      throw Cancelled();
+    }
     const double end = clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
     const double wall_s = clock_seconds(CLOCK_MONOTONIC) - wall;
     if (i == 0 || end - posted < result.engine_cpu_s) {
@@ -182,7 +192,7 @@ void write_finish_times(const BenchOptions& options,
 
 }  // namespace
 
-BenchResult run_network_bench(const BenchOptions& options) {
+BenchResult run_network_bench(const BenchOptions& options, const OnFlows& on_flows) {
   std::optional<tbb::global_control> limit;
   if (options.threads > 0) {
     limit.emplace(tbb::global_control::max_allowed_parallelism,
@@ -202,7 +212,7 @@ BenchResult run_network_bench(const BenchOptions& options) {
   } else if (options.engine == "simgrid") {
     run_simgrid(options, bench, result, finish);
   } else {
-    run_ours(options, bench, result, finish);
+    run_ours(options, bench, on_flows, result, finish);
     result.engine_rss_bytes = peak_rss_bytes() - rss;
   }
   if (!finish.empty()) {

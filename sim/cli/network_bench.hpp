@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "sim/core/units.hpp"
@@ -40,7 +41,10 @@ struct BenchResult {
   std::int64_t peak_rss_bytes = 0;
 };
 
-/// Builds the workload and runs it on the engine.
-[[nodiscard]] BenchResult run_network_bench(const BenchOptions& options);
+/// Builds the workload and runs it on the engine. Our engines tell how far they are, and
+/// Ctrl-C ends them with Cancelled; elsewhere it ends the process.
+[[nodiscard]] BenchResult run_network_bench(
+    const BenchOptions& options,
+    const std::function<void(std::int64_t done, std::int64_t total)>& on_flows = {});
 
 }  // namespace moesim::cli

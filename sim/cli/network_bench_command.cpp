@@ -19,6 +19,7 @@ namespace {
 struct CommandOptions {
   BenchOptions bench;
   bool json = false;
+  bool quiet = false;
   std::filesystem::path out;
 };
 
@@ -61,6 +62,12 @@ std::string as_text(const BenchOptions& options, const BenchResult& result) {
                 {"held back at most", readable_time(result.window.value)},
                 {"engine CPU", readable_time(result.engine_cpu_s)},
                 {"peak memory", readable_bytes(static_cast<double>(result.peak_rss_bytes))}});
+}
+
+BenchResult measured(const CommandOptions& options) {
+  Progress progress("flows", !options.quiet);
+  return run_network_bench(
+      options.bench, [&](std::int64_t done, std::int64_t total) { progress.update(done, total); });
 }
 
 void add_workload_options(CLI::App& command, BenchOptions& options) {
@@ -127,6 +134,7 @@ void add_output_options(CLI::App& command, CommandOptions& options) {
   command.add_flag("--json", options.json, "one JSON document on standard output");
   command.add_option("--out", options.out, "write network-bench.json into this folder")
       ->type_name("DIR");
+  command.add_flag("-q,--quiet", options.quiet, "no progress");
 }
 
 }  // namespace
@@ -143,7 +151,7 @@ void add_network_bench_command(CLI::App& app) {
       "4096 tokens a GPU, top-8 of 4 experts a GPU, 7168 B a copy.\n"
       "Example: moesim network-bench --gpus 64 --engine fluid --fabric rail --seed 1");
   command->callback([options] {
-    const BenchResult result = run_network_bench(options->bench);
+    const BenchResult result = measured(*options);
     if (!options->out.empty()) {
       write_file_atomically(options->out / "network-bench.json", as_json(options->bench, result));
     }

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/cli/simulate.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
 #include "sim/cli/console.hpp"
 #include "sim/scenario/digest.hpp"
 #include "sim/step/replay.hpp"
@@ -42,12 +46,37 @@ RunReport simulate(const std::filesystem::path& file,
                    const SimulateControl& control) {
   const Assembly assembly = assemble(scenario);
   RunReport report = report_head(file, scenario, assembly);
-  report.steps = replay(
-      assembly.step,
-      scenario.batch.steps,
-      {.threads = control.threads, .cancelled = &interrupted(), .on_progress = control.on_step});
+  const bool twice = control.without_faults && !scenario.faults.empty();
+  const int steps = scenario.batch.steps;
+  const auto run = [&](const StepModel& model, int done_before) {
+    const auto on_progress = [&](int done, int) {
+      if (control.on_step) {
+        control.on_step(done_before + done, twice ? 2 * steps : steps);
+      }
+    };
+    return replay(
+        model,
+        steps,
+        {.threads = control.threads, .cancelled = &interrupted(), .on_progress = on_progress});
+  };
+  report.steps = run(assembly.step, 0);
+  if (twice) {
+    Scenario whole = scenario;
+    whole.faults = {};
+    report.without_faults = without_faults(run(assemble(whole).step, steps));
+  }
   if (interrupted()) {  // during the last step
     throw Cancelled();
+  }
+  const auto repeated = std::count_if(report.steps.begin(),
+                                      report.steps.end(),
+                                      [](const StepResult& step) { return step.repeats >= 0; });
+  if (repeated > 0) {
+    report.notes.push_back(
+        fmt::format("{} of {} steps repeat the routing of an earlier one; each kind was simulated "
+                    "once",
+                    repeated,
+                    report.steps.size()));
   }
   report.evidence = judge(assembly.step, report.steps);
   return report;

@@ -21,6 +21,7 @@ namespace moesim::cli {
 struct SimulateControl {
   int threads = 0;                        ///< 0: all cores
   std::function<void(int, int)> on_step;  ///< done, total; may be empty
+  bool without_faults = false;            ///< with faults, simulate the whole cluster as well
 };
 
 /// Throws Cancelled once interrupted() is set.

@@ -135,7 +135,8 @@ std::string as_json(const View& view) {
 View look(const ScenarioOptions& options, const std::string& per_pair) {
   const std::optional<Bytes> size = parse_bytes(per_pair);
   if (!size || size->value == 0) {
-    throw UserError(fmt::format("--bytes-per-pair {}: expected {}", per_pair, bytes_forms()));
+    throw UserError(
+        fmt::format("--bytes-per-pair {}: expected above 0, {}", per_pair, bytes_forms()));
   }
   ScenarioCluster made = make_cluster(load(options));
   View view{std::move(made.cluster), std::move(made.hits), {}, *size, {}};

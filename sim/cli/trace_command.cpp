@@ -19,25 +19,22 @@ namespace moesim::cli {
 namespace fs = std::filesystem;
 namespace {
 
-TraceInfo describe(const traces::RoutePack& pack, Progress& progress) {
+TraceInfo describe(const traces::RoutePack& pack, traces::Checked checked, Progress& progress) {
   TraceInfo info;
   progress.stage("hashing");
   info.sha256 = sha256_hex(pack.folder);
   progress.stage("measuring skew");
   info.skew = traces::measure_skew(pack);
   info.load = measure_load(pack);
-  progress.stage("checking");
-  info.findings = traces::check_pack(pack);
-  if (pack.per_token()) {
-    progress.stage("comparing neighbouring tokens");
-    info.overlap = traces::overlap_by_lag(*pack.topk, pack.sequences, pack.header.experts);
-  }
+  info.findings = std::move(checked.findings);
+  info.overlap = std::move(checked.overlap);
   return info;
 }
 
 TraceInfo read_info(const traces::RoutePack& pack) {
   Progress progress("trace info", true);
-  return describe(pack, progress);
+  progress.stage("checking");
+  return describe(pack, traces::check_pack(pack), progress);
 }
 
 void add_info(CLI::App& trace) {
@@ -98,7 +95,10 @@ void add_reading(CLI::App& command, ImportCommand& import) {
   command.add_option(
       "--index", options.index, "CSV of the sequences of .npy ids (row_start, rows, domain, ...)");
   command.add_option("--weights", options.weights, "gate weights of .npy ids, same shape");
-  command.add_option("--kind", options.kind, "of a .npy of three axes: auto, ids or counts")
+  command
+      .add_option("--kind",
+                  options.kind,
+                  "of a .npy of three axes and of TensorRT-LLM: auto, ids or counts")
       ->transform(CLI::CheckedTransformer(kKinds));
   command
       .add_option("--microbatches", options.microbatches, "of counts: sum, or steps of their own")
@@ -117,6 +117,7 @@ void add_reading(CLI::App& command, ImportCommand& import) {
   command.add_flag(
       "--keep-equal-layers", options.keep_equal_layers, "accept layers that copy an earlier one");
   command.add_flag("--overwrite", options.overwrite, "replace an existing pack");
+  command.add_flag("--plain", options.plain, "write .npy, mapped when read, instead of .npy.gz");
 }
 
 struct Imported {
@@ -130,7 +131,7 @@ Imported import_and_describe(const ImportCommand& import) {
   progress.stage("reading, checking and writing");
   traces::ImportReport report = traces::import_trace(import.input, import.pack, import.options);
   traces::RoutePack pack = traces::read_pack(import.pack);
-  TraceInfo info = describe(pack, progress);
+  TraceInfo info = describe(pack, report.checked, progress);
   return {std::move(report), std::move(pack), std::move(info)};
 }
 

@@ -4,9 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 #include <string_view>
 
+#include "sim/moe/traces/checks.hpp"
 #include "sim/report/table.hpp"
 
 namespace moesim::cli {
@@ -15,20 +17,21 @@ namespace {
 using Load = std::vector<std::int64_t>;
 using traces::RoutePack;
 
-Load layer_load(const RoutePack& pack, std::size_t layer) {
-  Load load(static_cast<std::size_t>(pack.header.experts));
+/// [layer][expert], in one pass over the pack.
+std::vector<Load> loads_of(const RoutePack& pack) {
   if (pack.per_token()) {
-    for (const ExpertIndex expert : traces::layer_ids(*pack.topk, layer)) {
-      ++load[expert];
-    }
+    return traces::scan_ids(*pack.topk, pack.header.experts).load;
   }
+  std::vector<Load> loads(static_cast<std::size_t>(pack.header.layers),
+                          Load(static_cast<std::size_t>(pack.header.experts)));
   for (std::size_t step = 0; step < static_cast<std::size_t>(pack.steps()); ++step) {
-    const Load counts = traces::step_counts(pack, step, layer);
-    for (std::size_t e = 0; e < load.size(); ++e) {
-      load[e] += counts[e];
+    for (std::size_t layer = 0; layer < loads.size(); ++layer) {
+      const Load counts = traces::step_counts(pack, step, layer);
+      std::transform(
+          counts.begin(), counts.end(), loads[layer].begin(), loads[layer].begin(), std::plus<>());
     }
   }
-  return load;
+  return loads;
 }
 
 /// At most `kMostPairs` pairs of steps a layer, evenly spread.
@@ -94,9 +97,7 @@ std::string heat_row(const Load& load) {
 
 TraceLoad measure_load(const RoutePack& pack) {
   TraceLoad result;
-  for (std::size_t layer = 0; layer < static_cast<std::size_t>(pack.header.layers); ++layer) {
-    result.load.push_back(layer_load(pack, layer));
-  }
+  result.load = loads_of(pack);
   for (int ranks = 2; ranks <= pack.header.experts; ranks *= 2) {
     if (pack.header.experts % ranks != 0) {
       break;
@@ -122,7 +123,9 @@ std::string load_text(const TraceLoad& load) {
   if (!load.drift.empty()) {
     rows.clear();
     for (const TraceLoad::Drift& drift : load.drift) {
-      rows.push_back(spread_cells(fmt::format("{} steps later", drift.steps), drift.distance));
+      rows.push_back(
+          spread_cells(fmt::format("{} step{} later", drift.steps, drift.steps == 1 ? "" : "s"),
+                       drift.distance));
     }
     text += "\n";
     text += table({"drift, total variation", "median", "min", "max"}, rows);

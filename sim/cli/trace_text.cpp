@@ -63,28 +63,42 @@ std::vector<Quantity> quantities(const SkewReport& skew) {
   return list;
 }
 
+std::string counted(std::int64_t n, std::string_view noun) {
+  return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s");
+}
+
+/// "domains: a b", "" where no sequence has one.
+std::string domains_line(const RoutePack& pack) {
+  std::string text;
+  for (const std::string& domain : pack.domains()) {
+    text += domain.empty() ? "" : " " + domain;
+  }
+  return text.empty() ? "" : fmt::format("domains:{}\n", text);
+}
+
 std::string head(const RoutePack& pack, const TraceInfo& info) {
   const traces::PackHeader& header = pack.header;
-  std::string text = fmt::format("{}: {}, {} MoE layers x {} experts, top-{}, {}\n",
-                                 pack.folder.string(),
-                                 header.model,
-                                 header.layers,
-                                 header.experts,
-                                 header.top_k,
-                                 header.phase);
+  std::string text =
+      fmt::format("{}: {}, {} x {} experts, top-{}, {}\n",
+                  pack.folder.string(),
+                  header.model.empty() ? "model not stated" : header.model,
+                  counted(header.layers, "MoE layer") +
+                      (header.first_moe_layer > 0
+                           ? fmt::format(" (0 is the model's {})", header.first_moe_layer)
+                           : ""),
+                  header.experts,
+                  header.top_k,
+                  header.phase == "unknown" ? "phase not stated" : header.phase);
   if (pack.per_token()) {
-    text += fmt::format("{} tokens in {} sequences, gate weights: {}\n",
-                        pack.tokens(),
-                        pack.sequences.size(),
+    text += fmt::format("{} in {}, gate weights: {}\n",
+                        counted(pack.tokens(), "token"),
+                        counted(static_cast<std::int64_t>(pack.sequences.size()), "sequence"),
                         pack.weights ? "yes" : "no");
-    text += "domains:";
-    for (const std::string& domain : pack.domains()) {
-      text += " " + domain;
-    }
-    text += "\n";
+    text += domains_line(pack);
   } else {
-    text += fmt::format(
-        "counts of {} steps from {} source rank(s)\n", pack.steps(), pack.source_ranks());
+    text += fmt::format("counts of {} from {}\n",
+                        counted(pack.steps(), "step"),
+                        counted(pack.source_ranks(), "source rank"));
   }
   return text + fmt::format("licence: {}\nsha256: {}\n",
                             header.licence.empty() ? "not stated" : header.licence,

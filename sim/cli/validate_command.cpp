@@ -49,8 +49,8 @@ class Reports {
   [[nodiscard]] Json run(const ValidationCase& one) const {
     try {
       const Scenario scenario = load_scenario(one.scenario, one.overrides);
-      const RunReport report =
-          simulate(one.scenario, scenario, {.threads = threads_, .on_step = {}});
+      const RunReport report = simulate(
+          one.scenario, scenario, {.threads = threads_, .on_step = {}, .without_faults = false});
       return Json::parse(to_json(report));
     } catch (const UserError& error) {
       one.refuse(fmt::format("case \"{}\" cannot be run:\n{}", one.name, error.what()));

@@ -5,11 +5,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <sstream>
 #include <system_error>
+#include <utility>
 
 #include "sim/core/diagnostics.hpp"
 
@@ -22,55 +24,64 @@ namespace {
       fmt::format("cannot {} {}: {}", call, path.string(), std::strerror(error)));
 }
 
-/// Writes, syncs and closes; returns the failing call's name, or "" when all went well.
-std::string_view write_all(int file, std::string_view content, int& error) {
-  while (!content.empty()) {
-    const ssize_t written = ::write(file, content.data(), content.size());
-    if (written < 0 && errno == EINTR) {
-      continue;
-    }
-    if (written < 0) {
-      error = errno;
-      ::close(file);
-      return "write";
-    }
-    content.remove_prefix(static_cast<std::size_t>(written));
-  }
-  const bool synced = ::fsync(file) == 0;
-  error = errno;
-  if (::close(file) != 0 && synced) {
-    error = errno;
-    return "close";
-  }
-  return synced ? "" : "sync";
-}
-
 }  // namespace
 
-void write_file_atomically(const fs::path& path, std::string_view content) {
+AtomicFile::AtomicFile(fs::path path)
+    : path_(std::move(path)), temporary_(path_.string() + fmt::format(".part{}", ::getpid())) {
   std::error_code made;
-  if (path.has_parent_path()) {
-    fs::create_directories(path.parent_path(), made);
+  if (path_.has_parent_path()) {
+    fs::create_directories(path_.parent_path(), made);
     if (made) {
-      fail("create folder", path.parent_path(), made.value());
+      fail("create folder", path_.parent_path(), made.value());
     }
   }
-  const fs::path temporary = path.string() + fmt::format(".part{}", ::getpid());
-  const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (file < 0) {
-    fail("create", temporary, errno);
+  file_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (file_ < 0) {
+    fail("create", temporary_, errno);
   }
-  int error = 0;
-  const std::string_view failed = write_all(file, content, error);
-  if (!failed.empty()) {
-    ::unlink(temporary.c_str());
-    fail(failed, temporary, error);
+  there_ = true;
+}
+
+AtomicFile::~AtomicFile() {
+  if (file_ >= 0) {
+    ::close(file_);
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) {
-    error = errno;
-    ::unlink(temporary.c_str());
-    fail("rename to", path, error);
+  if (there_) {
+    ::unlink(temporary_.c_str());
   }
+}
+
+void AtomicFile::fail_here(std::string_view call, int error) const {
+  fail(call, temporary_, error);
+}
+
+void AtomicFile::append(std::string_view content) {
+  while (!content.empty()) {
+    const ssize_t written = ::write(file_, content.data(), content.size());
+    if (written < 0 && errno != EINTR) {
+      fail_here("write", errno);
+    }
+    content.remove_prefix(static_cast<std::size_t>(std::max<ssize_t>(written, 0)));
+  }
+}
+
+void AtomicFile::commit() {
+  if (::fsync(file_) != 0) {
+    fail_here("sync", errno);
+  }
+  if (::close(std::exchange(file_, -1)) != 0) {
+    fail_here("close", errno);
+  }
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    fail("rename to", path_, errno);
+  }
+  there_ = false;
+}
+
+void write_file_atomically(const fs::path& path, std::string_view content) {
+  AtomicFile file(path);
+  file.append(content);
+  file.commit();
 }
 
 std::string read_file(const fs::path& path) {

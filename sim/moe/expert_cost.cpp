@@ -4,11 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <numeric>
 
 #include "sim/core/check.hpp"
 #include "sim/core/diagnostics.hpp"
+#include "sim/core/portable_math.hpp"
 
 namespace moesim {
 namespace {
@@ -72,22 +72,14 @@ Seconds memory_kernel_time(const ComputeModel& compute, Bytes moved) {
   return memory_time(compute, moved) + compute.constants.kernel_launch;
 }
 
-/// Flops per operand byte of a tile, up to a constant: r c / (r + c).
-double intensity(Tile tile) {
-  return static_cast<double>(tile.rows) * static_cast<double>(tile.columns) /
-         static_cast<double>(tile.rows + tile.columns);
-}
-
-std::array<Tile, 6> tile_shapes(Tile full) {
-  std::array<Tile, 6> shapes{};
-  std::size_t i = 0;
-  for (const std::int64_t row_part : {1, 2}) {
-    for (const std::int64_t column_part : {1, 2, 4}) {
-      shapes[i++] = {.rows = blocks(full.rows, row_part),
-                     .columns = blocks(full.columns, column_part)};
-    }
-  }
-  return shapes;
+/// Time of a tile over that of the full one: multiplying goes with r c, fetching operands with r +
+/// c.
+double relative_time(Tile tile, Tile full, double fetch_share) {
+  const auto ratio = [](std::int64_t a, std::int64_t b) {
+    return static_cast<double>(a) / static_cast<double>(b);
+  };
+  return (1 - fetch_share) * ratio(tile.rows * tile.columns, full.rows * full.columns) +
+         fetch_share * ratio(tile.rows + tile.columns, full.rows + full.columns);
 }
 
 Seconds compute_time(const ComputeModel& compute,
@@ -97,20 +89,40 @@ Seconds compute_time(const ComputeModel& compute,
   const Tile full{.rows = c.tile_rows, .columns = c.tile_columns};
   const FlopsPerSecond rate_per_sm =
       peak_rate(compute.gpu, shape.weights) * c.gemm_efficiency / compute.gpu.sms;
+  const Seconds full_tile =
+      flops(static_cast<double>(full.rows) * static_cast<double>(full.columns) *
+            static_cast<double>(shape.inner) * kFlopsPerMultiplyAdd) /
+      rate_per_sm;
   Seconds best{};
-  for (const Tile& tile : tile_shapes(full)) {
-    std::int64_t tiles = 0;
+  for (const std::int64_t row_part : {1, 2, 4, 8}) {
+    Tile tile{.rows = blocks(full.rows, row_part), .columns = 0};
+    std::int64_t row_tiles = 0;
     for (const std::int64_t group_rows : rows) {
-      tiles += blocks(group_rows, tile.rows) * blocks(shape.columns, tile.columns);
+      row_tiles += blocks(group_rows, tile.rows);
     }
-    const auto waves = static_cast<double>(blocks(tiles, compute.gpu.sms));
-    const Flops of_tile = flops(static_cast<double>(tile.rows) * static_cast<double>(tile.columns) *
-                                static_cast<double>(shape.inner) * kFlopsPerMultiplyAdd);
-    const double reuse = intensity(tile) / intensity(full);
-    const Seconds time = waves * (of_tile / (rate_per_sm * reuse));
-    best = best.value > 0 ? std::min(best, time) : time;
+    for (const std::int64_t column_part : {1, 2, 4}) {
+      tile.columns = blocks(full.columns, column_part);
+      const std::int64_t tiles = row_tiles * blocks(shape.columns, tile.columns);
+      const auto waves = static_cast<double>(blocks(tiles, compute.gpu.sms));
+      const Seconds time = waves * relative_time(tile, full, c.tile_fetch_share) * full_tile;
+      best = best.value > 0 ? std::min(best, time) : time;
+    }
   }
   return best;
+}
+
+/// (a^p + b^p)^(1/p) with p = 1 / (1 - overlap), as max * (1 + (min/max)^p)^(1/p).
+Seconds overlapped(Seconds a, Seconds b, double overlap) {
+  const Seconds longer = std::max(a, b);
+  const Seconds shorter = std::min(a, b);
+  if (overlap >= 1 || shorter.value <= 0) {
+    return longer;
+  }
+  const double p = 1 / (1 - overlap);
+  const double power = p * portable_log(shorter / longer);
+  constexpr double kNothing = -700;  // portable_exp's end: beyond it the shorter adds no bit
+  return power < kNothing ? longer
+                          : longer * portable_exp(portable_log(1 + portable_exp(power)) / p);
 }
 
 Bytes gemm_bytes(std::span<const std::int64_t> rows, GemmShape shape) {
@@ -168,8 +180,8 @@ Seconds grouped_gemm_time(const ComputeModel& compute,
   const GemmShape shape{.columns = columns, .inner = inner, .weights = weight_dtype};
   const Seconds arithmetic = compute_time(compute, rows, shape);
   const Seconds memory = memory_time(compute, gemm_bytes(rows, shape));
-  const Seconds exposed = (1.0 - compute.constants.gemm_overlap) * std::min(arithmetic, memory);
-  return std::max(arithmetic, memory) + exposed + compute.constants.kernel_launch;
+  return overlapped(arithmetic, memory, compute.constants.gemm_overlap) +
+         compute.constants.kernel_launch;
 }
 
 Seconds expert_time(const ComputeModel& compute,
@@ -180,10 +192,14 @@ Seconds expert_time(const ComputeModel& compute,
   if (rows == 0) {
     return {};
   }
-  const Bytes gather = rows_bytes(rows, model.hidden_size, model.dispatch_dtype) +
-                       rows_bytes(rows, model.hidden_size, activation_dtype(model.weight_dtype));
-  const Seconds kernels = memory_kernel_time(compute, gather) +
-                          ffn_time(compute, model, slot_tokens, model.expert_width);
+  Seconds kernels = ffn_time(compute, model, slot_tokens, model.expert_width);
+  if (compute.constants.expert_gather) {
+    kernels = kernels +
+              memory_kernel_time(
+                  compute,
+                  rows_bytes(rows, model.hidden_size, model.dispatch_dtype) +
+                      rows_bytes(rows, model.hidden_size, activation_dtype(model.weight_dtype)));
+  }
   return std::max(kernels, compute.constants.expert_floor);
 }
 

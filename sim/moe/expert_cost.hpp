@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "sim/core/units.hpp"
 #include "sim/moe/model.hpp"
@@ -45,6 +46,7 @@ struct FitRecord {
   Covered slots;   ///< experts: slots of the rank; communication: ranks
   Covered hidden;  ///< hidden size
   Covered width;   ///< experts: expert width; communication: scale-up domains
+  std::vector<std::string> weight_dtypes;  ///< experts: of the weights, as model.weight_dtype
 
   [[nodiscard]] bool is_fitted() const { return fitted.points > 0; }
 };
@@ -64,9 +66,13 @@ struct CostConstants {
   Seconds communication_start;  ///< start of one dispatch or combine kernel
   Seconds message_gap;  ///< sender time per message; messages of one rank leave one after the other
 
-  double gemm_overlap = 1;  ///< part of the shorter of arithmetic and memory time that the longer
-                            ///< one hides, [0, 1]
-  Seconds expert_floor;     ///< the host issues the expert kernels no faster than this
+  double gemm_overlap = 1;  ///< how well arithmetic and memory time hide each other: 1 wholly (the
+                            ///< longer counts), 0 not at all (their sum), [0, 1]
+  double tile_fetch_share = 1;  ///< share of a full tile's time that goes with the operands
+                                ///< fetched, not with the multiplications, [0, 1]
+  bool expert_gather = true;  ///< a kernel brings the rows into the experts' order; false where the
+                              ///< dispatch leaves them so
+  Seconds expert_floor;       ///< the host issues the expert kernels no faster than this
   Seconds combine_extra_start;          ///< start of a combine kernel beyond communication_start
   Bytes message_overhead;               ///< link bytes a message costs beyond its own: half-size of
                                         ///< the efficiency m / (m + message_overhead)
@@ -87,16 +93,17 @@ struct ComputeModel {
 };
 
 /// One grouped GEMM: for every group s, [rows[s], inner] x [inner, columns].
-///   time    = max(compute, memory) + (1 - gemm_overlap) * min(compute, memory) + kernel_launch;
-///             0 when no group has rows
-///   compute = min over tile shapes (r, c) of
-///             waves * r * c * inner * 2 / (rate_per_sm * reuse(r, c))
+///   time    = (compute^p + memory^p)^(1/p) + kernel_launch, p = 1 / (1 - gemm_overlap): their sum
+///             at 0, the longer one at 1; 0 when no group has rows
+///   compute = min over tile shapes (r, c) of waves * full * share(r, c)
+///   full    = R * C * inner * 2 / rate_per_sm, R = tile_rows, C = tile_columns
+///   share   = (1 - f) * r c / (R C) + f * (r + c) / (R + C), f = tile_fetch_share
 ///   waves   = ceil(tiles / sms), tiles = sum over s of ceil(rows[s] / r) * ceil(columns / c)
-///   reuse   = [r c / (r + c)] / [R C / (R + C)], R = tile_rows, C = tile_columns
 ///   memory  = (weight bytes of groups with rows + activation bytes read and written) /
 ///             (memory_bandwidth * memory_efficiency)
-/// Tile shapes: r in {R, R/2}, c in {C, C/2, C/4}, as libraries choose per call. A smaller tile
-/// fetches more operand bytes per flop, and its rate falls in that proportion. rate_per_sm = peak
+/// Tile shapes: r in {R, R/2, R/4, R/8}, c in {C, C/2, C/4}, as libraries choose per call. The part
+/// f of a tile's time goes with the operands it fetches, the rest with its multiplications, so a
+/// smaller tile is slower per flop by as much as fetching matters. rate_per_sm = peak
 /// of the dtype * gemm_efficiency / sms: bf16 for bf16 and mxfp4 (dequantised) weights, fp8 for
 /// fp8. Activations: fp8 with fp8 weights, else bf16, read once; results are bf16. Source: roofline
 /// (Williams et al. 2009) with tile and wave quantisation (NVIDIA, Matrix Multiplication Background
@@ -110,9 +117,11 @@ struct ComputeModel {
 
 /// Routed experts of one rank from its per-slot token counts, four kernels one after the other, N =
 /// sum of slot_tokens, w = expert_width; zero when N = 0:
-///   gather   N rows of hidden, dispatch_dtype in, the experts' activation dtype out (memory-bound)
-///   gate+up  grouped GEMM, columns = 2 w, inner = hidden; without a gate (expert_gated) columns =
-///   w SwiGLU   N rows of those columns bf16 in, N rows of w in the activation dtype out
+///   gather   N rows of hidden, dispatch_dtype in, the experts' activation dtype out
+///   (memory-bound);
+///            only with expert_gather
+///   gate+up  grouped GEMM, columns = 2 w (w without a gate: expert_gated), inner = hidden
+///   SwiGLU   N rows of those columns bf16 in, N rows of w in the activation dtype out
 ///   (memory-bound) down     grouped GEMM, columns = hidden, inner = w
 /// Memory-bound kernels take bytes / (memory_bandwidth * memory_efficiency) + kernel_launch. The
 /// whole takes at least expert_floor, since kernels issued one by one leave no faster.

@@ -57,6 +57,20 @@ Count count_parameters(const ModelShape& m, Count routed_experts) {
 
 }  // namespace
 
+std::string_view to_text(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::kBf16:
+      return "bf16";
+    case Dtype::kFp8:
+      return "fp8";
+    case Dtype::kMxfp4:
+      return "mxfp4";
+    case Dtype::kFp32:
+      return "fp32";
+  }
+  MOESIM_CHECK(false, "unknown dtype");
+}
+
 double bytes_per_element(Dtype dtype) {
   switch (dtype) {
     case Dtype::kBf16:

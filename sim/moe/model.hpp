@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace moesim {
 
@@ -11,6 +12,8 @@ enum class Dtype { kBf16, kFp8, kMxfp4, kFp32 };
 
 /// Bytes per element, block scales not counted (mxfp4: 0.5).
 [[nodiscard]] double bytes_per_element(Dtype dtype);
+/// "bf16", "fp8", "mxfp4", "fp32", as in a scenario.
+[[nodiscard]] std::string_view to_text(Dtype dtype);
 
 /// Bytes a weight takes in memory, block scales counted: fp8 one fp32 per 128 x 128 block
 /// (DeepSeek-V3), mxfp4 one byte per 32 elements (OCP Microscaling Formats 1.0).

@@ -11,6 +11,8 @@
 namespace moesim {
 namespace {
 
+constexpr std::size_t kFlowsPerReport = 4096;
+
 /// Disjoint sets of links with path halving.
 class LinkSets {
  public:
@@ -94,10 +96,22 @@ void PartedBatch::start_due(Part& part) const {
   }
 }
 
-void PartedBatch::run_part(Part& part, BatchResult& result) const {
+void PartedBatch::report(std::size_t finished, const BatchControl& control) {
+  if (control.on_progress) {
+    const std::scoped_lock lock(progress_);
+    num_finished_ += static_cast<std::int64_t>(finished);
+    control.on_progress(num_finished_);
+  }
+}
+
+void PartedBatch::run_part(Part& part, BatchResult& result, const BatchControl& control) {
   Network& network = *part.network;
   std::size_t num_finished = 0;
+  std::size_t num_reported = 0;
   while (num_finished < part.flows.size()) {
+    if (control.cancelled != nullptr && control.cancelled->load(std::memory_order_relaxed)) {
+      return;
+    }
     start_due(part);
     const SimTime limit = part.num_started < part.flows.size()
                               ? flows_[part.flows[part.num_started]].start
@@ -106,14 +120,19 @@ void PartedBatch::run_part(Part& part, BatchResult& result) const {
       result.finish[part.flows[id.index()]] = network.now();
       ++num_finished;
     }
+    if (num_finished - num_reported >= kFlowsPerReport) {
+      report(num_finished - num_reported, control);
+      num_reported = num_finished;
+    }
   }
+  report(num_finished - num_reported, control);
 }
 
-BatchResult PartedBatch::run() {
+BatchResult PartedBatch::run(const BatchControl& control) {
   BatchResult result;
   result.finish.resize(flows_.size());
   tbb::parallel_for(
-      std::size_t{0}, parts_.size(), [&](std::size_t p) { run_part(parts_[p], result); });
+      std::size_t{0}, parts_.size(), [&](std::size_t p) { run_part(parts_[p], result, control); });
   for (const Part& part : parts_) {
     result.events += part.network->events();
   }

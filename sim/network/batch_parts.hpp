@@ -2,14 +2,24 @@
 // A batch of flows as parts that share no link. Each part has its own network and clock.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <vector>
 
 #include "sim/network/network.hpp"
 
 namespace moesim {
+
+/// What may look into a batch while it runs.
+struct BatchControl {
+  const std::atomic<bool>* cancelled = nullptr;  ///< checked at every event
+  /// Flows finished so far. Called from any thread, one at a time, every few thousand flows.
+  std::function<void(std::int64_t finished)> on_progress;
+};
 
 /// Runs a batch on one network for each set of flows that is joined through links, all parts at the
 /// same time when TBB has threads for them.
@@ -26,8 +36,8 @@ class PartedBatch {
   PartedBatch(const NetworkSettings& settings,
               std::span<const BytesPerSecond> capacity,
               std::span<const BatchFlow> flows);
-  /// Once.
-  [[nodiscard]] BatchResult run();
+  /// Once. Cancelled before its end it gives a result without meaning.
+  [[nodiscard]] BatchResult run(const BatchControl& control = {});
   [[nodiscard]] std::size_t num_parts() const { return parts_.size(); }
 
  private:
@@ -40,12 +50,15 @@ class PartedBatch {
 
   void split();
   void start_due(Part& part) const;
-  void run_part(Part& part, BatchResult& result) const;
+  void run_part(Part& part, BatchResult& result, const BatchControl& control);
+  void report(std::size_t finished, const BatchControl& control);
 
   std::span<const BytesPerSecond> capacity_;
   std::span<const BatchFlow> flows_;
   std::vector<std::int32_t> inner_link_;  ///< by link: its number in its part
   std::vector<Part> parts_;
+  std::mutex progress_;
+  std::int64_t num_finished_ = 0;
 };
 
 }  // namespace moesim

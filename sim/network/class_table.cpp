@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "sim/core/rng.hpp"
+#include "sim/core/check.hpp"
 
 namespace moesim {
 namespace {
@@ -65,20 +65,20 @@ bool ClassTable::same(std::int32_t c, double rate_cap) const {
 
 std::int32_t ClassTable::make(double rate_cap) {
   const auto c = static_cast<std::int32_t>(size());
+  const auto narrowest = std::min_element(path_.begin(), path_.end(), [&](auto a, auto b) {
+    return capacity_[static_cast<std::size_t>(a)] < capacity_[static_cast<std::size_t>(b)];
+  });
+  MOESIM_CHECK(path_.size() < std::numeric_limits<std::uint16_t>::max(), "a path too long");
+  const std::size_t first_hop = hops_.size();
   hops_.insert(hops_.end(), path_.begin(), path_.end());
-  narrowest_.push_back(
-      *std::min_element(path_.begin(), path_.end(), [&](std::int32_t a, std::int32_t b) {
-        return capacity_[static_cast<std::size_t>(a)] < capacity_[static_cast<std::size_t>(b)];
-      }));
   if (rate_cap != kNoCap) {
     hops_.push_back(add_link(0.0, rate_cap));
   }
-  is_listed_.resize(hops_.size(), 0);
-  first_hop_.push_back(static_cast<std::uint32_t>(hops_.size()));
-  owner.push_back(-1);
+  is_listed_.resize(hops_.size(), false);
+  states_.push_back({.first_hop = static_cast<std::uint32_t>(first_hop),
+                     .num_hops = static_cast<std::uint16_t>(hops_.size() - first_hop),
+                     .narrowest_hop = static_cast<std::uint16_t>(narrowest - path_.begin())});
   place.push_back(0);
-  members.push_back(-1);
-  weight.push_back(0);
   return c;
 }
 
@@ -105,11 +105,10 @@ void ClassTable::grow_slots() {
 }
 
 void ClassTable::list(std::int32_t c) {
-  for (std::uint32_t h = first_hop_[static_cast<std::size_t>(c)];
-       h < first_hop_[static_cast<std::size_t>(c) + 1];
-       ++h) {
-    if (is_listed_[h] == 0) {
-      is_listed_[h] = 1;
+  const State& state = (*this)[c];
+  for (std::uint32_t h = state.first_hop; h < state.first_hop + state.num_hops; ++h) {
+    if (!is_listed_[h]) {
+      is_listed_[h] = true;
       crossing_[static_cast<std::size_t>(hops_[h])].push_back(c);
     }
   }
@@ -119,15 +118,16 @@ std::span<const std::int32_t> ClassTable::crossing(std::size_t link) {
   auto& list = crossing_[link];
   std::size_t kept = 0;
   for (const std::int32_t c : list) {
-    if (weight[static_cast<std::size_t>(c)] > 0) {
+    const State& state = (*this)[c];
+    if (state.weight > 0) {
       list[kept++] = c;
       continue;
     }
-    std::uint32_t h = first_hop_[static_cast<std::size_t>(c)];
+    std::uint32_t h = state.first_hop;
     while (hops_[h] != static_cast<std::int32_t>(link)) {
       ++h;
     }
-    is_listed_[h] = 0;
+    is_listed_[h] = false;
   }
   list.resize(kept);
   return list;

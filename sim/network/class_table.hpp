@@ -27,15 +27,29 @@ class ClassTable {
   /// The class of such a flow, made at first use.
   std::int32_t find_or_make(const Flow& flow, std::span<const double> outer_capacity);
 
-  [[nodiscard]] std::size_t size() const { return owner.size(); }
+  /// What the solver reads and writes of a class, and where its path is.
+  struct State {
+    std::int32_t owner = -1;    ///< link whose level is the rate, -1: none
+    std::int32_t members = -1;  ///< heap of members, -1: empty
+    std::int32_t weight = 0;    ///< flows that hold a share
+    std::uint32_t first_hop = 0;
+    std::uint16_t num_hops = 0;
+    std::uint16_t narrowest_hop = 0;
+  };
+  [[nodiscard]] std::size_t size() const { return states_.size(); }
+  [[nodiscard]] State& operator[](std::int32_t c) { return states_[static_cast<std::size_t>(c)]; }
+  [[nodiscard]] const State& operator[](std::int32_t c) const {
+    return states_[static_cast<std::size_t>(c)];
+  }
   [[nodiscard]] std::size_t num_links() const { return capacity_.size(); }
   [[nodiscard]] std::span<const std::int32_t> links(std::int32_t c) const {
-    const auto i = static_cast<std::size_t>(c);
-    return std::span(hops_).subspan(first_hop_[i], first_hop_[i + 1] - first_hop_[i]);
+    const State& state = (*this)[c];
+    return std::span(hops_).subspan(state.first_hop, state.num_hops);
   }
   /// The link of least capacity that the class shares with others.
   [[nodiscard]] std::int32_t narrowest(std::int32_t c) const {
-    return narrowest_[static_cast<std::size_t>(c)];
+    const State& state = (*this)[c];
+    return hops_[state.first_hop + state.narrowest_hop];
   }
   /// Of a link that is no cap.
   [[nodiscard]] double capacity(std::size_t link) const { return capacity_[link]; }
@@ -47,11 +61,7 @@ class ClassTable {
   /// The classes with flows that cross a link, in an order that depends only on the calls so far.
   [[nodiscard]] std::span<const std::int32_t> crossing(std::size_t link);
 
-  // By class, for the solver to read and write.
-  std::vector<std::int32_t> owner;    ///< link whose level is the rate, -1: none
-  std::vector<std::int32_t> place;    ///< in the owner's heap
-  std::vector<std::int32_t> members;  ///< heap of members, -1: empty
-  std::vector<std::int32_t> weight;   ///< flows that hold a share
+  std::vector<std::int32_t> place;  ///< by class: in the owner's heap
   MemberPool pool;
 
  private:
@@ -66,10 +76,9 @@ class ClassTable {
   std::vector<std::int32_t> inner_of_outer_;
   std::vector<double> capacity_;
   std::vector<double> cap_;
-  std::vector<std::uint32_t> first_hop_{0};
+  std::vector<State> states_;
   std::vector<std::int32_t> hops_;
-  std::vector<std::int32_t> narrowest_;
-  std::vector<std::uint8_t> is_listed_;  ///< by hop
+  std::vector<bool> is_listed_;  ///< by hop
   std::vector<std::vector<std::int32_t>> crossing_;
   std::vector<std::int32_t> slots_;  ///< open-addressed hash table of classes
   std::vector<std::int32_t> path_;   ///< scratch

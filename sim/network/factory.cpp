@@ -11,6 +11,11 @@ bool is_available(NetworkEngine engine) {
   return engine != NetworkEngine::kSimGrid || simgrid_is_built();
 }
 
+SimTime tolerance_window(double tolerance, Seconds bound) {
+  constexpr double kWindowsPerTolerance = 6.0;
+  return ticks(tolerance / kWindowsPerTolerance * bound);
+}
+
 std::unique_ptr<Network> make_network(const NetworkSettings& settings,
                                       std::span<const BytesPerSecond> capacity) {
   std::unique_ptr<Sharing> sharing;

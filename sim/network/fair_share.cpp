@@ -25,17 +25,15 @@ FairShare::FairShare(std::span<const BytesPerSecond> capacity) : classes_(capaci
 void FairShare::make_room_for_links() {
   for (std::size_t l = links_.size(); l < classes_.num_links(); ++l) {
     links_.push_back({.capacity = classes_.capacity(l)});
-    foreign_.push_back(0.0);
-    place_.push_back(-1);
+    free_.push_back(classes_.capacity(l));
+    place_.push_back(0);
     couplings_.emplace_back();
     owned_.emplace_back();
     due_.push_back(kNever);
     if (l % kBlock == 0) {
       first_due_.push_back(kNever);
     }
-    free_.push_back(kNever);
-    slack_couplings_.emplace_back();
-    count_.push_back(0.0);
+    count_.push_back(0);
   }
 }
 
@@ -90,14 +88,13 @@ void FairShare::drain(std::vector<FlowId>& drained) {
 void FairShare::start(FlowId id, const Flow& flow) {
   const std::int32_t c = classes_.find_or_make(flow, outer_capacity_);
   make_room_for_links();
-  const auto i = static_cast<std::size_t>(c);
   const double size = flow.bytes.value;
   has_starts_ = true;
-  std::int32_t& members = classes_.members[i];
-  const std::int32_t owner = classes_.owner[i];
+  std::int32_t& members = classes_[c].members;
+  const std::int32_t owner = classes_[c].owner;
   if (owner < 0) {
     members = classes_.pool.add(members, size, id);
-    if (classes_.weight[i] == 0) {
+    if (classes_[c].weight == 0) {
       pending_.push_back(c);
       classes_.list(c);
     }
@@ -122,9 +119,8 @@ void FairShare::start(FlowId id, const Flow& flow) {
 
 /// `change` more flows of a class hold a share.
 void FairShare::reweigh(std::int32_t c, std::int32_t change) {
-  const auto i = static_cast<std::size_t>(c);
-  classes_.weight[i] += change;
-  const std::int32_t owner = classes_.owner[i];
+  classes_[c].weight += change;
+  const std::int32_t owner = classes_[c].owner;
   const double flows = change;
   const double level = owner < 0 ? 0.0 : at(owner).level;
   if (owner >= 0) {
@@ -135,26 +131,26 @@ void FairShare::reweigh(std::int32_t c, std::int32_t change) {
     LinkState& link = at(l);
     const double cap = classes_.cap(static_cast<std::size_t>(l));
     if (cap != kNever) {
-      link.capacity = cap * classes_.weight[i];
-      free_[static_cast<std::size_t>(l)] += owner < 0 ? 0.0 : cap * flows;
+      const double before = link.capacity;
+      link.capacity = cap * classes_[c].weight;
+      free_of(l) += link.capacity - before;
     }
     if (l == owner || owner < 0) {
       continue;
     }
-    if (place_[static_cast<std::size_t>(l)] >= 0) {
-      foreign_[static_cast<std::size_t>(l)] += flows * level;
-      couplings_[static_cast<std::size_t>(owner)].add(l, flows);
-      mark(l);
-    } else if (link.is_watched) {
-      slack_couplings_[static_cast<std::size_t>(owner)].add(l, flows);
+    if (is_full(l) || link.is_watched) {
+      couplings(owner).add(l, change);
       take(l, flows * level);
     } else if (change > 0 || cap != kNever) {
       ask_check(l);
     }
   }
-  if (owner >= 0 && classes_.weight[i] == 0) {
-    classes_.owner[i] = -1;
+  if (owner >= 0 && classes_[c].weight == 0) {
+    classes_[c].owner = -1;
     --num_owned_;
+    if (const std::int32_t last = classes_.links(c).back(); at(last).capacity == 0.0) {
+      free_of(last) = 0.0;  // the class's own link: no rounding may overload it
+    }
   }
 }
 
@@ -163,7 +159,7 @@ void FairShare::drain(std::size_t l, std::vector<FlowId>& drained) {
   const LinkState& link = links_[l];
   while (!heap.empty() && due_tick(link, heap.front().target) <= static_cast<double>(now_)) {
     const OwnedClass first = heap.front();
-    std::int32_t& members = classes_.members[static_cast<std::size_t>(first.flow_class)];
+    std::int32_t& members = classes_[first.flow_class].members;
     const Member gone = classes_.pool[members];
     members = classes_.pool.remove_first(members);
     drained.push_back(gone.flow);
@@ -207,41 +203,38 @@ void FairShare::solve() {
 /// Lowers the weights without keeping the levels up to date: they are about to be built anew.
 void FairShare::forget_released() {
   for (const std::int32_t c : released_) {
-    const auto i = static_cast<std::size_t>(c);
-    --classes_.weight[i];
-    if (classes_.weight[i] == 0) {
-      classes_.owner[i] = -1;
+    --classes_[c].weight;
+    if (classes_[c].weight == 0) {
+      classes_[c].owner = -1;
     }
     const auto last = static_cast<std::size_t>(classes_.links(c).back());
     if (classes_.cap(last) != kNever) {
-      links_[last].capacity = classes_.cap(last) * classes_.weight[i];
+      links_[last].capacity = classes_.cap(last) * classes_[c].weight;
     }
   }
 }
 
 void FairShare::begin(std::int32_t c) {
-  const auto i = static_cast<std::size_t>(c);
   std::int32_t owner = lowest_full_link(c);
   if (owner < 0) {
     owner = fill_one_link_of(c);
   }
-  classes_.owner[i] = owner;
+  classes_[c].owner = owner;
   ++num_owned_;
   LinkState& link = at(owner);
   settle_clock(link);
-  const std::int32_t flows = classes_.weight[i];
-  classes_.weight[i] = 0;
+  const std::int32_t flows = classes_[c].weight;
+  classes_[c].weight = 0;
   reweigh(c, flows);
   owned_[static_cast<std::size_t>(owner)].push(
-      {.target = link.served + classes_.pool[classes_.members[i]].finish, .flow_class = c},
+      {.target = link.served + classes_.pool[classes_[c].members].finish, .flow_class = c},
       classes_.place);
 }
 
-std::int32_t FairShare::lowest_full_link(std::int32_t c) const {
+std::int32_t FairShare::lowest_full_link(std::int32_t c) {
   std::int32_t lowest = -1;
   for (const std::int32_t l : classes_.links(c)) {
-    if (is_full(l) && (lowest < 0 || place_[static_cast<std::size_t>(l)] <
-                                         place_[static_cast<std::size_t>(lowest)])) {
+    if (is_full(l) && (lowest < 0 || place_of(l) < place_of(lowest))) {
       lowest = l;
     }
   }
@@ -253,9 +246,10 @@ std::int32_t FairShare::fill_one_link_of(std::int32_t c) {
   std::int32_t least = -1;
   double least_free = kNever;
   for (const std::int32_t l : classes_.links(c)) {
-    unwatch(l);
-    watch(l);
-    const double free = free_[static_cast<std::size_t>(l)];
+    if (!at(l).is_watched) {
+      survey(l, true);
+    }
+    const double free = free_of(l);
     if (free < least_free) {
       least_free = free;
       least = l;

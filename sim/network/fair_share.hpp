@@ -51,7 +51,7 @@ class FairShare {
   // What tests look at.
   [[nodiscard]] const ClassTable& classes() const { return classes_; }
   [[nodiscard]] double rate(std::int32_t c) const {
-    return links_[static_cast<std::size_t>(classes_.owner[static_cast<std::size_t>(c)])].level;
+    return links_[static_cast<std::size_t>(classes_[c].owner)].level;
   }
   struct Work {
     std::int64_t solves = 0;
@@ -59,7 +59,7 @@ class FairShare {
     std::int64_t links_settled = 0;
     std::int64_t updates = 0;  ///< new levels passed on to a link
     std::int64_t takeovers = 0;
-    std::int64_t slack_updates = 0;
+
     std::int64_t checks = 0;  ///< surveys of slack links
     std::int64_t entered = 0;
   };
@@ -73,12 +73,10 @@ class FairShare {
   };
   struct LinkState {
     double capacity = 0.0;
-    double foreign = 0.0;        ///< taken by classes of other owners; full links only
     double own = 0.0;            ///< flows owned
     double level = 0.0;          ///< rate of each of them
     double served = 0.0;         ///< integral of the level, at `since`
     std::int64_t since = 0;      ///< tick
-    std::int32_t place = -1;     ///< in order_, -1: slack
     std::uint32_t surveyed = 0;  ///< last survey that counted it
     bool is_watched = false;     ///< slack, and owners tell it of their changes
     bool is_asked = false;       ///< in to_check_
@@ -89,7 +87,14 @@ class FairShare {
 
   [[nodiscard]] LinkState& at(std::int32_t link) { return links_[static_cast<std::size_t>(link)]; }
   [[nodiscard]] bool is_full(std::int32_t link) const {
-    return place_[static_cast<std::size_t>(link)] >= 0;
+    return place_[static_cast<std::size_t>(link)] > 0;
+  }
+  [[nodiscard]] double& free_of(std::int32_t link) { return free_[static_cast<std::size_t>(link)]; }
+  [[nodiscard]] std::int32_t& place_of(std::int32_t link) {
+    return place_[static_cast<std::size_t>(link)];
+  }
+  [[nodiscard]] Couplings& couplings(std::int32_t owner) {
+    return couplings_[static_cast<std::size_t>(owner)];
   }
   void make_room_for_links();
   void settle_clock(LinkState& link) const;
@@ -102,7 +107,7 @@ class FairShare {
   void reweigh(std::int32_t c, std::int32_t change);
   void forget_released();
   void begin(std::int32_t c);
-  [[nodiscard]] std::int32_t lowest_full_link(std::int32_t c) const;
+  [[nodiscard]] std::int32_t lowest_full_link(std::int32_t c);
   std::int32_t fill_one_link_of(std::int32_t c);
 
   // The walk (fair_share_walk.cpp).
@@ -121,8 +126,7 @@ class FairShare {
   void check_slack();
   void ask_check(std::int32_t link);
   void take(std::int32_t link, double rate);
-  void watch(std::int32_t link);
-  void unwatch(std::int32_t link);
+  void survey(std::int32_t link, bool must_watch);
 
   // Progressive filling (fair_share_fill.cpp).
   void rebuild();
@@ -137,18 +141,16 @@ class FairShare {
   std::int64_t now_ = 0;
   bool has_starts_ = false;
   std::vector<LinkState> links_;
-  // What a change of level writes to, by link.
-  std::vector<double> foreign_;      ///< capacity taken by classes of other owners; full links only
-  std::vector<std::int32_t> place_;  ///< in order_, -1: slack
-  std::vector<Couplings> couplings_;  ///< by link: flows it owns that cross another full link
+  std::vector<double>
+      free_;  ///< by link: capacity that other owners leave; a slack link: if watched
+  std::vector<std::int32_t> place_;   ///< by link: in order_, 0: slack
+  std::vector<Couplings> couplings_;  ///< by link: flows it owns that cross a full or watched link
   std::vector<OwnedHeap> owned_;      ///< by link
   std::vector<double> due_;           ///< by link: tick of the next drain
   std::vector<double> first_due_;     ///< by kBlock links: the least of them
-  std::vector<std::int32_t> order_;   ///< full links, ascending by level
-  std::vector<Mark> marked_;          ///< by place
-  std::size_t first_marked_ = 0;
-  std::vector<Couplings> slack_couplings_;  ///< by link: flows it owns that cross a watched link
-  std::vector<double> free_;                ///< by link: capacity left, if watched
+  std::vector<std::int32_t> order_{-1};  ///< from 1 on: full links, ascending by level
+  std::vector<Mark> marked_{kClean};     ///< by place; slack links write to the first
+  std::size_t first_marked_ = 1;
   std::uint32_t survey_ = 0;
   std::vector<std::int32_t> to_check_;
   double next_check_ = std::numeric_limits<double>::infinity();
@@ -162,9 +164,9 @@ class FairShare {
     double level = 0.0;
     std::int32_t link = 0;
   };
-  std::vector<double> remaining_;  ///< by class: bytes until its first member drains
-  std::vector<Share> shares_;      ///< min-heap by (level, link)
-  std::vector<double> count_;      ///< by link, zero between uses
+  std::vector<double> remaining_;    ///< by class: bytes until its first member drains
+  std::vector<Share> shares_;        ///< min-heap by (level, link)
+  std::vector<std::int32_t> count_;  ///< by link, zero between uses
   Work work_;
 };
 

@@ -23,47 +23,46 @@ void FairShare::rebuild() {
 
 /// Notes what is left of each class and forgets who owns it.
 void FairShare::unbuild() {
-  remaining_.resize(classes_.size());
+  remaining_.clear();
   for (const std::int32_t c : pending_) {
-    const auto i = static_cast<std::size_t>(c);
-    remaining_[i] = classes_.pool[classes_.members[i]].finish;
+    classes_.place[static_cast<std::size_t>(c)] = -1;
   }
   for (std::size_t l = 0; l < links_.size(); ++l) {
     LinkState& link = links_[l];
     settle_clock(link);
     for (const OwnedClass& entry : owned_[l].entries()) {
-      const auto i = static_cast<std::size_t>(entry.flow_class);
-      remaining_[i] = entry.target - link.served;
-      classes_.owner[i] = -1;
+      classes_.place[static_cast<std::size_t>(entry.flow_class)] =
+          static_cast<std::int32_t>(remaining_.size());
+      remaining_.push_back(entry.target - link.served);
+      classes_[entry.flow_class].owner = -1;
       pending_.push_back(entry.flow_class);
     }
     owned_[l].clear();
     couplings_[l].clear();
-    foreign_[l] = 0.0;
+    free_[l] = link.capacity;
+    place_[l] = 0;
     link.own = 0.0;
     link.level = 0.0;
     link.served = 0.0;
     link.since = now_;
-    place_[l] = -1;
     set_due(l, kNever);
-    slack_couplings_[l].clear();
     link.is_watched = false;
   }
-  order_.clear();
+  order_.assign(1, -1);
   num_owned_ = static_cast<std::int64_t>(pending_.size());
 }
 
-/// Capacity not yet given away, by flow not yet fixed. Uses `foreign` for what is given away and
-/// `own` for the flows to fix.
+/// Capacity not yet given away, by flow not yet fixed. Uses `free` for the former and `own` for the
+/// flows to fix.
 double FairShare::share_of(std::int32_t l) const {
-  const LinkState& link = links_[static_cast<std::size_t>(l)];
-  return (link.capacity - foreign_[static_cast<std::size_t>(l)]) / link.own;
+  const auto i = static_cast<std::size_t>(l);
+  return free_[i] / links_[i].own;
 }
 
 void FairShare::fill() {
   for (const std::int32_t c : pending_) {
     for (const std::int32_t l : classes_.links(c)) {
-      at(l).own += classes_.weight[static_cast<std::size_t>(c)];
+      at(l).own += classes_[c].weight;
     }
   }
   const auto later = [](const Share& a, const Share& b) {
@@ -95,10 +94,10 @@ void FairShare::fill() {
     level = share;
     shares_.pop_back();
     at(l).level = level;
-    place_[static_cast<std::size_t>(l)] = static_cast<std::int32_t>(order_.size());
+    place_of(l) = static_cast<std::int32_t>(order_.size());
     order_.push_back(l);
     for (const std::int32_t c : classes_.crossing(static_cast<std::size_t>(l))) {
-      if (classes_.owner[static_cast<std::size_t>(c)] < 0) {
+      if (classes_[c].owner < 0) {
         fix(c, l, level);
       }
     }
@@ -108,50 +107,55 @@ void FairShare::fill() {
 }
 
 void FairShare::fix(std::int32_t c, std::int32_t owner, double level) {
-  const auto i = static_cast<std::size_t>(c);
-  classes_.owner[i] = owner;
-  owned_[static_cast<std::size_t>(owner)].append({.target = remaining_[i], .flow_class = c});
-  const double flows = classes_.weight[i];
+  ClassTable::State& state = classes_[c];
+  state.owner = owner;
+  const std::int32_t noted = classes_.place[static_cast<std::size_t>(c)];
+  const double left =
+      noted < 0 ? classes_.pool[state.members].finish : remaining_[static_cast<std::size_t>(noted)];
+  owned_[static_cast<std::size_t>(owner)].append({.target = left, .flow_class = c});
+  const double flows = classes_[c].weight;
   for (const std::int32_t l : classes_.links(c)) {
-    foreign_[static_cast<std::size_t>(l)] += flows * level;
+    free_of(l) -= flows * level;
     at(l).own -= flows;
   }
 }
 
-/// From the owners: heaps, flows owned, what others take, and what is coupled.
+/// From the owners: heaps, flows owned, what others leave, and what is coupled.
 void FairShare::couple() {
-  for (std::size_t l = 0; l < links_.size(); ++l) {
-    LinkState& link = links_[l];
-    if (place_[l] < 0) {
-      continue;
-    }
+  for (std::size_t place = 1; place < order_.size(); ++place) {
+    const std::int32_t l = order_[place];
+    LinkState& link = at(l);
+    OwnedHeap& heap = owned_[static_cast<std::size_t>(l)];
     scratch_.clear();
-    double own = 0.0;
-    for (const OwnedClass& entry : owned_[l].entries()) {
-      const double flows = classes_.weight[static_cast<std::size_t>(entry.flow_class)];
+    std::int32_t own = 0;
+    for (const OwnedClass& entry : heap.entries()) {
+      const std::int32_t flows = classes_[entry.flow_class].weight;
       own += flows;
       for (const std::int32_t other : classes_.links(entry.flow_class)) {
-        double& count = count_[static_cast<std::size_t>(other)];
-        if (count == 0.0 && is_full(other)) {
+        if (!is_full(other)) {
+          continue;
+        }
+        std::int32_t& count = count_[static_cast<std::size_t>(other)];
+        if (count == 0) {
           scratch_.push_back(other);
         }
-        count += is_full(other) ? flows : 0.0;
+        count += flows;
       }
     }
     for (const std::int32_t other : scratch_) {
-      if (other != static_cast<std::int32_t>(l)) {
-        couplings_[l].append(other, count_[static_cast<std::size_t>(other)]);
+      if (other != l) {
+        couplings(l).append(other, count_[static_cast<std::size_t>(other)]);
       }
-      count_[static_cast<std::size_t>(other)] = 0.0;
+      count_[static_cast<std::size_t>(other)] = 0;
     }
     link.own = own;
-    foreign_[l] -= own * link.level;
-    owned_[l].make(classes_.place);
-    update_due(static_cast<std::int32_t>(l));
+    free_of(l) += own * link.level;
+    heap.make(classes_.place);
+    update_due(l);
   }
   for (std::size_t l = 0; l < links_.size(); ++l) {
-    if (place_[l] < 0 && foreign_[l] > 0.0) {
-      watch(static_cast<std::int32_t>(l));
+    if (place_[l] == 0 && free_[l] < links_[l].capacity) {
+      survey(static_cast<std::int32_t>(l), false);
     }
   }
 }

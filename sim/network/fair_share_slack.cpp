@@ -19,18 +19,21 @@ void FairShare::ask_check(std::int32_t l) {
   }
 }
 
-/// More of a watched link is taken (or less, if negative).
+/// More of a full or watched link is taken by other owners (or less, if negative).
 void FairShare::take(std::int32_t l, double rate) {
-  double& free = free_[static_cast<std::size_t>(l)];
+  double& free = free_of(l);
   free -= rate;
-  if (free < 0.0) {
+  if (is_full(l)) {
+    mark(l);
+  } else if (free < 0.0) {
     ask_check(l);
   }
 }
 
-/// Begins to watch a slack link: notes what is free and which owners' levels it depends on. A link
-/// that all its flows together cannot fill, for what they can get elsewhere, needs no watch.
-void FairShare::watch(std::int32_t l) {
+/// Begins to watch a slack link: notes what is free and couples it to the owners that it depends
+/// on. A link that all its flows together cannot fill, for what they can get elsewhere, needs no
+/// watch.
+void FairShare::survey(std::int32_t l, bool must_watch) {
   ++work_.checks;
   LinkState& link = at(l);
   double load = 0.0;
@@ -38,15 +41,14 @@ void FairShare::watch(std::int32_t l) {
   ++survey_;
   scratch_.clear();
   for (const std::int32_t c : classes_.crossing(static_cast<std::size_t>(l))) {
-    const auto i = static_cast<std::size_t>(c);
-    const std::int32_t owner = classes_.owner[i];
+    const std::int32_t owner = classes_[c].owner;
     if (owner < 0) {
       continue;
     }
-    const double flows = classes_.weight[i];
+    const std::int32_t flows = classes_[c].weight;
     load += at(owner).level * flows;
-    double& count = count_[static_cast<std::size_t>(owner)];
-    if (count == 0.0) {
+    std::int32_t& count = count_[static_cast<std::size_t>(owner)];
+    if (count == 0) {
       scratch_.push_back(owner);
     }
     count += flows;
@@ -56,27 +58,15 @@ void FairShare::watch(std::int32_t l) {
       at_most += classes_.narrowest(c) == l ? kNever : narrowest.capacity;
     }
   }
-  link.is_watched = at_most > link.capacity;
+  link.is_watched = must_watch || at_most > link.capacity;
   for (const std::int32_t owner : scratch_) {
-    double& count = count_[static_cast<std::size_t>(owner)];
+    std::int32_t& count = count_[static_cast<std::size_t>(owner)];
     if (link.is_watched) {
-      slack_couplings_[static_cast<std::size_t>(owner)].append(l, count);
+      couplings(owner).append(l, count);
     }
-    count = 0.0;
+    count = 0;
   }
-  free_[static_cast<std::size_t>(l)] = link.capacity - load;
-}
-
-void FairShare::unwatch(std::int32_t l) {
-  if (at(l).is_watched) {
-    at(l).is_watched = false;
-    for (const std::int32_t c : classes_.crossing(static_cast<std::size_t>(l))) {
-      const std::int32_t owner = classes_.owner[static_cast<std::size_t>(c)];
-      if (owner >= 0) {
-        slack_couplings_[static_cast<std::size_t>(owner)].erase(l);
-      }
-    }
-  }
+  free_of(l) = link.capacity - load;
 }
 
 /// Watched links with nothing free left join the full ones.
@@ -85,13 +75,13 @@ void FairShare::check_slack() {
     const std::int32_t l = to_check_[i];
     LinkState& link = at(l);
     link.is_asked = false;
-    if (place_[static_cast<std::size_t>(l)] >= 0) {
+    if (is_full(l)) {
       continue;
     }
     if (!link.is_watched) {
-      watch(l);
+      survey(l, false);
     }
-    if (free_[static_cast<std::size_t>(l)] < -kOverload * link.capacity) {
+    if (link.is_watched && free_of(l) < -kOverload * link.capacity) {
       enter(l);
     }
   }

@@ -16,8 +16,8 @@ constexpr double kSameLevel = 1e-12;
 }  // namespace
 
 void FairShare::mark(std::int32_t link) {
-  const std::int32_t place = place_[static_cast<std::size_t>(link)];
-  if (place >= 0) {
+  const std::int32_t place = place_of(link);
+  if (place > 0) {
     marked_[static_cast<std::size_t>(place)] = kChanged;
     first_marked_ = std::min(first_marked_, static_cast<std::size_t>(place));
   }
@@ -40,7 +40,7 @@ void FairShare::walk() {
     }
     first_marked_ = order_.size();
     const bool falls =
-        place > 0 && at(order_[place]).level < at(order_[place - 1]).level * (1.0 - kSameLevel);
+        place > 1 && at(order_[place]).level < at(order_[place - 1]).level * (1.0 - kSameLevel);
     if (marked_[place] == kChanged || falls) {
       place = settle(place);
     } else if (marked_[place] == kPassed) {
@@ -58,7 +58,7 @@ void FairShare::walk() {
 /// overloaded; minus infinity if it is overloaded.
 double FairShare::level_of(std::int32_t l) const {
   const LinkState& link = links_[static_cast<std::size_t>(l)];
-  const double free = link.capacity - foreign_[static_cast<std::size_t>(l)];
+  const double free = free_[static_cast<std::size_t>(l)];
   if (link.own > 0.0) {
     return free / link.own;
   }
@@ -72,7 +72,7 @@ std::size_t FairShare::settle(std::size_t place) {
   LinkState& link = at(l);
   settle_clock(link);
   double level = level_of(l);
-  while (place > 0) {
+  while (place > 1) {
     const std::int32_t below = order_[place - 1];
     if (!(level < at(below).level * (1.0 - kSameLevel))) {
       break;
@@ -82,12 +82,12 @@ std::size_t FairShare::settle(std::size_t place) {
       level = level_of(l);
     }
     order_[place] = below;
-    place_[static_cast<std::size_t>(below)] = static_cast<std::int32_t>(place);
+    place_of(below) = static_cast<std::int32_t>(place);
     marked_[place] = took || marked_[place - 1] == kChanged ? kChanged : kPassed;
     --place;
   }
   order_[place] = l;
-  place_[static_cast<std::size_t>(l)] = static_cast<std::int32_t>(place);
+  place_of(l) = static_cast<std::int32_t>(place);
   marked_[place] = kClean;
   if (link.own == 0.0) {
     leave(l);
@@ -100,14 +100,17 @@ std::size_t FairShare::settle(std::size_t place) {
 
 /// The classes of `from` that also cross `taker` get a new owner. False if there are none.
 bool FairShare::take_over(std::int32_t taker, std::int32_t from) {
-  if (!couplings_[static_cast<std::size_t>(from)].has(taker)) {
+  std::int32_t to_find = couplings(from).flows(taker);
+  if (to_find == 0) {
     return false;
   }
   scratch_.clear();
-  for (const OwnedClass& entry : owned_[static_cast<std::size_t>(from)].entries()) {
-    const auto path = classes_.links(entry.flow_class);
+  const auto owned = owned_[static_cast<std::size_t>(from)].entries();
+  for (auto entry = owned.begin(); to_find > 0 && entry != owned.end(); ++entry) {
+    const auto path = classes_.links(entry->flow_class);
     if (std::find(path.begin(), path.end(), taker) != path.end()) {
-      scratch_.push_back(entry.flow_class);
+      scratch_.push_back(entry->flow_class);
+      to_find -= classes_[entry->flow_class].weight;
     }
   }
   settle_clock(at(from));
@@ -119,7 +122,6 @@ bool FairShare::take_over(std::int32_t taker, std::int32_t from) {
 
 void FairShare::move_class(std::int32_t c, std::int32_t taker, std::int32_t from) {
   ++work_.takeovers;
-  const auto i = static_cast<std::size_t>(c);
   LinkState& to = at(taker);
   LinkState& old = at(from);
   OwnedHeap& old_heap = owned_[static_cast<std::size_t>(from)];
@@ -127,33 +129,28 @@ void FairShare::move_class(std::int32_t c, std::int32_t taker, std::int32_t from
   old_heap.erase(c, classes_.place);
   owned_[static_cast<std::size_t>(taker)].push({.target = to.served + left, .flow_class = c},
                                                classes_.place);
-  classes_.owner[i] = taker;
-  const double flows = classes_.weight[i];
+  classes_[c].owner = taker;
+  const std::int32_t flows = classes_[c].weight;
   if (to.own == 0.0) {
     to.level = old.level;
   }
   to.own += flows;
-  foreign_[static_cast<std::size_t>(taker)] -= flows * old.level;
+  free_of(taker) += flows * old.level;
   old.own -= flows;
-  foreign_[static_cast<std::size_t>(from)] += flows * to.level;
+  free_of(from) -= flows * to.level;
   const double rise = to.level - old.level;
   for (const std::int32_t l : classes_.links(c)) {
-    LinkState& link = at(l);
-    if (place_[static_cast<std::size_t>(l)] < 0 && !link.is_watched) {
+    if (!is_full(l) && !at(l).is_watched) {
       continue;
     }
-    auto& couplings = place_[static_cast<std::size_t>(l)] < 0 ? slack_couplings_ : couplings_;
     if (l != taker) {
-      couplings[static_cast<std::size_t>(taker)].add(l, flows);
+      couplings(taker).add(l, flows);
     }
     if (l != from) {
-      couplings[static_cast<std::size_t>(from)].add(l, -flows);
+      couplings(from).add(l, -flows);
     }
-    if (place_[static_cast<std::size_t>(l)] < 0) {
+    if (l != taker && l != from) {
       take(l, flows * rise);
-    } else if (l != taker && l != from) {
-      foreign_[static_cast<std::size_t>(l)] += flows * rise;
-      mark(l);
     }
   }
 }
@@ -165,71 +162,48 @@ void FairShare::pass_on(std::int32_t l, double level) {
     return;
   }
   link.level = level;
-  const Couplings& couplings = couplings_[static_cast<std::size_t>(l)];
-  const auto reached = couplings.links();
-  const auto flows = couplings.flows();
-  // All of them stand above l: a class is owned by the first full link on its path.
-  for (std::size_t i = 0; i < reached.size(); ++i) {
-    const auto other = static_cast<std::size_t>(reached[i]);
-    foreign_[other] += flows[i] * rise;
-    marked_[static_cast<std::size_t>(place_[other])] = kChanged;
-  }
-  const Couplings& slack = slack_couplings_[static_cast<std::size_t>(l)];
-  const auto slack_links = slack.links();
-  const auto slack_flows = slack.flows();
-  for (std::size_t i = 0; i < slack_links.size(); ++i) {
-    double& free = free_[static_cast<std::size_t>(slack_links[i])];
-    free -= slack_flows[i] * rise;
-    if (free < 0.0) {
-      ask_check(slack_links[i]);
+  // Full ones among them stand above l: a class is owned by the first full link on its path.
+  const auto reached = couplings(l).entries();
+  double* const frees = free_.data();
+  const std::int32_t* const places = place_.data();
+  Mark* const marks = marked_.data();
+  for (const Couplings::Entry& entry : reached) {
+    const std::int32_t place = places[entry.link];
+    const double free = frees[entry.link] - entry.flows * rise;
+    frees[entry.link] = free;
+    marks[place] = kChanged;
+    if (free < 0.0 && place == 0) [[unlikely]] {
+      ask_check(entry.link);
     }
   }
   work_.updates += static_cast<std::int64_t>(reached.size());
-  work_.slack_updates += static_cast<std::int64_t>(slack_links.size());
 }
 
-/// A full link that owns nothing becomes slack.
+/// A full link that owns nothing becomes slack, and stays coupled.
 void FairShare::leave(std::int32_t l) {
   LinkState& link = at(l);
-  for (std::size_t p = static_cast<std::size_t>(place_[static_cast<std::size_t>(l)]);
-       p + 1 < order_.size();
-       ++p) {
+  for (auto p = static_cast<std::size_t>(place_of(l)); p + 1 < order_.size(); ++p) {
     order_[p] = order_[p + 1];
     marked_[p] = marked_[p + 1];
-    place_[static_cast<std::size_t>(order_[p])] = static_cast<std::int32_t>(p);
+    place_of(order_[p]) = static_cast<std::int32_t>(p);
   }
   order_.pop_back();
   marked_.pop_back();
-  place_[static_cast<std::size_t>(l)] = -1;
+  place_of(l) = 0;
   link.level = 0.0;
+  link.is_watched = true;  // its owners keep telling it
   set_due(static_cast<std::size_t>(l), kNever);
-  for (const std::int32_t c : classes_.crossing(static_cast<std::size_t>(l))) {
-    const std::int32_t owner = classes_.owner[static_cast<std::size_t>(c)];
-    if (owner >= 0) {
-      couplings_[static_cast<std::size_t>(owner)].erase(l);
-    }
-  }
-  watch(l);
 }
 
-/// A slack link joins the order at its end; it owns nothing yet.
+/// A watched link joins the order at its end; it owns nothing yet.
 void FairShare::enter(std::int32_t l) {
   ++work_.entered;
-  unwatch(l);
   LinkState& link = at(l);
-  foreign_[static_cast<std::size_t>(l)] = 0.0;
+  link.is_watched = false;
   link.own = 0.0;
   link.level = 0.0;
   settle_clock(link);
-  for (const std::int32_t c : classes_.crossing(static_cast<std::size_t>(l))) {
-    const auto i = static_cast<std::size_t>(c);
-    if (classes_.owner[i] >= 0) {
-      const double flows = classes_.weight[i];
-      couplings_[static_cast<std::size_t>(classes_.owner[i])].add(l, flows);
-      foreign_[static_cast<std::size_t>(l)] += flows * at(classes_.owner[i]).level;
-    }
-  }
-  place_[static_cast<std::size_t>(l)] = static_cast<std::int32_t>(order_.size());
+  place_of(l) = static_cast<std::int32_t>(order_.size());
   order_.push_back(l);
   marked_.push_back(kClean);
   mark(l);

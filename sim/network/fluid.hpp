@@ -41,6 +41,7 @@ class FluidSharing final : public Sharing {
   SimTime solve_at_ = SimTime::never();  ///< when drained flows must give up their shares
   SimTime now_;
   std::vector<FlowId> drained_;
+  std::vector<std::uint64_t> id_bits_;
 };
 
 }  // namespace moesim

@@ -70,9 +70,15 @@ void MessageSharing::join_line(std::int32_t c) {
 void MessageSharing::serve(std::int32_t link) {
   const Chunk& chunk =
       chunks_[static_cast<std::size_t>(lines_[static_cast<std::size_t>(link)].first)];
-  const double cap = messages_[static_cast<std::size_t>(chunk.message)].rate_cap;
-  const double rate = std::min(capacity_[static_cast<std::size_t>(link)], cap);
+  const Message& message = messages_[static_cast<std::size_t>(chunk.message)];
+  const double rate = std::min(capacity_[static_cast<std::size_t>(link)], message.rate_cap);
   next_.set(link, after(now_, {chunk.bytes / rate}));
+  __builtin_prefetch(&paths_[message.first_link + chunk.hop]);
+  if (chunk.next >= 0) {  // the next in line was asked for when this one stood second
+    const Chunk& next = chunks_[static_cast<std::size_t>(chunk.next)];
+    __builtin_prefetch(&messages_[static_cast<std::size_t>(next.message)]);
+    __builtin_prefetch(&chunks_[static_cast<std::size_t>(std::max(next.next, 0))]);
+  }
 }
 
 std::span<const FlowId> MessageSharing::advance(SimTime limit) {

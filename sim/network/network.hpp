@@ -59,6 +59,13 @@ struct NetworkSettings {
   SimTime window{};  ///< kFluid: how long drained flows may hold their shares; 0: exact
   Bytes chunk{std::numeric_limits<double>::infinity()};  ///< kMessage; infinite: whole messages
 };
+/// The window with which no flow ends later than `tolerance` of a batch's makespan:
+///
+///   window = tolerance * bound / 6        bound <= makespan
+///
+/// Source: measured; docs/network.md, "Tolerance". Checked by: tolerance_test.
+[[nodiscard]] SimTime tolerance_window(double tolerance, Seconds bound);
+
 [[nodiscard]] std::unique_ptr<Network> make_network(const NetworkSettings& settings,
                                                     std::span<const BytesPerSecond> capacity);
 

@@ -64,6 +64,11 @@ Json hot_json(const LayerResult& layer, const RunReport& report) {
   return json;
 }
 
+/// Null where nothing leaves its scale-up domain.
+Json cut_json(const CutBound& cut) {
+  return cut.cut.empty() ? Json(nullptr) : Json{{"name", cut.cut}, {"bound_s", cut.time.value}};
+}
+
 Json layer_json(const LayerResult& layer, const RunReport& report) {
   return {{"layer", layer.layer},
           {"first_start_s", s(layer.first_start)},
@@ -72,6 +77,8 @@ Json layer_json(const LayerResult& layer, const RunReport& report) {
           {"phases", phases_json(layer.gate, layer.dispatch, layer.experts, layer.combine)},
           {"dispatch_bound_s", layer.dispatch_bound.value},
           {"combine_bound_s", layer.combine_bound.value},
+          {"dispatch_cut", cut_json(layer.dispatch_cut)},
+          {"combine_cut", cut_json(layer.combine_cut)},
           {"critical_path", parts_json(layer.parts)},
           {"assignments", layer.assignments},
           {"dropped_assignments", layer.dropped},
@@ -126,6 +133,25 @@ Json summary_json(const RunReport& report) {
           {"rank_imbalance_ratio", run.rank_imbalance},
           {"flows", run.flows},
           {"network_events", run.network_events},
+          {"layers", layers}};
+}
+
+/// Null without faults.
+Json fault_effect_json(const RunReport& report) {
+  if (!report.without_faults) {
+    return nullptr;
+  }
+  const WithoutFaults& without = *report.without_faults;
+  const RunSummary run = summarise(report);
+  Json layers = Json::array();
+  for (const LayerSummary& layer : run.layers) {
+    const double before = without.layer_makespan_s[static_cast<std::size_t>(layer.layer)];
+    layers.push_back({{"layer", layer.layer},
+                      {"makespan_without_s", before},
+                      {"makespan_ratio", layer.makespan_s / before}});
+  }
+  return {{"step_mean_without_s", without.step_mean_s},
+          {"step_ratio", run.step_s.mean / without.step_mean_s},
           {"layers", layers}};
 }
 
@@ -191,6 +217,7 @@ std::string to_json(const RunReport& report) {
                      {"layers", layers}});
   }
   Json json = head_json("moesim-report", report);
+  json["fault_effect"] = fault_effect_json(report);
   json["summary"] = summary_json(report);
   json["steps"] = steps;
   json["resolved_scenario"] = report.resolved;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "sim/core/check.hpp"
 
@@ -103,6 +104,21 @@ double RunSummary::lost_token_share() const {
 double RunSummary::padding_share() const {
   const std::int64_t rows = padding_rows + assignments - dropped;
   return padding_rows == 0 ? 0.0 : static_cast<double>(padding_rows) / static_cast<double>(rows);
+}
+
+WithoutFaults without_faults(const std::vector<StepResult>& steps) {
+  WithoutFaults sums;
+  const double weight = 1.0 / static_cast<double>(steps.size());
+  sums.layer_makespan_s.resize(steps.front().layers.size());
+  std::vector<double> makespans;
+  for (const StepResult& step : steps) {
+    makespans.push_back(step.makespan.to_seconds().value);
+    for (std::size_t layer = 0; layer < step.layers.size(); ++layer) {
+      sums.layer_makespan_s[layer] += step.layers[layer].makespan().to_seconds().value * weight;
+    }
+  }
+  sums.step_mean_s = distribution_of(std::move(makespans)).mean;
+  return sums;
 }
 
 const LayerSummary& slowest_layer(const RunSummary& run) {

@@ -19,6 +19,13 @@ struct InputDigest {
   std::string sha256;
 };
 
+/// The same run on the cluster before its faults; means over steps.
+struct WithoutFaults {
+  double step_mean_s = 0.0;
+  std::vector<double> layer_makespan_s;  ///< by layer
+};
+[[nodiscard]] WithoutFaults without_faults(const std::vector<StepResult>& steps);
+
 struct RunReport {
   std::string version;   ///< of moesim
   std::string scenario;  ///< file as the user named it
@@ -33,6 +40,7 @@ struct RunReport {
   std::vector<std::string> link_names;  ///< by LinkId
   std::vector<double> link_rates;       ///< effective bytes/s, by LinkId
   std::vector<StepResult> steps;
+  std::optional<WithoutFaults> without_faults = {};  ///< of a cluster with faults, where asked for
 };
 
 /// Over steps: mean, nearest-rank percentiles and extremes.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "sim/report/limits_text.hpp"
 #include "sim/report/table.hpp"
 
 namespace moesim {
@@ -130,7 +131,7 @@ std::string hottest(const RunReport& report, const RunSummary& run) {
                         readable_bytes(static_cast<double>(link.bytes)),
                         time_cell(link.busy));
   }
-  return text;
+  return text + limits_line(layer);
 }
 
 std::string step_line(const RunSummary& run) {
@@ -237,7 +238,7 @@ std::string summary_text(const RunReport& report) {
   const RunSummary run = summarise(report);
   return head(report, run) + "\n" + step_line(run) + "\n" + phases(report, run) + "\n" +
          critical_path(run) + "\n" + capacity(run) + overflow(run) + hottest(report, run) +
-         notes(report);
+         fault_line(report, run) + notes(report);
 }
 
 std::string explain_text(const RunReport& report, int layer) {
@@ -267,7 +268,8 @@ std::string explain_text(const RunReport& report, int layer) {
          "launch: kernel starts and path latency; sender/link/recv: what binds the\n"
          "dispatch; experts: mean of the ranks; hot: expert time beyond that mean;\n"
          "wait: for ranks that entered the layer late\n" +
-         lists + "\n" + notes(report);
+         limits_table(run, layer) + fault_table(report, run, layer) + lists + "\n" +
+         fault_line(report, run) + notes(report);
 }
 
 }  // namespace moesim

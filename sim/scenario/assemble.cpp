@@ -142,6 +142,12 @@ std::vector<std::string> notes_on(const Scenario& scenario, const Assembly& asse
     notes.push_back(fmt::format("{} of {} GPUs are used", scenario.parallel.ep, gpus));
   }
   note_calibration(scenario.calibration, notes);
+  if (scenario.network.tolerance > 0.0) {
+    notes.push_back(
+        fmt::format("network flows end up to {:.4g} % of their phase late: "
+                    "network.tolerance",
+                    100 * scenario.network.tolerance));
+  }
   return notes;
 }
 
@@ -198,10 +204,13 @@ Assembly assemble_layers(const Scenario& scenario, int layers) {
   ScenarioCluster made = make_cluster(scenario);
   step.cluster = std::move(made.cluster);
   assembly.faults = std::move(made.hits);
+  step.cuts = CutBounds(step.cluster, effective_capacities(step.cluster, scenario.calibration));
   step.capacity = scenario.capacity;
   step.dispatch = scenario.dispatch;
   step.constants = scenario.calibration;
   step.engine = scenario.network.engine;
+  step.network_tolerance = scenario.network.tolerance;
+  step.message_chunk = scenario.network.chunk;
   step.path_policy = scenario.network.paths;
   step.path_spread = scenario.network.spread;
   step.routing = assembly.routing.get();
@@ -233,6 +242,12 @@ Assembly assemble_whole(const Scenario& scenario) {
     throw UserError({mismatch(
         "parallel.pp",
         fmt::format("{} stages are only known to moesim memory so far", scenario.parallel.pp))});
+  }
+  if (scenario.network.tolerance > 0.0) {
+    throw UserError(
+        {mismatch("network.tolerance",
+                  fmt::format("{}, but whole models are simulated exactly; leave it out",
+                              scenario.network.tolerance))});
   }
   Assembly assembly = assemble_layers(scenario, scenario.model.moe_layers);
   assembly.notes.emplace_back(

@@ -42,6 +42,14 @@ std::string dispatcher_key(const ConfigTree& scenario) {
   return dispatcher + (without ? "_without_scale_up" : "");
 }
 
+/// The key of [default] for the model's experts: experts_bf16 where the file has one and the GEMMs
+/// are not fp8, else experts.
+std::string experts_key(const ConfigTree& preset, const ConfigTree& scenario) {
+  const std::string key = "experts_bf16";
+  const bool has = preset.find(std::string(kDefaults) + key) != nullptr;
+  return has && text_of(scenario, "model.weight_dtype", "bf16") != "fp8" ? key : "experts";
+}
+
 bool is_in_tables(std::string_view path) {
   const auto in = [&](std::string_view prefix) {
     return path.starts_with(prefix) || path == prefix.substr(0, prefix.size() - 1);
@@ -155,7 +163,7 @@ CalibrationChoice choose_kernels(const ConfigTree& preset, const ConfigTree& sce
   if (!choice.needs_assumed) {
     return choice;
   }
-  choose_one(choice, preset, scenario, kExperts, "experts");
+  choose_one(choice, preset, scenario, kExperts, experts_key(preset, scenario));
   choose_one(choice, preset, scenario, kCommunication, dispatcher_key(scenario));
   return choice;
 }

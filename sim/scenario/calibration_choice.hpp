@@ -23,11 +23,11 @@ struct CalibrationChoice {
 
 /// From `preset` (paths under "calibration."), the tables of the kernels that the scenario's
 /// calibration.expert_kernel and calibration.communication_kernel name, else of the file's
-/// [default]: experts; pairwise, hierarchical, low_latency or low_latency_without_scale_up by the
-/// scenario's dispatcher. A key K of the table becomes calibration.K, its fit becomes
-/// calibration.expert_fit or calibration.communication_fit. A scenario that states one of those K
-/// itself has constants that nobody fitted, so the fit is left out. A file without kernel tables is
-/// taken as it is.
+/// [default]: experts, or experts_bf16 where the file has it and the weights are not fp8; pairwise,
+/// hierarchical, low_latency or low_latency_without_scale_up by the scenario's dispatcher. A key K
+/// of the table becomes calibration.K, its fit becomes calibration.expert_fit or
+/// calibration.communication_fit. A scenario that states one of those K itself has constants that
+/// nobody fitted, so the fit is left out. A file without kernel tables is taken as it is.
 [[nodiscard]] CalibrationChoice choose_kernels(const ConfigTree& preset,
                                                const ConfigTree& scenario);
 

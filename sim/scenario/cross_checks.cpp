@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "sim/core/text.hpp"
+#include "sim/core/unit_text.hpp"
 #include "sim/scenario/cross_checker.hpp"
+#include "sim/scenario/fields.hpp"
 
 namespace moesim {
 namespace {
@@ -188,6 +190,21 @@ void check_dispatch(CrossChecker& c, const Scenario& s) {
   check_dispatch_domains(c, s, dispatcher);
 }
 
+void check_engine(CrossChecker& c, const NetworkSpec& n) {
+  const std::string engine =
+      c.other("network.engine", engine_words()[static_cast<std::size_t>(n.engine)]);
+  no_effect(c, n.engine != NetworkEngine::kFluid, "network.tolerance", engine + "; it needs fluid");
+  no_effect(c, n.engine != NetworkEngine::kMessage, "network.chunk", engine + "; it needs message");
+  constexpr Bytes kLeastChunk{256.0};
+  c.check(n.chunk.value > 0.0 && n.chunk < kLeastChunk,
+          "network.chunk",
+          {},
+          fmt::format("{} is less than {}, the smallest packet of InfiniBand; 0 B sends whole "
+                      "messages",
+                      to_text(n.chunk),
+                      to_text(kLeastChunk)));
+}
+
 void check_routing(CrossChecker& c, const RoutingSpec& r) {
   const bool from_trace = r.source == RoutingOrigin::kTrace;
   const std::string source = c.other("routing.source", from_trace ? "trace" : "generated");
@@ -295,6 +312,7 @@ std::vector<Diagnostic> cross_checks(const ConfigTree& tree, const FieldReading&
   check_padded(checker, scenario);
   check_placement(checker, scenario);
   check_dispatch(checker, scenario);
+  check_engine(checker, scenario.network);
   check_routing(checker, scenario.routing);
   check_generator(checker, scenario);
   return std::move(checker.found);

@@ -22,7 +22,7 @@ constexpr std::string_view kTraceDraws[] = {"sequences", "tokens"};
 constexpr std::string_view kServiceOrders[] = {"token", "weight"};
 constexpr std::string_view kPlacementKinds[] = {"contiguous", "round_robin", "file"};
 constexpr std::string_view kForwardings[] = {"pipelined", "store_and_forward"};
-constexpr std::string_view kEngines[] = {"fluid", "simgrid"};
+constexpr std::string_view kEngines[] = {"fluid", "simgrid", "message"};
 constexpr std::string_view kPathPolicies[] = {"ecmp", "rail_aligned"};
 constexpr std::string_view kStepKinds[] = {"moe_layers", "prefill", "decode", "train"};
 constexpr std::string_view kRecompute[] = {"none", "full"};
@@ -181,6 +181,8 @@ void policy_fields(Fields& f, Scenario& s) {
 
   f.begin(optional("network"));
   f.word(optional("engine"), s.network.engine, kEngines);
+  f.number(optional("tolerance"), s.network.tolerance, NumberRange::kShare);
+  f.not_negative(optional("chunk"), s.network.chunk);
   f.word(optional("paths"), s.network.paths, kPathPolicies);
   f.word(optional("path_choice"), s.network.spread.choice, kPathChoices);
   f.count(optional("max_paths"), s.network.spread.max_paths, {.min = 1, .max = 64});
@@ -229,6 +231,7 @@ void fit_fields(Fields& f, bool experts, FitRecord& r) {
     range_fields(f, "rows_min", "rows_max", r.rows);
     range_fields(f, "slots_min", "slots_max", r.slots);
     range_fields(f, "width_min", "width_max", r.width);
+    f.list(optional("weight_dtypes"), r.weight_dtypes);
   } else {
     range_fields(f, "bytes_min", "bytes_max", r.rows);
     range_fields(f, "ranks_min", "ranks_max", r.slots);
@@ -254,6 +257,8 @@ void calibration_fields(Fields& f, CostConstants& c) {
   f.text(optional("expert_kernel"), c.expert_kernel);
   f.text(optional("communication_kernel"), c.communication_kernel);
   f.number(optional("gemm_overlap"), c.gemm_overlap, NumberRange::kShare);
+  f.number(optional("tile_fetch_share"), c.tile_fetch_share, NumberRange::kShare);
+  f.flag(optional("expert_gather"), c.expert_gather);
   f.not_negative(optional("expert_floor"), c.expert_floor);
   f.not_negative(optional("combine_extra_start"), c.combine_extra_start);
   f.not_negative(optional("message_overhead"), c.message_overhead);
@@ -290,6 +295,10 @@ std::span<const std::string_view> step_kind_words() {
 
 std::span<const std::string_view> scale_up_kind_words() {
   return kScaleUpKinds;
+}
+
+std::span<const std::string_view> engine_words() {
+  return kEngines;
 }
 
 std::span<const PresetTable> preset_tables() {

@@ -73,6 +73,7 @@ void visit_fields(FieldVisitor& visitor, Scenario& scenario);
 [[nodiscard]] std::span<const std::string_view> step_kind_words();
 [[nodiscard]] std::span<const std::string_view> fabric_kind_words();
 [[nodiscard]] std::span<const std::string_view> scale_up_kind_words();
+[[nodiscard]] std::span<const std::string_view> engine_words();
 
 /// Tables that may name a preset, with the folder that holds their presets.
 struct PresetTable {

@@ -84,9 +84,9 @@ class FieldWriter : public FieldVisitor {
            (path == "capacity.tries" && !moves) ||
            (path == "placement.file" && scenario_.placement.kind != PlacementKind::kFile) ||
            dispatch_key_has_no_effect(path, scenario_.dispatch) ||
-           (path == "network.max_paths" && !splits(scenario_.network.spread.choice)) ||
-           cluster_key_has_no_effect(path) || fault_key_has_no_effect(path) ||
-           routing_has_no_effect(path) || step_key_has_no_effect(path, scenario_);
+           network_key_has_no_effect(path, scenario_.network) || cluster_key_has_no_effect(path) ||
+           fault_key_has_no_effect(path) || routing_has_no_effect(path) ||
+           step_key_has_no_effect(path, scenario_);
   }
   [[nodiscard]] static bool dispatch_key_has_no_effect(std::string_view path,
                                                        const DispatchSpec& dispatch) {
@@ -97,8 +97,13 @@ class FieldWriter : public FieldVisitor {
             (!relays || dispatch.forwarding == Forwarding::kStoreAndForward)) ||
            (path == "dispatch.channels" && !nccl) || (path == "dispatch.pxn" && !nccl);
   }
-  static bool splits(PathChoice choice) {
-    return choice == PathChoice::kSpray || choice == PathChoice::kAdaptive;
+  [[nodiscard]] static bool network_key_has_no_effect(std::string_view path,
+                                                      const NetworkSpec& network) {
+    const PathChoice choice = network.spread.choice;
+    const bool splits = choice == PathChoice::kSpray || choice == PathChoice::kAdaptive;
+    return (path == "network.max_paths" && !splits) ||
+           (path == "network.tolerance" && network.engine != NetworkEngine::kFluid) ||
+           (path == "network.chunk" && network.engine != NetworkEngine::kMessage);
   }
   [[nodiscard]] bool cluster_key_has_no_effect(std::string_view path) const {
     const ClusterSpec& c = scenario_.cluster;

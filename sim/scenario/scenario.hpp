@@ -26,6 +26,8 @@ namespace moesim {
 /// [network]
 struct NetworkSpec {
   NetworkEngine engine = NetworkEngine::kFluid;
+  double tolerance = 0.0;  ///< kFluid: largest relative lateness of a phase's flows; 0: exact
+  Bytes chunk;             ///< kMessage: of a message at a time; 0: whole messages
   PathPolicy paths = PathPolicy::kEcmp;
   PathSpread spread;  ///< path_choice and max_paths
 };

@@ -2,6 +2,7 @@
 #include "sim/step/evidence.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -38,6 +39,17 @@ void check_range(PhaseEvidence& phase, const char* what, Seen seen, Covered cove
                                       covered.max));
       return;
     }
+  }
+}
+
+void check_weights(PhaseEvidence& phase, Dtype weights, const std::vector<std::string>& fitted) {
+  const std::string_view name = to_text(weights);
+  if (!fitted.empty() && std::find(fitted.begin(), fitted.end(), name) == fitted.end()) {
+    phase.out.push_back(fmt::format("{}: {} weights; \"{}\" was fitted to {}",
+                                    phase.phase,
+                                    name,
+                                    phase.kernel,
+                                    fmt::join(fitted, ", ")));
   }
 }
 
@@ -82,6 +94,7 @@ PhaseEvidence judge_experts(const StepModel& model, std::span<const StepResult> 
   };
   check_range(phase, "hidden size", single(model.model.hidden_size), fit.hidden);
   check_range(phase, "expert width", single(model.model.expert_width), fit.width);
+  check_weights(phase, model.model.weight_dtype, fit.weight_dtypes);
   grade_by_ranges(phase);
   return phase;
 }

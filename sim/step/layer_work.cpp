@@ -101,7 +101,9 @@ PreparedLayer prepare_layer(const StepModel& model, int step, int layer) {
       .accepted = apply_capacity(routing, model.capacity, &placement)};
   rung.counts = count_ranks(
       routing, rung.accepted, placement, make_domains(rank_places(model.cluster, model.ranks)));
-  return prepare_counted(model, model.capacity, layer, routing, std::move(rung));
+  PreparedLayer prepared = prepare_counted(model, model.capacity, layer, routing, std::move(rung));
+  prepared.routing = digest_of(routing);
+  return prepared;
 }
 
 PreparedLayer prepare_counted(const StepModel& model,

@@ -9,6 +9,7 @@
 #include "sim/step/layer_tasks.hpp"
 #include "sim/step/result.hpp"
 #include "sim/step/step.hpp"
+#include "sim/step/step_memo.hpp"
 
 namespace moesim {
 
@@ -17,6 +18,7 @@ namespace moesim {
 struct PreparedLayer {
   LayerWork work;
   LayerResult result;
+  RoutingDigest routing;  ///< by prepare_layer
 };
 
 [[nodiscard]] PreparedLayer prepare_layer(const StepModel& model, int step, int layer);
@@ -28,6 +30,9 @@ struct PreparedLayer {
                                             int layer,
                                             const Routing& routing,
                                             Rung rung);
+
+/// Every layer of a step (in parallel). Deterministic at any thread count.
+[[nodiscard]] std::vector<PreparedLayer> prepare_step(const StepModel& model, int step);
 
 /// The clock's part of simulate_step, from layers prepared already (layer_work.hpp).
 [[nodiscard]] StepResult simulate_prepared(const StepModel& model,

@@ -11,6 +11,7 @@
 #include "sim/core/sim_time.hpp"
 #include "sim/core/units.hpp"
 #include "sim/step/attribution.hpp"
+#include "topology/cut_bounds.hpp"
 
 namespace moesim {
 
@@ -47,8 +48,10 @@ struct LayerResult {
   RankSpread dispatch;  ///< kernel start to the last byte in
   RankSpread experts;
   RankSpread combine;      ///< kernel start to the end of the weighted sum
-  Seconds dispatch_bound;  ///< no network schedule of these transfers is faster
+  Seconds dispatch_bound;  ///< no network schedule of these transfers on these paths is faster
   Seconds combine_bound;
+  CutBound dispatch_cut;  ///< the same whatever the paths; at most the bound above
+  CutBound combine_cut;
 
   std::int64_t assignments = 0;
   std::int64_t dropped = 0;
@@ -78,6 +81,7 @@ inline constexpr std::size_t kHotSpots = 5;
 
 struct StepResult {
   int step = 0;
+  int repeats = -1;  ///< an earlier step of the replay with the same routing, -1: none
   SimTime makespan;
   Parts parts{};  ///< of the step's critical path, through all layers
   std::vector<LayerResult> layers;

@@ -4,6 +4,7 @@
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -75,6 +76,18 @@ PhaseLoad phase_load(const CommPlan& plan,
   return load;
 }
 
+/// Lower bound of one phase over the cuts of the cluster, whatever paths the transfers take.
+CutBound cut_bound(const CutBounds& cuts, const CommPlan& plan, const CommPlan* before) {
+  CutBounds::Load load(cuts);
+  for (const CommPlan* part : {&plan, before}) {
+    for (std::size_t i = 0; part != nullptr && i < part->transfers.size(); ++i) {
+      const Transfer& t = part->transfers[i];
+      load.add(GpuId{t.source.value}, GpuId{t.destination.value}, t.bytes);
+    }
+  }
+  return load.slowest();
+}
+
 RankSpread spread(const TaskTimes& times,
                   const std::vector<TaskId>& from,
                   const std::vector<TaskId>& to) {
@@ -106,7 +119,7 @@ class StepRun {
 
   StepResult run() {
     build();
-    const auto network = make_network(model_.engine, capacity_);
+    const auto network = make_network(network_settings(), capacity_);
     const TaskTimes times = execute(graph_, *network);
     result_.flows = std::count_if(graph_.tasks.begin(), graph_.tasks.end(), [](const Task& task) {
       return task.flow_path >= 0;
@@ -136,6 +149,34 @@ class StepRun {
     graph_.paths = paths_.paths();
   }
 
+  NetworkSettings network_settings() {
+    NetworkSettings settings;
+    settings.engine = model_.engine;
+    if (model_.message_chunk.value > 0.0) {
+      settings.chunk = model_.message_chunk;
+    }
+    if (model_.network_tolerance > 0.0) {
+      settings.window = tolerance_window(model_.network_tolerance, shortest_phase());
+    }
+    return settings;
+  }
+
+  /// Least bound of a phase that sends anything; 0 where none does.
+  Seconds shortest_phase() {
+    std::optional<Seconds> least;
+    for (const PreparedLayer& prepared : prepared_) {
+      const LayerTraffic& traffic = prepared.work.traffic;
+      for (const Seconds bound :
+           {phase_load(traffic.dispatch, &traffic.notify, paths_, capacity_).bound,
+            phase_load(traffic.combine, nullptr, paths_, capacity_).bound}) {
+        if (bound.value > 0.0) {
+          least = std::min(least.value_or(bound), bound);
+        }
+      }
+    }
+    return least.value_or(Seconds{});
+  }
+
   void measure(std::size_t layer, const TaskTimes& times) {
     LayerResult& result = prepared_[layer].result;
     const LayerTraffic& traffic = prepared_[layer].work.traffic;
@@ -152,6 +193,8 @@ class StepRun {
     result.combine = spread(times, tasks.combine_start, tasks.done);
     result.dispatch_bound = dispatch.bound;
     result.combine_bound = combine.bound;
+    result.dispatch_cut = cut_bound(model_.cuts, traffic.dispatch, &traffic.notify);
+    result.combine_cut = cut_bound(model_.cuts, traffic.combine, nullptr);
     add_links(result, dispatch, combine);
     dispatch_load_s_.push_back(dispatch.link_seconds);
   }
@@ -206,7 +249,7 @@ std::vector<BytesPerSecond> effective_capacities(const Cluster& cluster,
   return capacity;
 }
 
-StepResult simulate_step(const StepModel& model, int step) {
+std::vector<PreparedLayer> prepare_step(const StepModel& model, int step) {
   std::vector<PreparedLayer> layers(static_cast<std::size_t>(model.layers));
   // A context of its own: when another step of a replay throws, TBB cancels the loop over steps,
   // and a loop bound to it would return with layers unprepared.
@@ -215,7 +258,11 @@ StepResult simulate_step(const StepModel& model, int step) {
     layers[layer] = prepare_layer(model, step, static_cast<int>(layer));
   };
   tbb::parallel_for(std::size_t{0}, layers.size(), prepare, own);
-  return simulate_prepared(model, step, std::move(layers));
+  return layers;
+}
+
+StepResult simulate_step(const StepModel& model, int step) {
+  return simulate_prepared(model, step, prepare_step(model, step));
 }
 
 StepResult simulate_prepared(const StepModel& model, int step, std::vector<PreparedLayer> layers) {

@@ -15,6 +15,7 @@
 #include "sim/step/layer_tasks.hpp"
 #include "sim/step/result.hpp"
 #include "topology/cluster.hpp"
+#include "topology/cut_bounds.hpp"
 #include "topology/paths.hpp"
 
 namespace moesim {
@@ -27,8 +28,11 @@ struct StepModel {
   DispatchSpec dispatch;
   CostConstants constants;
   NetworkEngine engine = NetworkEngine::kFluid;
+  double network_tolerance = 0.0;  ///< kFluid: see network_settings()
+  Bytes message_chunk;             ///< kMessage: 0 for whole messages
   PathPolicy path_policy = PathPolicy::kEcmp;
   PathSpread path_spread = {};
+  CutBounds cuts = {};                     ///< of the cluster at effective rates; empty: not asked
   std::vector<Placement> placements;       ///< by MoE layer
   const RoutingSource* routing = nullptr;  ///< outlives the model
   int ranks = 0;                           ///< rank r runs on GPU r

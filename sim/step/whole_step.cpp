@@ -88,7 +88,12 @@ class WholeRun {
 
   WholeStepResult run(int step) {
     build();
-    const auto network = make_network(model_.step.engine, capacity_);
+    NetworkSettings settings;
+    settings.engine = model_.step.engine;
+    if (model_.step.message_chunk.value > 0.0) {
+      settings.chunk = model_.step.message_chunk;
+    }
+    const auto network = make_network(settings, capacity_);
     const TaskTimes times = execute(graph_, *network);
     WholeStepResult result;
     result.step = step;

@@ -23,6 +23,7 @@ CostConstants truth() {
   c.gemm_efficiency = 0.6;
   c.memory_efficiency = 0.75;
   c.gemm_overlap = 0.7;
+  c.tile_fetch_share = 0.4;
   return c;
 }
 
@@ -32,10 +33,9 @@ std::vector<Point> points_of(const CostConstants& made_by, double (*error)(int))
   for (const int slots : {2, 8}) {
     for (int i = 0; i < 12; ++i) {
       const std::int64_t rows = std::int64_t{1} << i;
-      ExpertWork work{
-          .gpu = small_spec().gpu,
-          .model = operator_shape(2048, 1024, 16, 2, true),
-          .slot_tokens = std::vector<std::int64_t>(static_cast<std::size_t>(slots), rows)};
+      ExpertWork work{.gpu = small_spec().gpu,
+                      .model = operator_shape(2048, 1024, 16, 2, true),
+                      .loads = {std::vector<std::int64_t>(static_cast<std::size_t>(slots), rows)}};
       Point point;
       point.kernel = "toy";
       point.ep = 16 / slots;
@@ -48,6 +48,7 @@ std::vector<Point> points_of(const CostConstants& made_by, double (*error)(int))
       point.slots = slots;
       point.hidden = 2048;
       point.width = 1024;
+      point.weights = "fp8";
       point.predict = [work](const CostConstants& c) { return predict_experts(work, c); };
       point.measured = point.predict(made_by) * error(static_cast<int>(points.size()));
       points.push_back(std::move(point));
@@ -63,6 +64,7 @@ TEST(Fit, FindsTheConstantsThatMadeThePoints) {
   EXPECT_THAT(fit.constants.gemm_efficiency, DoubleNear(0.6, 0.01));
   EXPECT_THAT(fit.constants.memory_efficiency, DoubleNear(0.75, 0.01));
   EXPECT_THAT(fit.constants.gemm_overlap, DoubleNear(0.7, 0.05));
+  EXPECT_THAT(fit.constants.tile_fetch_share, DoubleNear(0.4, 0.05));
   EXPECT_EQ(fit.constants.tile_rows, 128);
 }
 
@@ -127,6 +129,7 @@ TEST(CalibrationFile, HoldsConstantsErrorsAndRangesOfEachKernel) {
   EXPECT_THAT(text, HasSubstr("\n[experts.toy]\nkernel_launch = \""));
   EXPECT_THAT(text, HasSubstr("\n[experts.toy.fit]\nsource = \"a test\"\nfitted_points = 24\n"));
   EXPECT_THAT(text, HasSubstr("\nrows_min = 2\nrows_max = 16384\n"));
+  EXPECT_THAT(text, HasSubstr("\nweight_dtypes = [\"fp8\"]\n"));
   const std::string csv = points_csv(fits);
   EXPECT_THAT(csv, HasSubstr("kernel,place,label,set,measured_s,predicted_s,error_ratio\n"));
   EXPECT_THAT(csv, HasSubstr("toy,toy.csv:2,2 x 1,left out: EP 8,"));

@@ -41,16 +41,37 @@ TEST(Loads, UniformTokensVisitDistinctExpertsAndRepeatWithTheirSeed) {
 }
 
 TEST(Loads, APowerLawLoadsOneRankBeyondTheMeanAndNoExpertBeyondTheTokens) {
-  const std::vector<std::int64_t> load = power_law_load({256, 8, 8}, 4096, 1.01);
-  ASSERT_EQ(load.size(), 32U);
-  EXPECT_GT(sum(load), 4096 * 8 / 8);
-  EXPECT_LE(*std::max_element(load.begin(), load.end()), 4096);
-  EXPECT_EQ(load, power_law_load({256, 8, 8}, 4096, 1.01));
+  const auto loads = power_law_loads({256, 8, 8}, 4096, 1.01);
+  EXPECT_EQ(loads.size(), static_cast<std::size_t>(kPowerLawDraws));
+  for (const std::vector<std::int64_t>& load : loads) {
+    ASSERT_EQ(load.size(), 32U);
+    EXPECT_GE(sum(load), 4096 * 8 / 8);
+    EXPECT_LE(*std::max_element(load.begin(), load.end()), 4096);
+    EXPECT_GE(*std::min_element(load.begin(), load.end()), 0);
+  }
+  EXPECT_NE(loads[0], loads[1]);
+  EXPECT_EQ(loads, power_law_loads({256, 8, 8}, 4096, 1.01));
 }
 
 TEST(Loads, OneRankHasAllAssignmentsOfAPowerLaw) {
-  EXPECT_EQ(sum(power_law_load({64, 4, 1}, 1000, 1.2)), 4000);
-  EXPECT_EQ(sum(power_law_load({64, 4, 1}, 3, 1.2)), 12);
+  for (const std::int64_t tokens : {3, 1000}) {
+    const auto loads = power_law_loads({64, 4, 1}, tokens, 1.2);
+    EXPECT_EQ(loads.size(), static_cast<std::size_t>(kOneRankDraws));
+    for (const std::vector<std::int64_t>& load : loads) {
+      EXPECT_EQ(sum(load), 4 * tokens);
+      EXPECT_LE(*std::max_element(load.begin(), load.end()), tokens);
+    }
+  }
+}
+
+/// 8 ranks of 32 experts: the busiest one receives more tokens the more it is loaded, so draws near
+/// a large number of received tokens carry more rows than draws near a small one.
+TEST(Loads, TheTokensReceivedChooseAmongTheDraws) {
+  const auto few = power_law_loads({256, 8, 8}, 1024, 1.01, 100);
+  const auto many = power_law_loads({256, 8, 8}, 1024, 1.01, 1024);
+  ASSERT_EQ(few.size(), static_cast<std::size_t>(kNearestDraws));
+  ASSERT_EQ(many.size(), static_cast<std::size_t>(kNearestDraws));
+  EXPECT_LT(sum(few[0]), sum(many[0]));
 }
 
 /// 8 experts a rank, 300 rows in blocks of 128: 3 blocks of 100 rows.

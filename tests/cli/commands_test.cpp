@@ -117,6 +117,31 @@ TEST_F(Commands, TraceImportMakesAPackThatTheScenarioCanReplay) {
   EXPECT_EQ(ours["steps"], made["steps"]);
 }
 
+TEST_F(Commands, APlainImportSaysWhatNobodyStatedAndReplaysAlike) {
+  const std::vector<std::string> import = {
+      "trace", "import", "pack/topk.npy", "bare", "--experts", "8"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), import.begin(), import.end());
+    return moesim(more);
+  };
+  const Outcome plain = with({"--plain"});
+  ASSERT_EQ(plain.code, 0) << plain.err;
+  EXPECT_THAT(plain.out,
+              StartsWith("bare: model not stated, 2 MoE layers x 8 experts, top-2, phase not "
+                         "stated\n512 tokens in 1 sequence, gate weights: no\nlicence: not "
+                         "stated\nsha256: "));
+  EXPECT_TRUE(std::filesystem::exists(folder() / "bare/topk.npy"));
+  const std::vector<std::string> run = {
+      "run", "scenario.toml", "--json", "--set", "routing.trace=./bare"};
+  const json mapped = json_of(run);
+  ASSERT_EQ(with({"--overwrite", "--first-moe-layer", "1"}).code, 0);
+  EXPECT_TRUE(std::filesystem::exists(folder() / "bare/topk.npy.gz"));
+  EXPECT_FALSE(std::filesystem::exists(folder() / "bare/topk.npy"));
+  EXPECT_THAT(moesim({"trace", "info", "bare"}).out,
+              StartsWith("bare: model not stated, 2 MoE layers (0 is the model's 1) x 8 experts"));
+  EXPECT_EQ(json_of(run)["steps"], mapped["steps"]);
+}
+
 TEST_F(Commands, TopologyCountsTheFabric) {
   const json topology = json_of({"topology", "scenario.toml", "--json", "--out", "fabric"});
   EXPECT_EQ(topology["format"], "moesim-topology");

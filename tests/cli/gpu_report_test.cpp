@@ -27,6 +27,7 @@ class FakeMeter final : public measure::LayerMeter {
   int gpus() const override { return gpus_; }
   bool offers_fp8() override { return false; }
   std::vector<measure::MeasuredRank> measure(const measure::RoutedLayer& layer) override {
+    gpu_ref::check_spec(layer.spec);  // as the layer on a GPU does before anything else
     const int index = static_cast<int>(asked.size());
     asked.push_back(layer);
     const LayerResult expected =
@@ -63,6 +64,18 @@ class GpuBackend : public cli_tests::Scene {
     RunReport head;
     head.scenario = "scenario.toml";
     return measure_scenario(assembly_->step, scenario_.batch.steps, head, meter, {});
+  }
+
+  /// What a run on the GPU says to these overrides; "" when it runs.
+  std::string refusal(const std::vector<Override>& overrides) {
+    open(overrides);
+    FakeMeter meter(assembly_->step, 1);
+    try {
+      (void)measured(meter);
+    } catch (const UserError& error) {
+      return error.what();
+    }
+    return "";
   }
 
   Scenario scenario_;
@@ -156,7 +169,51 @@ TEST_F(GpuBackend, AGpuThatAcceptsOtherAssignmentsIsABug) {
   EXPECT_THROW((void)measured(meter), std::logic_error);
 }
 
-TEST_F(GpuBackend, ExpertsItDoesNotHaveAreTheUsersMistake) {
+TEST_F(GpuBackend, PoliciesThatTheLayerLacksAreRefused) {
+  const std::string words =
+      "error: --backend gpu: the layer on a GPU knows capacity.policy none, and drop in token "
+      "order, without caps, in scope rank or in scope group of one micro-batch";
+  const auto drop = [&](const std::vector<Override>& more) {
+    std::vector<Override> all = {"capacity.policy=drop", "capacity.factor=1.25"};
+    all.insert(all.end(), more.begin(), more.end());
+    return refusal(all);
+  };
+  EXPECT_EQ(drop({}), "");
+  EXPECT_EQ(drop({"capacity.scope=group"}), "");
+  EXPECT_EQ(drop({"capacity.sender_cap=4"}), words);
+  EXPECT_EQ(drop({"capacity.receiver_cap=4"}), words);
+  EXPECT_EQ(drop({"capacity.scope=micro_batch", "capacity.micro_batches=2"}), words);
+  for (const char* policy : {"spill", "pad"}) {
+    EXPECT_EQ(
+        refusal({std::string("capacity.policy=") + policy, std::string("capacity.factor=1.25")}),
+        words)
+        << policy;
+  }
+}
+
+TEST_F(GpuBackend, SizesThatTheLayerLacksAreRefused) {
+  EXPECT_EQ(refusal({"model.hidden_size=260"}),
+            "error: the GPU backend has no such layer: layer: hidden is not a positive multiple of "
+            "8");
+  EXPECT_EQ(refusal({"model.expert_width=12"}),
+            "error: the GPU backend has no such layer: layer: expert_width is not a positive "
+            "multiple of 8");
+  EXPECT_EQ(refusal({"model.shared_experts=1", "model.shared_expert_width=12"}),
+            "error: the GPU backend has no such layer: layer: shared_width is not a multiple of 8");
+}
+
+TEST_F(GpuBackend, Fp8WithoutAGemmForItIsTheUsersMistake) {
+  EXPECT_EQ(refusal({"model.weight_dtype=fp8"}),
+            "error: model.weight_dtype: cuBLASLt has no fp8 GEMM with block scales on Fake GPU; "
+            "set bf16");
+  EXPECT_EQ(refusal({"model.weight_dtype=fp8", "model.hidden_size=264"}),
+            "error: model.weight_dtype: fp8 on GPUs needs model.hidden_size and "
+            "model.expert_width in multiples of 128; set bf16");
+  EXPECT_EQ(refusal({"model.expert_gated=false"}),
+            "error: model.expert_gated: false; the GPU layer has gated experts only");
+}
+
+TEST_F(GpuBackend, CapacityThatTheLayerOnAGpuHasNotIsRefused) {
   const auto refusal = [&](const std::vector<Override>& overrides) -> std::string {
     open(overrides);
     FakeMeter meter(assembly_->step, 1);
@@ -167,14 +224,15 @@ TEST_F(GpuBackend, ExpertsItDoesNotHaveAreTheUsersMistake) {
     }
     return "";
   };
-  EXPECT_EQ(refusal({"model.weight_dtype=fp8"}),
-            "error: model.weight_dtype: cuBLASLt has no fp8 GEMM with block scales on Fake GPU; "
-            "set bf16");
-  EXPECT_EQ(refusal({"model.weight_dtype=fp8", "model.hidden_size=264"}),
-            "error: model.weight_dtype: fp8 on GPUs needs model.hidden_size and "
-            "model.expert_width in multiples of 128; set bf16");
-  EXPECT_EQ(refusal({"model.expert_gated=false"}),
-            "error: model.expert_gated: false; the GPU layer has gated experts only");
+  const std::string words =
+      "error: --backend gpu: the layer on a GPU knows capacity.policy none, and drop in token "
+      "order, without caps, in scope rank or in scope group of one micro-batch";
+  EXPECT_EQ(refusal({"capacity.policy=spill", "capacity.factor=1.25"}), words);
+  EXPECT_EQ(refusal({"capacity.policy=drop", "capacity.sender_cap=3"}), words);
+  EXPECT_EQ(refusal({"capacity.policy=drop", "capacity.scope=global"}), words);
+  EXPECT_EQ(refusal({"capacity.policy=drop", "capacity.scope=group", "capacity.micro_batches=2"}),
+            words);
+  EXPECT_EQ(refusal({"capacity.policy=drop", "capacity.scope=group"}), "");
 }
 
 TEST(Phases, EveryForwardStageHasOneButTheLosses) {

@@ -92,9 +92,42 @@ TEST_F(GpuCommands, MistakesOfMeasureAreNamed) {
   write("loads.csv", "a,b\n");
   expect_mistake({"measure", "--list", "--trace", "loads.csv"},
                  "error: loads.csv:1: expected the header layer,expert,assignments");
+  write("loads.csv", "layer,expert,assignments\n0,1,5\n");
+  expect_mistake({"measure", "--list", "--trace", "loads.csv"},
+                 "error: loads.csv:2: expected layer,expert,assignments with layers and experts "
+                 "counted up from 0");
+  write("loads.csv", "layer,expert,assignments\n");
+  expect_mistake({"measure", "--list", "--trace", "loads.csv"}, "error: loads.csv: holds no loads");
   const Outcome missing = moesim({"measure", "--list", "--trace", "nowhere.csv"});
   EXPECT_EQ(missing.code, 1);
   EXPECT_EQ(missing.err, "error: cannot read nowhere.csv\n");
+}
+
+/// Every option of `measure`, with every way to get it wrong.
+TEST_F(GpuCommands, OptionsOfMeasureAreChecked) {
+  const std::string more = "\nRun with --help for more information.";
+  expect_mistake({"measure", "--budget", "0.5"},
+                 "error: --budget: Value 0.5 not in range 1.000000 to 1000000000.000000" + more);
+  expect_mistake({"measure", "--budget", "soon"},
+                 "error: --budget: Value soon not in range 1.000000 to 1000000000.000000" + more);
+  expect_mistake({"measure", "--gpu", "-1"},
+                 "error: --gpu: Value -1 not in range 0 to 1023" + more);
+  expect_mistake({"measure", "--gpu", "one"},
+                 "error: --gpu: Value one not in range 0 to 1023" + more);
+  expect_mistake({"measure", "--full=maybe"}, "error: Could not convert: --full = maybe" + more);
+  const std::vector<std::pair<std::string, std::string>> takers = {
+      {"--out", "FILE"},
+      {"--trace", "FILE"},
+      {"--only", "KINDS"},
+      {"--budget", "SECONDS:FLOAT in [1 - 1e+09]"},
+      {"--gpu", "N:INT in [0 - 1023]"}};
+  for (const auto& [option, takes] : takers) {
+    std::string words = "error: " + option;
+    words.append(": 1 required ").append(takes).append(" missing").append(more);
+    expect_mistake({"measure", option}, words);
+  }
+  expect_mistake({"measure", "--bogus"},
+                 "error: The following argument was not expected: --bogus" + more);
 }
 
 }  // namespace

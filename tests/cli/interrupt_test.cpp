@@ -61,6 +61,27 @@ TEST_F(Interrupts, CtrlCEndsTheRunAndNothingIsWritten) {
   }
 }
 
+TEST_F(Interrupts, CtrlCEndsANetworkBench) {
+  for (const char* engine : {"fluid", "message"}) {
+    Program program(folder(),
+                    {"network-bench",
+                     "--gpus",
+                     "128",
+                     "--engine",
+                     engine,
+                     "--repeat",
+                     "1000",
+                     "--out",
+                     "results"});
+    ASSERT_TRUE(program.comes_to_catch(SIGINT));
+    program.send(SIGINT);
+    const Outcome outcome = program.wait();
+    EXPECT_EQ(outcome.code, 130);
+    EXPECT_EQ(outcome.err, "interrupted; nothing was written\n");
+    EXPECT_THAT(entries(), ElementsAre("data", "pack", "scenario.toml"));
+  }
+}
+
 TEST_F(Interrupts, AKilledRunLeavesNoResultFolder) {
   Program program(folder(), long_run_);
   ASSERT_TRUE(program.comes_to_catch(SIGINT));

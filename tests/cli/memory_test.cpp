@@ -108,6 +108,9 @@ TEST_F(Memory, CheckAndRunSayWhatCannotBeRun) {
   expect_mistake(check, "error: step.kind: train is only known to moesim memory so far");
   expect_mistake(command("run", {"--set", "parallel.ep=2", "--set", "parallel.pp=2"}),
                  "error: parallel.pp: 2 stages are only known to moesim memory so far");
+  expect_mistake(
+      command("run", {"--set", "network.tolerance=0.05"}),
+      "error: network.tolerance: 0.05, but whole models are simulated exactly; leave it out");
   expect_mistake(command("explain"),
                  "error: step.kind: whole models are for moesim run, check and memory; this needs "
                  "moe_layers");

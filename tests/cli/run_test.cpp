@@ -44,6 +44,17 @@ TEST_F(Runs, PrintsASummaryForPeople) {
                         "unknown (trace has none)\n"));
 }
 
+// 128 rows a rank, 16 a step: the ninth step reads what the first has read.
+TEST_F(Runs, SaysHowManyStepsRepeatTheRoutingOfAnother) {
+  const json report = json_of({"run", "scenario.toml", "--json", "--set", "batch.steps=10"});
+  EXPECT_EQ(report["notes"].back(),
+            "2 of 10 steps repeat the routing of an earlier one; each kind was simulated once");
+  json again = report["steps"][9];
+  again["step"] = 1;
+  EXPECT_EQ(again, report["steps"][1]);
+  EXPECT_NE(report["steps"][0]["makespan_s"], report["steps"][1]["makespan_s"]);
+}
+
 TEST_F(Runs, JsonIsOneDocumentAndNothingElse) {
   const Outcome outcome = moesim({"run", "scenario.toml", "--json", "--out", "results"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;

@@ -8,6 +8,7 @@
 #include <array>
 #include <stdexcept>
 
+#include "gpu_ref/device/communicator.hpp"
 #include "gpu_ref/device/launch.cuh"
 #include "gpu_ref/device/warp.cuh"
 #include "sim/core/diagnostics.hpp"
@@ -82,6 +83,19 @@ TEST(Emulation, LaunchesThatADeviceWouldRefuseThrow) {
   EXPECT_THROW(launch(sum_kernel, {1, 2048}, nullptr, &value), EnvironmentError);
   EXPECT_THROW(launch(sum_kernel, {std::int64_t{1} << 40U, 32}, nullptr, &value),
                std::invalid_argument);
+}
+
+/// A peer that is not there ends the call with an error; the group of calls must not stay open, or
+/// the next exchange would wait in a queue.
+TEST(Communicator, AFailedExchangeLeavesNoGroupOpen) {
+  Communicator alone(make_communicator_id(), 1, 0);
+  const std::array<char, 4> from = {1, 2, 3, 4};
+  std::array<char, 4> to{};
+  const std::array<PeerBytes, 1> nobody = {PeerBytes{.peer = 7, .offset = 0, .bytes = 4}};
+  EXPECT_THROW(alone.exchange(from.data(), nobody, to.data(), {}, nullptr), EnvironmentError);
+  const std::array<PeerBytes, 1> itself = {PeerBytes{.peer = 0, .offset = 0, .bytes = 4}};
+  alone.exchange(from.data(), itself, to.data(), itself, nullptr);
+  EXPECT_EQ(to, from);
 }
 
 }  // namespace

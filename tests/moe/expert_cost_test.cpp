@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <stdexcept>
 #include <vector>
 
@@ -48,17 +49,48 @@ TEST(GroupedGemm, PaysAWholeWaveForTheTileThatDoesNotFit) {
   EXPECT_NEAR(gemm(toy(), {128}, 640), 65.536 * kMicro, kTolerance);
 }
 
-// One row fills 1/128 of a tile. 64 x 128: half the flops, intensity 42.67 against 64, so 2/3 of
-// the rate: 4 tiles in one wave of 16.384 / (2/3) = 24.576 us.
-TEST(GroupedGemm, TakesAHalfTileForFewRowsAndNothingLess) {
-  EXPECT_NEAR(gemm(toy(), {1}, 512), 24.576 * kMicro, kTolerance);
+// Fetching decides (tile_fetch_share 1): 64 x 128 fetches 192 of 256 operand rows and takes 3/4 of
+// a full tile, 24.576 us; 16 x 128 fetches 144: 18.432 us. One row fits the smallest tile, 16 rows.
+TEST(GroupedGemm, TakesASmallTileForFewRowsAndNothingLess) {
   EXPECT_NEAR(gemm(toy(), {64}, 512), 24.576 * kMicro, kTolerance);
+  EXPECT_NEAR(gemm(toy(), {16}, 512), 18.432 * kMicro, kTolerance);
+  EXPECT_NEAR(gemm(toy(), {1}, 512), 18.432 * kMicro, kTolerance);
 }
 
-// 64 x 32: a quarter of the columns each, intensity 21.33, 1/3 of the rate: 4 tiles, one wave of
-// 4.096 * 3 = 12.288 us, where one 128 x 128 tile on one SM takes 32.768 us.
+// Multiplying decides (0): 64 x 128 takes half a tile, 16 x 128 an eighth, 4.096 us. Half and half:
+// (0.125 + 144 / 256) / 2 = 0.34375 tiles, 11.264 us.
+TEST(GroupedGemm, OfASmallTileLosesWhatItsFetchingTakes) {
+  ComputeModel c = toy();
+  c.constants.tile_fetch_share = 0;
+  EXPECT_NEAR(gemm(c, {64}, 512), 16.384 * kMicro, kTolerance);
+  EXPECT_NEAR(gemm(c, {1}, 512), 4.096 * kMicro, kTolerance);
+  c.constants.tile_fetch_share = 0.5;
+  EXPECT_NEAR(gemm(c, {1}, 512), 11.264 * kMicro, kTolerance);
+}
+
+// 16 x 32: 48 of 256 operand rows, 3/16 of a tile: 4 tiles, one wave of 6.144 us, where one
+// 128 x 128 tile on one SM takes 32.768 us.
 TEST(GroupedGemm, SplitsColumnsWhenSmsWouldIdle) {
-  EXPECT_NEAR(gemm(toy(), {1}, 128), 12.288 * kMicro, kTolerance);
+  EXPECT_NEAR(gemm(toy(), {1}, 128), 6.144 * kMicro, kTolerance);
+}
+
+// 4 tiles in one wave, 32.768 us; weights 512 * 1000 * 2 B, rows 128 * 1000 * 2 B and results
+// 128 * 512 * 2 B are 1,411,072 B, which at 43.063 GB/s of 86.127 take as long. The longer one:
+// 32.768 us. Their sum: 65.536. With p = 1 / (1 - 0.5) = 2: the root of 2 times one.
+TEST(GroupedGemm, HidesArithmeticAndMemoryBehindEachOther) {
+  ComputeModel c = toy(2 * 1'411'072 / 32.768e-6);
+  EXPECT_NEAR(gemm(c, {128}, 512), 32.768 * kMicro, kTolerance);
+  c.constants.gemm_overlap = 0;
+  EXPECT_NEAR(gemm(c, {128}, 512), 65.536 * kMicro, kTolerance);
+  c.constants.gemm_overlap = 0.5;
+  EXPECT_NEAR(gemm(c, {128}, 512), 32.768 * std::sqrt(2.0) * kMicro, kTolerance);
+}
+
+// So unequal that the p-th power of their ratio is no double: the longer one, not an error.
+TEST(GroupedGemm, OfAlmostFullOverlapIsTheLongerOne) {
+  ComputeModel c = toy();
+  c.constants.gemm_overlap = 0.999;
+  EXPECT_NEAR(gemm(c, {128}, 512), 32.768 * kMicro, kTolerance);
 }
 
 // 512 rows in all, 128 columns. Even: 4 tiles, one wave. Skewed: 4 + 1 + 1 + 1 = 7 tiles, two.
@@ -126,6 +158,15 @@ TEST(Experts, WithoutAGateHaveHalfTheFirstGemm) {
   EXPECT_NEAR(expert_time(toy(1e18, 1.0), model, slots).value,
               (25.165824 + 16.777216 + 4.0) * kMicro,
               kTolerance);
+}
+
+// Rows that the dispatch left in the experts' order: the same without the gather's 1 us and bytes.
+TEST(Experts, InOrderNeedNoGather) {
+  ComputeModel c = toy(1e18, 1.0);
+  c.constants.expert_gather = false;
+  const std::vector<std::int64_t> slots{128, 0};
+  EXPECT_NEAR(
+      expert_time(c, toy_model(), slots).value, (33.554432 + 16.777216 + 3.0) * kMicro, kTolerance);
 }
 
 // Two shared experts of 128 are one FFN of 256; no gather.

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <tbb/global_control.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <stdexcept>
 
@@ -33,6 +35,27 @@ TEST(PartedBatch, FlowsThatShareNoLinkRunApart) {
   const BatchResult result = batch.run();
   EXPECT_THAT(result.finish, ElementsAre(at(2), at(2), at(4)));
   EXPECT_EQ(result.events, 2);
+}
+
+TEST(PartedBatch, TellsHowManyFlowsHaveFinished) {
+  const auto fabric = testing::star(128);
+  const auto flows = to_batch(
+      make_workload({.gpus = 128, .gpus_per_node = 1, .tokens_per_gpu = 64}), fabric.path, {});
+  PartedBatch batch({}, fabric.capacity, flows);
+  std::vector<std::int64_t> told;
+  (void)batch.run({.cancelled = nullptr, .on_progress = [&](auto n) { told.push_back(n); }});
+  EXPECT_GT(told.size(), 2U);
+  EXPECT_TRUE(std::is_sorted(told.begin(), told.end()));
+  EXPECT_EQ(told.back(), static_cast<std::int64_t>(flows.size()));
+}
+
+TEST(PartedBatch, EndsAtOnceWhenCancelled) {
+  const std::vector<BytesPerSecond> capacity{{100}};
+  const std::vector<BatchFlow> flows{{.links = {{0}}, .bytes = {100}},
+                                     {.links = {{0}}, .bytes = {200}}};
+  std::atomic<bool> cancelled = true;
+  PartedBatch batch({}, capacity, flows);
+  EXPECT_EQ(batch.run({.cancelled = &cancelled, .on_progress = {}}).events, 0);
 }
 
 TEST(PartedBatch, RefusesLinksThatAreNotThere) {

@@ -22,13 +22,13 @@ inline std::string certificate_breach(const FairShare& share, double tolerance =
   }
   const auto for_each_live = [&](const auto& visit) {
     for (std::size_t c = 0; c < classes.size(); ++c) {
-      if (classes.owner[c] >= 0) {
+      if (classes[static_cast<std::int32_t>(c)].owner >= 0) {
         visit(static_cast<std::int32_t>(c));
       }
     }
   };
   for_each_live([&](std::int32_t c) {
-    const double flows = classes.weight[static_cast<std::size_t>(c)];
+    const double flows = classes[c].weight;
     for (const std::int32_t link : classes.links(c)) {
       const auto l = static_cast<std::size_t>(link);
       load[l] += share.rate(c) * flows;

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 
 #include "sim/core/rng.hpp"
 #include "sim/network/couplings.hpp"
@@ -43,14 +44,14 @@ TEST(ClassTable, ListsTheClassesThatHaveFlows) {
   const auto a = table.find_or_make({.links = first, .bytes = {1}, .latency = {}}, capacity);
   const auto b = table.find_or_make({.links = both, .bytes = {1}, .latency = {}}, capacity);
   for (const auto c : {a, b}) {
-    table.weight[static_cast<std::size_t>(c)] = 1;
+    table[c].weight = 1;
     table.list(c);
   }
   EXPECT_THAT(table.crossing(0), ElementsAre(a, b));
   EXPECT_THAT(table.crossing(1), ElementsAre(b));
-  table.weight[static_cast<std::size_t>(b)] = 0;
+  table[b].weight = 0;
   EXPECT_THAT(table.crossing(0), ElementsAre(a));
-  table.weight[static_cast<std::size_t>(b)] = 2;  // link 1 has not forgotten it, link 0 has
+  table[b].weight = 2;  // link 1 has not forgotten it, link 0 has
   table.list(b);
   EXPECT_THAT(table.crossing(0), ElementsAre(a, b));
   EXPECT_THAT(table.crossing(1), ElementsAre(b));
@@ -81,21 +82,52 @@ TEST(MemberPool, GivesMembersInOrderOfFinishThenFlow) {
   EXPECT_EQ(heap, -1);
 }
 
-TEST(Couplings, CountFlowsByLinkAndForgetAtZero) {
-  Couplings couplings;
-  for (int l = 0; l < 40; ++l) {
-    couplings.add(l, 1.0);
+/// The same as a map, sorted.
+std::map<std::int32_t, std::int32_t> as_map(const Couplings& couplings) {
+  std::map<std::int32_t, std::int32_t> map;
+  for (const Couplings::Entry& entry : couplings.entries()) {
+    EXPECT_TRUE(map.emplace(entry.link, entry.flows).second) << "link " << entry.link << " twice";
   }
-  couplings.add(33, 2.0);
-  EXPECT_EQ(couplings.flows()[33], 3.0);
-  couplings.add(33, -3.0);
-  EXPECT_FALSE(couplings.has(33));
-  EXPECT_TRUE(couplings.has(39));
-  couplings.erase(7);
-  EXPECT_FALSE(couplings.has(7));
-  EXPECT_EQ(couplings.links().size(), 38U);
+  return map;
+}
+
+TEST(Couplings, CountFlowsByLinkAndForgetAtZeroAsAMapDoes) {
+  Couplings couplings;
+  std::map<std::int32_t, std::int32_t> expected;
+  RngStream rng(3, "couplings");
+  for (int step = 0; step < 20000; ++step) {
+    const auto link = static_cast<std::int32_t>(rng.below(step < 2000 ? 10 : 300) * 64);
+    const auto flows = static_cast<std::int32_t>(rng.below(3)) - 1;
+    const std::int32_t change = flows < 0 ? -std::min<std::int32_t>(2, expected[link]) : flows;
+    if (change != 0) {
+      couplings.add(link, change);
+      expected[link] += change;
+    }
+    std::erase_if(expected, [](const auto& entry) { return entry.second == 0; });
+    ASSERT_EQ(couplings.flows(link), expected.contains(link) ? expected[link] : 0);
+    if (step % 100 == 0) {
+      ASSERT_EQ(as_map(couplings), expected);
+    }
+  }
   couplings.clear();
-  EXPECT_THAT(couplings.links(), IsEmpty());
+  EXPECT_THAT(couplings.entries(), IsEmpty());
+  EXPECT_EQ(couplings.flows(64), 0);
+}
+
+TEST(Couplings, MoreLinksThanTheIndexHoldsAreStillFound) {
+  Couplings couplings;
+  for (std::int32_t l = 0; l < 65600; ++l) {
+    couplings.append(l, 1);
+  }
+  EXPECT_GT(couplings.flows(65599), 0);
+  EXPECT_EQ(couplings.flows(65600), 0);
+  for (std::int32_t l = 65599; l >= 65500; --l) {
+    couplings.add(l, -1);
+  }
+  couplings.append(65599, 2);
+  EXPECT_GT(couplings.flows(65499), 0);
+  EXPECT_EQ(couplings.flows(65500), 0);
+  EXPECT_GT(couplings.flows(65599), 0);
 }
 
 TEST(OwnedHeap, KeepsTheFirstTargetInFrontWhateverIsTakenOut) {

@@ -5,8 +5,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <numeric>
+#include <span>
 #include <stdexcept>
 
+#include "sim/core/rng.hpp"
 #include "sim/network/network.hpp"
 
 namespace moesim {
@@ -98,6 +101,31 @@ TEST(Fluid, FlowsThatEndTogetherCompleteInOneStepById) {
 
 // Four flows alike (one class) of 10, 20, 20, 40 B on 40 B/s: 10 each until 1 s, 13.33 each until
 // the next two are out of their last 10 B at 1.75 s, then 20 B at 40: 2.25 s.
+// Each flow on a link of its own; every `apart`th ends at 1 s, the others at 3 s. Links drain in
+// order of first use, which the shuffled starts make another one than that of ids.
+TEST(Fluid, ManyFlowsThatEndTogetherCompleteByIdCloseOrFarApart) {
+  for (const std::int32_t apart : {1, 3, 285}) {
+    constexpr std::int32_t kFlows = 20000;
+    FluidSharing sharing(std::vector<BytesPerSecond>(kFlows, {100}));
+    std::vector<std::int32_t> ids(kFlows);
+    std::iota(ids.begin(), ids.end(), 0);
+    RngStream rng(1, "starts");
+    shuffle(std::span(ids), rng);
+    for (const std::int32_t id : ids) {
+      const std::vector<LinkId> link{{id}};
+      const double bytes = id % apart == 0 ? 100 : 300;
+      sharing.start({id}, {.links = link, .bytes = {bytes}, .latency = {}});
+    }
+    std::int32_t next = 0;
+    for (const FlowId id : sharing.advance(at(2))) {
+      ASSERT_EQ(id.value, next);
+      next += apart;
+    }
+    EXPECT_EQ(sharing.now(), at(1));
+    EXPECT_EQ(next, (kFlows + apart - 1) / apart * apart);
+  }
+}
+
 TEST(Fluid, FlowsAlikeEndInOrderOfSize) {
   const auto result = run({{40}},
                           {{.links = {{0}}, .bytes = {40}},

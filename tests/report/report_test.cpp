@@ -119,6 +119,7 @@ constexpr const char* kGoldenHead = R"({
     "layers": 1,
     "has_gate_weights": true
   },
+  "fault_effect": null,
   "summary": {
     "steps": 2,
 )";
@@ -130,6 +131,7 @@ constexpr const char* kGoldenLayer = R"({
             "experts": {"mean_s": 5e-06, "max_s": 1e-05},
             "combine": {"mean_s": 3e-06, "max_s": 4e-06}},
  "dispatch_bound_s": 3e-06, "combine_bound_s": 2e-06,
+ "dispatch_cut": {"name": "domain 0 out", "bound_s": 2.5e-06}, "combine_cut": null,
  "critical_path": {"gate_s": 1e-06, "launch_latency_s": 2e-06, "sender_s": 3e-06,
                    "hot_link_s": 0.0, "receiver_s": 0.0, "experts_s": 1e-05,
                    "hot_expert_s": 0.0, "combine_s": 4e-06, "straggler_wait_s": 0.0},
@@ -253,6 +255,25 @@ TEST(CsvReport, LinksThatCarriedNothingAreLeftOut) {
             "step,link,name,bytes,effective_bytes_per_s,utilization_ratio\n"
             "0,1,b->a,3000,1000000000,0.15\n"
             "1,1,b->a,3000,1000000000,0.075\n");
+}
+
+TEST(JsonReport, SaysWhatFaultsCost) {
+  RunReport report = small_report();
+  report.without_faults = WithoutFaults{.step_mean_s = 24e-6, .layer_makespan_s = {20e-6}};
+  const auto effect = nlohmann::json::parse(to_json(report))["fault_effect"];
+  EXPECT_EQ(effect["step_mean_without_s"], 24e-6);
+  EXPECT_NEAR(effect["step_ratio"].get<double>(), 1.25, 1e-12);
+  EXPECT_EQ(effect["layers"][0]["layer"], 0);
+  EXPECT_EQ(effect["layers"][0]["makespan_without_s"], 20e-6);
+  EXPECT_NEAR(effect["layers"][0]["makespan_ratio"].get<double>(), 1.5, 1e-12);
+}
+
+// Steps of 20 and 40 us of one layer: 30 us each in the mean.
+TEST(WithoutFaults, AreMeansOverSteps) {
+  const WithoutFaults sums = without_faults(small_report().steps);
+  EXPECT_NEAR(sums.step_mean_s, 30e-6, 1e-18);
+  ASSERT_EQ(sums.layer_makespan_s.size(), 1U);
+  EXPECT_NEAR(sums.layer_makespan_s[0], 30e-6, 1e-18);
 }
 
 }  // namespace

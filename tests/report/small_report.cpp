@@ -28,6 +28,7 @@ LayerResult layer_of(std::int64_t makespan_us) {
   layer.combine = spread(3, 4);
   layer.dispatch_bound = Seconds{3e-6};
   layer.combine_bound = Seconds{2e-6};
+  layer.dispatch_cut = {Seconds{2.5e-6}, "domain 0 out"};
   layer.assignments = 100;
   layer.dropped = 10;
   layer.gate_weight = 50.0;

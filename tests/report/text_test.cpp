@@ -57,8 +57,32 @@ TEST(SummaryText, IsThisForASmallRun) {
             "  hot expert 1: 60 assignments (1.25 x mean)\n"
             "  hot rank 0: 68 assignments (1.50 x mean)\n"
             "  hot link b->a: 3.00 kB, busy 3.00 us\n"
+            "  dispatch 5.00 us: at least 3.00 us on these paths, 2.50 us on any (domain 0\n"
+            "  out)\n"
+            "  combine 4.00 us: at least 2.00 us on these paths\n"
             "note: a note\n"
             "extrapolated: experts: rows 3; \"k\" was fitted from 4 to 8\n");
+}
+
+TEST(SummaryText, SaysWhatFaultsCost) {
+  RunReport report = small_report();
+  report.faults = {"nic node0/nic0 is down"};
+  report.without_faults = WithoutFaults{.step_mean_s = 24e-6, .layer_makespan_s = {20e-6}};
+  EXPECT_THAT(summary_text(report),
+              HasSubstr("\nfaults change the step by +25.00 %: 30.0 us mean, 24.0 us without them\n"
+                        "note: a note\nfault: nic node0/nic0 is down\n"));
+  EXPECT_THAT(explain_text(report, -1),
+              HasSubstr("\nwhat the faults change, means over steps\n"
+                        "layer  with faults  without    change\n"
+                        "0          30.0 us  20.0 us  +50.00 %\n"));
+}
+
+TEST(ExplainText, ShowsWhatNoScheduleBeats) {
+  EXPECT_THAT(explain_text(small_report(), -1),
+              HasSubstr("\nwhat no network schedule beats: on the paths taken, and on any paths\n"
+                        "layer       slowest rank  these paths  any paths   slowest cut\n"
+                        "0 dispatch       5.00 us      3.00 us    2.50 us  domain 0 out\n"
+                        "0 combine        4.00 us      2.00 us          -             -\n"));
 }
 
 TEST(SummaryText, SaysWhenTheDroppedWeightIsUnknown) {

@@ -188,6 +188,8 @@ std::vector<Change> load_and_policy_changes() {
           {"dispatch.pxn", "false", {"dispatch.dispatcher=nccl"}},
           {"dispatch.notify", "true"},
           {"network.engine", "simgrid"},
+          {"network.tolerance", "0.01"},
+          {"network.chunk", "64 KiB", {"network.engine=message"}},
           {"network.paths", "rail_aligned"},
           {"network.path_choice", "adaptive"},
           {"network.max_paths", "16", {"network.path_choice=spray"}},
@@ -253,6 +255,8 @@ std::vector<Change> calibration_changes() {
           {"calibration.expert_kernel", "mine"},
           {"calibration.communication_kernel", "mine"},
           {"calibration.gemm_overlap", "0.5"},
+          {"calibration.tile_fetch_share", "0.4"},
+          {"calibration.expert_gather", "false"},
           {"calibration.expert_floor", "300 us"},
           {"calibration.combine_extra_start", "2 us"},
           {"calibration.message_overhead", "64 B"},
@@ -282,6 +286,9 @@ std::vector<Change> fit_changes() {
     for (const std::string& input : inputs) {
       changes.push_back({table + input + "_min", "1"});
       changes.push_back({table + input + "_max", "4096.5"});
+    }
+    if (experts) {
+      changes.push_back({table + "weight_dtypes", "[\"fp8\", \"bf16\"]"});
     }
   }
   return changes;

@@ -59,6 +59,19 @@ TEST(Evidence, OutsideARangeSaysWhichInput) {
               ElementsAre("experts: rows on a rank 101; \"k\" was fitted from 10 to 100"));
 }
 
+TEST(Evidence, WeightsOfAnotherDtypeAreOutsideTheFit) {
+  FitRecord fit = fit_of_experts();
+  fit.weight_dtypes = {"fp8", "mxfp4"};
+  const std::vector<StepResult> steps = {step_of_rows(50)};
+  StepModel model = model_with(fit);
+  const StepEvidence bf16 = judge(model, steps);
+  EXPECT_EQ(bf16.phases[2].grade, Evidence::kExtrapolated);
+  EXPECT_THAT(bf16.phases[2].out,
+              ElementsAre("experts: bf16 weights; \"k\" was fitted to fp8, mxfp4"));
+  model.model.weight_dtype = Dtype::kFp8;
+  EXPECT_EQ(judge(model, steps).phases[2].grade, Evidence::kInterpolated);
+}
+
 /// 0.6 x (0.9, 1.2) + 0.4 x (0.8, 1.5) = (0.86, 1.32)
 TEST(Evidence, BandAddsTheShares) {
   StepModel model = model_with(fit_of_experts());

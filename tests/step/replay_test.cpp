@@ -5,9 +5,11 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <utility>
 #include <vector>
 
 #include "sim/core/diagnostics.hpp"
+#include "sim/step/step_memo.hpp"
 #include "tests/step/random_steps.hpp"
 
 namespace moesim {
@@ -111,6 +113,77 @@ TEST(Replay, AStepOfAReplayIsThatStepAlone) {
   const RandomStep s = random_step(3);
   const auto all = replay(s.model, kSteps, with_threads(4));
   expect_equal(all[7], simulate_step(s.model, 7));
+}
+
+/// Repeats the first `period` steps of another source.
+class PeriodicRouting final : public RoutingSource {
+ public:
+  PeriodicRouting(const RoutingSource& source, int period) : source_(source), period_(period) {}
+  [[nodiscard]] const RoutingSourceInfo& info() const override { return source_.info(); }
+  [[nodiscard]] Routing route(int step, int layer) const override {
+    return source_.route(step % period_, layer);
+  }
+
+ private:
+  const RoutingSource& source_;
+  int period_;
+};
+
+TEST(Replay, StepsOfOneRoutingAreSimulatedOnceAndEqualThatStepAlone) {
+  RandomStep s = random_step(8);
+  const PeriodicRouting periodic(*s.routing, 5);
+  s.model.routing = &periodic;
+  for (const int threads : {1, 4}) {
+    const auto all = replay(s.model, kSteps, with_threads(threads));
+    for (int step = 0; step < kSteps; ++step) {
+      const StepResult& result = all[static_cast<std::size_t>(step)];
+      expect_equal(result, simulate_step(s.model, step));
+      EXPECT_EQ(result.repeats, step < 5 ? -1 : step % 5);
+    }
+    EXPECT_NE(all[0].makespan, all[1].makespan) << "the steps must differ";
+  }
+}
+
+TEST(StepMemo, GivesTheStepThatCameFirstWithTheseRoutings) {
+  const RoutingDigest a{{1, 2}};
+  const RoutingDigest b{{1, 3}};
+  StepMemo memo;
+  EXPECT_EQ(memo.claim({a, b}, 4), 4);
+  EXPECT_EQ(memo.claim({b, a}, 2), 2);
+  EXPECT_EQ(memo.claim({a}, 3), 3);
+  EXPECT_EQ(memo.claim({a, b}, 1), 4);
+}
+
+TEST(RoutingDigest, TellsOfAnyValueThatDiffers) {
+  const RandomStep s = random_step(9);
+  Routing routing = s.routing->route(0, 0);
+  routing.num_candidates = 1;
+  routing.candidates.assign(static_cast<std::size_t>(routing.num_tokens()), 1);
+  routing.candidate_weights.assign(routing.candidates.size(), 0.5F);
+  const RoutingDigest digest = digest_of(routing);
+  EXPECT_EQ(digest_of(Routing(routing)), digest);
+  const auto expect_another = [&](const auto& change) {
+    Routing other = routing;
+    change(other);
+    EXPECT_NE(digest_of(other), digest);
+  };
+  for (std::size_t i = 0; i < routing.experts.size(); ++i) {
+    expect_another([&](Routing& r) { r.experts[i] ^= 1U; });
+    expect_another([&](Routing& r) { r.weights[i] += 1.0F; });
+  }
+  for (std::size_t i = 0; i < routing.candidates.size(); ++i) {
+    expect_another([&](Routing& r) { r.candidates[i] ^= 1U; });
+    expect_another([&](Routing& r) { r.candidate_weights[i] += 1.0F; });
+  }
+  for (std::size_t i = 0; i < routing.token_begin.size(); ++i) {
+    expect_another([&](Routing& r) { ++r.token_begin[i]; });
+  }
+  expect_another([](Routing& r) { ++r.num_experts; });
+  expect_another([](Routing& r) { ++r.top_k; });
+  expect_another([](Routing& r) { ++r.num_candidates; });
+  expect_another([](Routing& r) { std::swap(r.experts.front(), r.experts.back()); });
+  expect_another([](Routing& r) { r.experts.push_back(0); });
+  expect_another([](Routing& r) { r.weights.clear(); });
 }
 
 TEST(Replay, ReportsEachStepOnce) {

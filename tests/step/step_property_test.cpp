@@ -110,6 +110,19 @@ RC_GTEST_PROP(Step, NoPhaseBeatsItsBoundINV3, ()) {
   }
 }
 
+// What crosses a cut crosses its links on any paths, so the bound over links is never below it.
+// Whole bytes/s of the max-flow: 1e-6.
+RC_GTEST_PROP(Step, NoCutAsksMoreThanItsLinksINV3, ()) {
+  RandomStep s = any_step();
+  s.model.cuts =
+      CutBounds(s.model.cluster, effective_capacities(s.model.cluster, s.model.constants));
+  for (const LayerResult& layer : simulate_step(s.model, 0).layers) {
+    RC_ASSERT(layer.dispatch_cut.time.value <= layer.dispatch_bound.value * (1 + 1e-6));
+    RC_ASSERT(layer.combine_cut.time.value <= layer.combine_bound.value * (1 + 1e-6));
+    RC_ASSERT(layer.dispatch_cut.cut.empty() == (layer.scale_out_bytes == 0));
+  }
+}
+
 // Ranks with the same number of tokens start the first dispatch together, so that the slowest rank
 // sees all of it.
 RC_GTEST_PROP(Step, TheSlowestRankOfTheFirstDispatchDoesNotBeatTheBoundINV3, ()) {
@@ -239,6 +252,26 @@ RC_GTEST_PROP(Step, RelabellingRanksPermutesTheResultsINV5, ()) {
       RC_ASSERT(is.expert_load[routing.new_expert(e)] == was.expert_load[e]);
     }
   }
+}
+
+// network.tolerance: no step is longer by more than the tolerance, and steps of one layer of one
+// phase keep it by themselves.
+RC_GTEST_PROP(Step, ATolerantNetworkEndsAtMostThatMuchLater, ()) {
+  RandomStep s = any_step();
+  const double exact = simulate_step(s.model, 0).makespan.to_seconds().value;
+  s.model.network_tolerance = *rc::gen::element(0.001, 0.02, 0.2);
+  const double late = simulate_step(s.model, 0).makespan.to_seconds().value;
+  RC_ASSERT(late <= exact * (1 + s.model.network_tolerance) + kClockError);
+  RC_ASSERT(late >= exact * (1 - s.model.network_tolerance) - kClockError);
+}
+
+// Whole messages and chunks of messages pass through the same plans, never below the bound.
+RC_GTEST_PROP(Step, TheMessageEngineNeverBeatsTheBoundINV3, ()) {
+  RandomStep s = any_step({.even = true});
+  s.model.engine = NetworkEngine::kMessage;
+  s.model.message_chunk = bytes(*rc::gen::element(0.0, 4096.0));
+  const LayerResult layer = simulate_step(s.model, 0).layers[0];
+  RC_ASSERT(layer.dispatch.max.value >= layer.dispatch_bound.value - kClockError);
 }
 
 TEST(Step, BothEnginesAgreeOnTheMakespan) {

@@ -36,8 +36,9 @@ Cluster any_cluster() {
   spec.fabric.oversubscription = between(1, 3);
   spec.nic.ports = between(1, 2);
   spec.nic.per_node = between(1, 2);
-  if (*rc::gen::arbitrary<bool>()) {
-    spec.scale_up.kind = ScaleUpKind::kPcie;
+  spec.scale_up.kind =
+      *rc::gen::element(ScaleUpKind::kSwitch, ScaleUpKind::kPcie, ScaleUpKind::kNone);
+  if (spec.scale_up.kind == ScaleUpKind::kPcie) {
     spec.scale_up.gpus_per_switch = between(1, 2);
   }
   Cluster cluster = build_cluster(spec);

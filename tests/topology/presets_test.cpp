@@ -3,18 +3,27 @@
 // where scenarios are read.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <string>
 
 namespace moesim {
 namespace {
 
-class ClusterPreset : public testing::TestWithParam<const char*> {
+struct Preset {
+  const char* name;
+  int quantities;  ///< keys but the two names, the kinds and scale_up.kind
+};
+
+class ClusterPreset : public testing::TestWithParam<Preset> {
  protected:
+  [[nodiscard]] static std::filesystem::path folder() {
+    return std::filesystem::path(MOESIM_SOURCE_DIR) / "scenarios" / "clusters";
+  }
   [[nodiscard]] static std::filesystem::path file() {
-    return std::filesystem::path(MOESIM_SOURCE_DIR) / "scenarios" / "clusters" /
-           (std::string(GetParam()) + ".toml");
+    return folder() / (std::string(GetParam().name) + ".toml");
   }
 };
 
@@ -38,7 +47,7 @@ TEST_P(ClusterPreset, GivesASourceRightAboveEveryQuantity) {
       EXPECT_TRUE(above.starts_with("# ")) << line << " lacks a source";
     }
   }
-  EXPECT_EQ(quantities, 18);  // every key of a preset but the two names and fabric.kind
+  EXPECT_EQ(quantities, GetParam().quantities);
 }
 
 TEST_P(ClusterPreset, IsNamedLikeItsFile) {
@@ -47,17 +56,44 @@ TEST_P(ClusterPreset, IsNamedLikeItsFile) {
   std::string line;
   while (std::getline(in, line) && !line.starts_with("name")) {
   }
-  EXPECT_EQ(line, "name = \"" + std::string(GetParam()) + "\"");
+  EXPECT_EQ(line, "name = \"" + std::string(GetParam().name) + "\"");
 }
+
+constexpr Preset kPresets[] = {{"h100-hgx", 18},
+                               {"h200-hgx", 18},
+                               {"h800-hgx", 18},
+                               {"b200-hgx", 18},
+                               {"b200-hgx-800g", 18},
+                               {"gb200-nvl72", 18},
+                               {"h100-hgx-3-tier", 21},
+                               {"h100-dual-plane", 19},
+                               {"h100-mixed-nics", 19},
+                               {"h800-multi-plane", 18},
+                               {"a100-pcie", 20},
+                               {"a100-dragonfly-plus", 20},
+                               {"tpu-v4-torus", 16}};
 
 INSTANTIATE_TEST_SUITE_P(Clusters,
                          ClusterPreset,
-                         testing::Values("h100-hgx",
-                                         "h200-hgx",
-                                         "h800-hgx",
-                                         "b200-hgx",
-                                         "b200-hgx-800g",
-                                         "gb200-nvl72"));
+                         testing::ValuesIn(kPresets),
+                         [](const auto& tested) {
+                           std::string name = tested.param.name;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+TEST(ClusterPresets, AreAllListedHere) {
+  const auto folder = std::filesystem::path(MOESIM_SOURCE_DIR) / "scenarios" / "clusters";
+  std::set<std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    files.insert(entry.path().stem().string());
+  }
+  std::set<std::string> listed;
+  for (const Preset& preset : kPresets) {
+    listed.insert(preset.name);
+  }
+  EXPECT_EQ(files, listed);
+}
 
 }  // namespace
 }  // namespace moesim

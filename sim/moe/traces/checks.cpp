@@ -23,34 +23,29 @@ void add(std::vector<Finding>& findings, Topic topic, std::string message) {
   findings.push_back({.topic = topic, .message = std::move(message)});
 }
 
-/// Calls f(piece) for the contiguous bytes of one layer, in order.
-template <typename F>
-void for_each_piece(const NpyArray& array, std::size_t layer_axis, std::size_t layer, F&& f) {
-  std::size_t before = 1;
-  std::size_t bytes = bytes_per_number(array.type());
-  for (std::size_t axis = 0; axis < array.axes(); ++axis) {
-    if (axis < layer_axis) {
-      before *= array.size(axis);
-    } else if (axis > layer_axis) {
-      bytes *= array.size(axis);
-    }
+std::uint64_t hash_on(std::uint64_t hash, std::span<const std::byte> piece) {
+  for (std::size_t at = 0; at < piece.size(); at += sizeof(std::uint64_t)) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, piece.data() + at, std::min(sizeof word, piece.size() - at));
+    hash = mix_hash(hash, word);
   }
-  for (std::size_t i = 0; i < before; ++i) {
-    f(array.data().subspan((i * array.size(layer_axis) + layer) * bytes, bytes));
-  }
+  return hash;
 }
 
-std::uint64_t layer_hash(const NpyArray& array, std::size_t layer_axis, std::size_t layer) {
-  std::uint64_t hash = 0;
-  for_each_piece(array, layer_axis, layer, [&](std::span<const std::byte> piece) {
-    std::size_t at = 0;
-    for (; at < piece.size(); at += sizeof(std::uint64_t)) {
-      std::uint64_t word = 0;
-      std::memcpy(&word, piece.data() + at, std::min(sizeof word, piece.size() - at));
-      hash = mix_hash(hash, word);
+/// One hash a layer, in one pass over the array.
+std::vector<std::uint64_t> layer_hashes(const NpyArray& array, std::size_t layer_axis) {
+  const std::size_t layers = array.size(layer_axis);
+  std::size_t bytes = bytes_per_number(array.type());
+  for (std::size_t axis = layer_axis + 1; axis < array.axes(); ++axis) {
+    bytes *= array.size(axis);
+  }
+  std::vector<std::uint64_t> hashes(layers);
+  for (std::size_t at = 0; bytes > 0 && at < array.data().size();) {
+    for (std::size_t layer = 0; layer < layers; ++layer, at += bytes) {
+      hashes[layer] = hash_on(hashes[layer], array.data().subspan(at, bytes));
     }
-  });
-  return hash;
+  }
+  return hashes;
 }
 
 std::string pairs_text(const std::vector<std::pair<std::size_t, std::size_t>>& pairs) {
@@ -168,12 +163,10 @@ void report_never_chosen(std::vector<Finding>& findings,
 
 void report_interleaving(std::vector<Finding>& findings,
                          const NpyArray& topk,
-                         std::span<const TraceSequence> sequences,
-                         int num_experts) {
+                         const std::vector<double>& overlap) {
   if (topk.shape()[0] < kLeastTokensForLags) {
     return;
   }
-  const std::vector<double> overlap = overlap_by_lag(topk, sequences, num_experts);
   const auto most = std::max_element(overlap.begin(), overlap.end());
   if (*most > kLagMargin * overlap[0]) {
     add(findings,
@@ -226,8 +219,9 @@ std::vector<std::pair<std::size_t, std::size_t>> equal_layers(const NpyArray& ar
                                                               std::size_t layer_axis) {
   std::vector<std::pair<std::size_t, std::size_t>> pairs;
   std::map<std::uint64_t, std::size_t> first_with;
-  for (std::size_t layer = 0; layer < array.size(layer_axis); ++layer) {
-    const auto [known, fresh] = first_with.emplace(layer_hash(array, layer_axis, layer), layer);
+  const std::vector<std::uint64_t> hashes = layer_hashes(array, layer_axis);
+  for (std::size_t layer = 0; layer < hashes.size(); ++layer) {
+    const auto [known, fresh] = first_with.emplace(hashes[layer], layer);
     if (!fresh) {
       pairs.emplace_back(layer, known->second);
     }
@@ -241,7 +235,7 @@ std::vector<double> overlap_by_lag(const NpyArray& topk,
   std::vector<std::int64_t> shared(kMostLag);
   std::vector<std::int64_t> pairs(kMostLag);
   for (std::size_t layer = 0; layer < topk.size(1); ++layer) {
-    const ExpertMasks masks(layer_ids(topk, layer), topk.size(2), num_experts);
+    const ExpertMasks masks(layer_ids(topk, layer, kMostTokensForLags), topk.size(2), num_experts);
     for (const TraceSequence& sequence : sequences) {
       add_pairs(masks, sequence, shared, pairs);
     }
@@ -256,21 +250,22 @@ std::vector<double> overlap_by_lag(const NpyArray& topk,
   return overlap;
 }
 
-std::vector<Finding> check_topk(const NpyArray& topk,
-                                std::span<const TraceSequence> sequences,
-                                int num_experts) {
+Checked check_topk(const NpyArray& topk,
+                   std::span<const TraceSequence> sequences,
+                   int num_experts) {
   std::vector<Finding> findings;
+  std::vector<double> overlap = overlap_by_lag(topk, sequences, num_experts);
   const IdScan scan = scan_ids(topk, num_experts);
   report_padding(findings, scan);
   report_ids(findings, scan, num_experts);
   report_warmup(findings, topk, "rows");
   report_equal_layers(findings, topk, 1);
-  report_interleaving(findings, topk, sequences, num_experts);
+  report_interleaving(findings, topk, overlap);
   report_never_chosen(findings, scan.load);
-  return findings;
+  return {.findings = std::move(findings), .overlap = std::move(overlap)};
 }
 
-std::vector<Finding> check_counts(const NpyArray& counts) {
+Checked check_counts(const NpyArray& counts) {
   MOESIM_CHECK(counts.axes() >= 3 && counts.count() > 0, "counts end in layer and expert");
   std::vector<Finding> findings;
   report_warmup(findings, counts, "steps");
@@ -285,10 +280,10 @@ std::vector<Finding> check_counts(const NpyArray& counts) {
     }
   });
   report_never_chosen(findings, load);
-  return findings;
+  return {.findings = std::move(findings), .overlap = {}};
 }
 
-std::vector<Finding> check_pack(const RoutePack& pack) {
+Checked check_pack(const RoutePack& pack) {
   return pack.per_token() ? check_topk(*pack.topk, pack.sequences, pack.header.experts)
                           : check_counts(*pack.counts);
 }

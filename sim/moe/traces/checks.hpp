@@ -50,7 +50,8 @@ struct IdScan {
     std::int64_t slot = 0;
     std::int64_t expert = 0;
   };
-  std::vector<bool> padded_token;         ///< padding in a layer that is not all padding
+  std::int64_t tokens = 0;
+  std::vector<bool> padded_token;  ///< padding in a layer that is not all padding; empty: none has
   std::vector<std::int64_t> padded_rows;  ///< by layer
   std::int64_t out_of_range = 0;          ///< ids below -1 or too large
   std::int64_t largest = 0;
@@ -60,8 +61,7 @@ struct IdScan {
   std::vector<std::vector<std::int64_t>> load;  ///< [layer][expert], valid ids only
 
   [[nodiscard]] bool is_padding_layer(std::size_t layer) const {
-    return !padded_token.empty() &&
-           padded_rows[layer] == static_cast<std::int64_t>(padded_token.size());
+    return tokens > 0 && padded_rows[layer] == tokens;
   }
   [[nodiscard]] std::int64_t padded_tokens() const;
 };
@@ -69,15 +69,21 @@ struct IdScan {
 /// @param topk [token, layer, slot] of any integer type
 [[nodiscard]] IdScan scan_ids(const NpyArray& topk, int num_experts);
 
-/// All findings about expert ids [token, layer, slot].
-[[nodiscard]] std::vector<Finding> check_topk(const NpyArray& topk,
-                                              std::span<const TraceSequence> sequences,
-                                              int num_experts);
+/// All findings, and what was measured on the way.
+struct Checked {
+  std::vector<Finding> findings;
+  std::vector<double> overlap;  ///< by lag - 1; empty for counts
+};
 
-/// All findings about counts whose last two axes are layer and expert.
-[[nodiscard]] std::vector<Finding> check_counts(const NpyArray& counts);
+/// Checks expert ids [token, layer, slot].
+[[nodiscard]] Checked check_topk(const NpyArray& topk,
+                                 std::span<const TraceSequence> sequences,
+                                 int num_experts);
 
-/// The findings about a pack that has been read.
-[[nodiscard]] std::vector<Finding> check_pack(const RoutePack& pack);
+/// Checks counts whose last two axes are layer and expert.
+[[nodiscard]] Checked check_counts(const NpyArray& counts);
+
+/// Checks a pack that has been read.
+[[nodiscard]] Checked check_pack(const RoutePack& pack);
 
 }  // namespace moesim::traces

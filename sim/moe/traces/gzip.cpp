@@ -121,30 +121,61 @@ std::string read_text(const std::filesystem::path& path, std::size_t most) {
   return {reinterpret_cast<const char*>(text.data()), text.size()};
 }
 
-std::string gzip(std::string_view plain) {
-  z_stream stream{};
-  MOESIM_CHECK(
-      deflateInit2(
-          &stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, kGzipWindow, 9, Z_DEFAULT_STRATEGY) == Z_OK,
-      "zlib would not start");
-  std::string packed(deflateBound(&stream, plain.size()), '\0');
-  stream.next_in = const_cast<Bytef*>(reinterpret_cast<const Bytef*>(plain.data()));
-  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
-  std::size_t in_left = plain.size();
-  std::size_t out_left = packed.size();
-  int status = Z_OK;
-  while (status == Z_OK) {
-    const uInt in = piece(in_left);
-    const uInt room = piece(out_left);
-    stream.avail_in = in;
-    stream.avail_out = room;
-    status = deflate(&stream, in == in_left ? Z_FINISH : Z_NO_FLUSH);
-    in_left -= in - stream.avail_in;
-    out_left -= room - stream.avail_out;
+class GzipFile::Deflater {
+ public:
+  Deflater() {
+    MOESIM_CHECK(
+        deflateInit2(&stream_, kLevel, Z_DEFLATED, kGzipWindow, 9, Z_DEFAULT_STRATEGY) == Z_OK,
+        "zlib would not start");
   }
-  deflateEnd(&stream);
-  MOESIM_CHECK(status == Z_STREAM_END, "zlib did not finish");
-  packed.resize(packed.size() - out_left);
+  Deflater(const Deflater&) = delete;
+  Deflater& operator=(const Deflater&) = delete;
+  ~Deflater() { deflateEnd(&stream_); }
+
+  /// Calls out(piece) for what comes of the next bytes; `end` after the last of them.
+  template <typename F>
+  void feed(std::string_view plain, bool end, F&& out) {
+    stream_.next_in = const_cast<Bytef*>(reinterpret_cast<const Bytef*>(plain.data()));
+    std::size_t left = plain.size();
+    int status = Z_OK;
+    do {
+      const uInt in = piece(left);
+      stream_.avail_in = in;
+      stream_.next_out = reinterpret_cast<Bytef*>(room_.data());
+      stream_.avail_out = static_cast<uInt>(room_.size());
+      status = deflate(&stream_, end && in == left ? Z_FINISH : Z_NO_FLUSH);
+      MOESIM_CHECK(status == Z_OK || status == Z_STREAM_END || status == Z_BUF_ERROR,
+                   "zlib goes on");
+      left -= in - stream_.avail_in;
+      out(std::string_view(room_.data(), room_.size() - stream_.avail_out));
+    } while (end ? status != Z_STREAM_END : left > 0 || stream_.avail_out == 0);
+  }
+
+ private:
+  // Ids hold few long matches: level 6 makes them 2 % smaller in four times the time.
+  static constexpr int kLevel = Z_BEST_SPEED;
+
+  z_stream stream_{};
+  std::string room_ = std::string(kFirstOutput, '\0');
+};
+
+GzipFile::GzipFile(const std::filesystem::path& path)
+    : file_(path), deflater_(std::make_unique<Deflater>()) {}
+
+GzipFile::~GzipFile() = default;
+
+void GzipFile::append(std::string_view plain) {
+  deflater_->feed(plain, false, [&](std::string_view packed) { file_.append(packed); });
+}
+
+void GzipFile::commit() {
+  deflater_->feed({}, true, [&](std::string_view packed) { file_.append(packed); });
+  file_.commit();
+}
+
+std::string gzip(std::string_view plain) {
+  std::string packed;
+  GzipFile::Deflater().feed(plain, true, [&](std::string_view some) { packed += some; });
   return packed;
 }
 

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// gzip through zlib, in memory. Output grows with the data that is really there, never with a size
+// gzip through zlib. Output in memory grows with the data that is really there, never with a size
 // that a header only claims.
 #pragma once
 
 #include <cstddef>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "sim/core/atomic_file.hpp"
 
 namespace moesim::traces {
 
@@ -26,6 +29,20 @@ inline constexpr std::size_t kMostDeflateRatio = 1032;
 
 /// The text of a plain or gzip file; at most `most` bytes, more is a UserError.
 [[nodiscard]] std::string read_text(const std::filesystem::path& path, std::size_t most);
+
+/// A .gz file made piece by piece, as AtomicFile makes plain ones.
+class GzipFile {
+ public:
+  class Deflater;
+  explicit GzipFile(const std::filesystem::path& path);
+  ~GzipFile();
+  void append(std::string_view plain);
+  void commit();
+
+ private:
+  AtomicFile file_;
+  std::unique_ptr<Deflater> deflater_;
+};
 
 /// gzip with a zero time and no name: equal input, equal bytes.
 [[nodiscard]] std::string gzip(std::string_view plain);

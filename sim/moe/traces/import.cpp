@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "sim/moe/traces/checks.hpp"
 #include "sim/moe/traces/gzip.hpp"
 #include "sim/moe/traces/import_forms.hpp"
 #include "sim/moe/traces/mapped_file.hpp"
@@ -160,6 +159,7 @@ void drop_padding(Dump& dump) {
     return;
   }
   std::vector<bool> keep_token = scan.padded_token;
+  keep_token.resize(pack.topk->size(0));
   keep_token.flip();
   const auto leading = std::find(keep_layer.begin(), keep_layer.end(), true) - keep_layer.begin();
   pack.header.first_moe_layer += static_cast<int>(leading);
@@ -191,11 +191,11 @@ bool forbids_import(Topic topic, const ImportOptions& options) {
 }
 
 std::vector<std::string> warnings_or_throw(const fs::path& input,
-                                           const RoutePack& pack,
+                                           const std::vector<Finding>& findings,
                                            const ImportOptions& options) {
   std::vector<Diagnostic> mistakes;
   std::vector<std::string> warnings;
-  for (const Finding& finding : check_pack(pack)) {
+  for (const Finding& finding : findings) {
     if (forbids_import(finding.topic, options)) {
       mistakes.push_back(mistake(input, finding.message));
     } else {
@@ -303,22 +303,25 @@ ImportReport import_trace(const fs::path& input,
     drop_padding(dump);
   }
   require_something(input, dump.pack);
-  std::vector<std::string> warnings = warnings_or_throw(input, dump.pack, options);
-  if (dump.pack.topk) {
-    dump.pack.topk = narrow_ids(*dump.pack.topk, dump.pack.header.experts);
-  } else {
+  Checked checked = check_pack(dump.pack);
+  std::vector<std::string> warnings = warnings_or_throw(input, checked.findings, options);
+  if (dump.pack.counts) {
     require_sound_counts(input, dump.pack);
   }
   if (dump.pack.weights) {
     require_sound_weights(options.weights.empty() ? input : options.weights, *dump.pack.weights);
   }
   dump.pack.folder = pack;
-  write_pack(dump.pack, provenance(input, dump), options.overwrite);
+  write_pack(dump.pack,
+             provenance(input, dump),
+             options.overwrite,
+             options.plain ? PackArrays::kPlain : PackArrays::kGzip);
   return {.form = dump.form,
           .tokens = dump.pack.tokens(),
           .steps = dump.pack.steps(),
           .dropped = dump.dropped,
-          .warnings = std::move(warnings)};
+          .warnings = std::move(warnings),
+          .checked = std::move(checked)};
 }
 
 }  // namespace moesim::traces

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "sim/moe/traces/checks.hpp"
+
 namespace moesim::traces {
 
 /// What a .npy of three axes holds.
@@ -47,6 +49,7 @@ struct ImportOptions {
   bool drop_padding = false;       ///< layers and tokens with padding
   bool keep_equal_layers = false;  ///< layers that copy an earlier one are a warning, not an error
   bool overwrite = false;          ///< replace an existing pack
+  bool plain = false;              ///< write .npy, not .npy.gz
 };
 
 /// What was made, and what its user should know.
@@ -56,6 +59,7 @@ struct ImportReport {
   std::int64_t steps = 0;             ///< of a counts pack
   std::vector<std::string> dropped;   ///< sentences: what the options left out
   std::vector<std::string> warnings;  ///< sentences: what looks odd
+  Checked checked;                    ///< all that was found, of what was written
 };
 
 /// Reads `input`, checks it and writes the pack folder `pack` whole or not at all.

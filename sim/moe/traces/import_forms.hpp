@@ -76,9 +76,6 @@ void keep_rows(RoutePack& pack,
                const std::vector<bool>& keep_token,
                const std::vector<bool>& keep_layer);
 
-/// Checked ids as u1, or u2 for more than 256 experts.
-[[nodiscard]] NpyArray narrow_ids(const NpyArray& topk, int num_experts);
-
 /// Counts as the smallest of u1, u2, u4 that holds them. Throws UserError for one that is negative
 /// or above 2^32 - 1.
 [[nodiscard]] NpyArray narrow_counts(const std::filesystem::path& input,

@@ -67,10 +67,12 @@ class IndexFilter {
 
   void describe(std::vector<std::string>& dropped) const {
     if (by_duplicate_) {
-      dropped.push_back(fmt::format("{} duplicate sequences", duplicates_));
+      dropped.push_back(
+          fmt::format("{} duplicate sequence{}", duplicates_, duplicates_ == 1 ? "" : "s"));
     }
     if (by_repetition_) {
-      dropped.push_back(fmt::format("{} sequences with repetition", repetitions_));
+      dropped.push_back(
+          fmt::format("{} sequence{} with repetition", repetitions_, repetitions_ == 1 ? "" : "s"));
     }
   }
 
@@ -201,26 +203,6 @@ void keep_rows(RoutePack& pack,
   pack.topk = std::move(ids);
 }
 
-NpyArray narrow_ids(const NpyArray& topk, int num_experts) {
-  constexpr int kMostInOneByte = 256;
-  std::optional<NpyArray> narrow;
-  visit_integer_type(topk.type(), [&](auto zero) {
-    std::vector<std::uint8_t> bytes;
-    std::vector<std::uint16_t> words;
-    for (std::size_t i = 0; i < topk.count(); ++i) {
-      const auto id = number_at<decltype(zero)>(topk.data().data(), i);
-      if (num_experts <= kMostInOneByte) {
-        bytes.push_back(static_cast<std::uint8_t>(id));
-      } else {
-        words.push_back(static_cast<std::uint16_t>(id));
-      }
-    }
-    narrow = num_experts <= kMostInOneByte ? make_array(NumberType::kU1, topk.shape(), bytes)
-                                           : make_array(NumberType::kU2, topk.shape(), words);
-  });
-  return *std::move(narrow);
-}
-
 Dump read_ids(const fs::path& input, NpyArray array, const ImportOptions& options) {
   Dump dump{.pack = {}, .form = "ids", .model_layers = {}, .dropped = {}};
   dump.pack.header = header_of(options);
@@ -232,14 +214,13 @@ Dump read_ids(const fs::path& input, NpyArray array, const ImportOptions& option
     dump.pack.weights = read_weights(options.weights, array);
   }
   dump.pack.topk = std::move(array);
-  std::vector<bool> keep(dump.pack.topk->size(0), true);
   if (options.index.empty()) {
     dump.pack.sequences.push_back({.row_start = 0,
                                    .rows = dump.pack.topk->shape()[0],
                                    .domain = options.domain,
                                    .source = input.filename().string()});
   } else {
-    keep =
+    const std::vector<bool> keep =
         read_index(parse_csv(options.index, read_text(options.index, kMostIndex)), options, dump);
     const auto outside = std::count(keep.begin(), keep.end(), false);
     if (outside > 0) {

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <utility>
 
@@ -16,7 +17,8 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "arrays are used as they lie in files");
 
-constexpr std::size_t kHeaderProbe = 80'000;  // more than the longest header that is read
+constexpr std::size_t kBlock = std::size_t{1} << 20U;  // bytes or numbers written at a time
+constexpr std::size_t kHeaderProbe = 80'000;           // more than the longest header that is read
 
 void check_data_size(const std::filesystem::path& path,
                      const NpyHeader& header,
@@ -55,6 +57,33 @@ NpyArray read_packed(const std::filesystem::path& path, std::span<const std::byt
   return {header.type, header.shape, std::move(plain)};
 }
 
+/// A whole .npy file; `append_data` is given the open file.
+template <typename F>
+void write_array(const std::filesystem::path& path, const std::string& preamble, F&& append_data) {
+  const auto write = [&](auto&& file) {
+    file.append(preamble);
+    append_data(file);
+    file.commit();
+  };
+  if (path.extension() == ".gz") {
+    write(GzipFile(path));
+  } else {
+    write(AtomicFile(path));
+  }
+}
+
+template <typename From, typename To, typename File>
+void append_as(File& file, const NpyArray& array) {
+  std::vector<To> block;
+  for (std::size_t first = 0; first < array.count(); first += kBlock) {
+    block.resize(std::min(kBlock, array.count() - first));
+    for (std::size_t i = 0; i < block.size(); ++i) {
+      block[i] = static_cast<To>(number_at<From>(array.data().data(), first + i));
+    }
+    file.append({reinterpret_cast<const char*>(block.data()), block.size() * sizeof(To)});
+  }
+}
+
 }  // namespace
 
 NpyArray::NpyArray(NumberType type, std::vector<std::int64_t> shape, std::vector<std::byte> data)
@@ -86,9 +115,7 @@ NpyArray read_npy(const std::filesystem::path& path) {
   return {std::move(header), std::move(file)};
 }
 
-std::string npy_bytes(NumberType type,
-                      std::span<const std::int64_t> shape,
-                      std::span<const std::byte> data) {
+std::string npy_preamble(NumberType type, std::span<const std::int64_t> shape) {
   constexpr std::size_t kAlignment = 64;  // NumPy pads the header so that the data is aligned
   constexpr std::size_t kPreamble = 10;
   std::string header = fmt::format(
@@ -99,14 +126,33 @@ std::string npy_bytes(NumberType type,
   std::string file("\x93NUMPY\x01\x00", 8);
   file += static_cast<char>(header.size() & 0xffU);
   file += static_cast<char>(header.size() >> 8U);
-  file += header;
-  file.append(reinterpret_cast<const char*>(data.data()), data.size());
-  return file;
+  return file + header;
 }
 
 void write_npy(const std::filesystem::path& path, const NpyArray& array) {
-  const std::string plain = npy_bytes(array.type(), array.shape(), array.data());
-  write_file_atomically(path, path.extension() == ".gz" ? gzip(plain) : plain);
+  write_array(path, npy_preamble(array.type(), array.shape()), [&](auto& file) {
+    for (std::size_t at = 0; at < array.data().size(); at += kBlock) {
+      const auto block = array.data().subspan(at, std::min(kBlock, array.data().size() - at));
+      file.append({reinterpret_cast<const char*>(block.data()), block.size()});
+    }
+  });
+}
+
+void write_npy_as(const std::filesystem::path& path, const NpyArray& array, NumberType type) {
+  MOESIM_CHECK(type == NumberType::kU1 || type == NumberType::kU2, "u1 or u2");
+  if (array.type() == type) {
+    write_npy(path, array);
+    return;
+  }
+  write_array(path, npy_preamble(type, array.shape()), [&](auto& file) {
+    visit_integer_type(array.type(), [&](auto zero) {
+      if (type == NumberType::kU1) {
+        append_as<decltype(zero), std::uint8_t>(file, array);
+      } else {
+        append_as<decltype(zero), std::uint16_t>(file, array);
+      }
+    });
+  });
 }
 
 float half_to_float(std::uint16_t bits) {

@@ -70,13 +70,15 @@ class NpyArray {
 /// Throws EnvironmentError if the file cannot be read, UserError if it is not an array we read.
 [[nodiscard]] NpyArray read_npy(const std::filesystem::path& path);
 
-/// The bytes of a .npy file, format 1.0.
-[[nodiscard]] std::string npy_bytes(NumberType type,
-                                    std::span<const std::int64_t> shape,
-                                    std::span<const std::byte> data);
+/// The bytes of a .npy file, format 1.0, before its data.
+[[nodiscard]] std::string npy_preamble(NumberType type, std::span<const std::int64_t> shape);
 
-/// Writes `path` atomically, gzipped if its name ends in ".gz".
+/// Writes `path` atomically, gzipped if its name ends in ".gz". Nothing but a block of it is
+/// copied.
 void write_npy(const std::filesystem::path& path, const NpyArray& array);
+
+/// The same with whole numbers written as u1 or u2; every one of them fits.
+void write_npy_as(const std::filesystem::path& path, const NpyArray& array, NumberType type);
 
 /// An owned array of numbers held in memory.
 template <typename T>

@@ -2,6 +2,7 @@
 // What others ask of a pack in memory; reading and writing are in pack_read.cpp and pack_write.cpp.
 #include "sim/moe/traces/pack.hpp"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -16,7 +17,7 @@ void widen_layer(const NpyArray& topk, std::size_t layer, std::vector<ExpertInde
   const std::size_t row = topk.size(1) * slots;
   const std::byte* const data = topk.data().data();
   std::size_t out = 0;
-  for (std::size_t token = 0; token < topk.size(0); ++token) {
+  for (std::size_t token = 0; out < ids.size(); ++token) {
     for (std::size_t slot = 0; slot < slots; ++slot) {
       const T id = number_at<T>(data, token * row + layer * slots + slot);
       const bool fits = std::in_range<ExpertIndex>(id) && std::cmp_not_equal(id, kNoExpert);
@@ -36,8 +37,15 @@ std::vector<std::string> RoutePack::domains() const {
 }
 
 std::vector<ExpertIndex> layer_ids(const NpyArray& topk, std::size_t layer) {
+  return layer_ids(topk, layer, topk.shape()[0]);
+}
+
+std::vector<ExpertIndex> layer_ids(const NpyArray& topk,
+                                   std::size_t layer,
+                                   std::int64_t most_tokens) {
   MOESIM_CHECK(topk.axes() == 3 && layer < topk.size(1), "ids are [token, layer, slot]");
-  std::vector<ExpertIndex> ids(topk.size(0) * topk.size(2));
+  const auto tokens = std::min(topk.shape()[0], most_tokens);
+  std::vector<ExpertIndex> ids(static_cast<std::size_t>(tokens) * topk.size(2));
   const bool whole = visit_integer_type(
       topk.type(), [&](auto zero) { widen_layer<decltype(zero)>(topk, layer, ids); });
   MOESIM_CHECK(whole, "expert ids are whole numbers");

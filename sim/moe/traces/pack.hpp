@@ -65,13 +65,25 @@ struct RoutePack {
 /// Throws EnvironmentError for a file that cannot be read, UserError for one that is wrong.
 [[nodiscard]] RoutePack read_pack(const std::filesystem::path& folder);
 
+enum class PackArrays {
+  kGzip,   ///< .npy.gz: a third to a half of the size
+  kPlain,  ///< .npy: memory-mapped when read, and written at the speed of the disk
+};
+
 /// Writes the folder whole or not at all: beside it first, then renamed. `extra_json` is a JSON
-/// object of further keys for pack.json, or "". Throws UserError if the folder exists and
-/// `overwrite` is false.
-void write_pack(const RoutePack& pack, const std::string& extra_json, bool overwrite);
+/// object of further keys for pack.json, or "". Ids of any integer type are narrowed to u1, or u2
+/// for more than 256 experts. Throws UserError if the folder exists and `overwrite` is false.
+void write_pack(const RoutePack& pack,
+                const std::string& extra_json,
+                bool overwrite,
+                PackArrays arrays = PackArrays::kGzip);
 
 /// The experts of one layer, [token * slots], widened; any negative or too large id is kNoExpert.
 [[nodiscard]] std::vector<ExpertIndex> layer_ids(const NpyArray& topk, std::size_t layer);
+/// The same of at most the first `most_tokens` tokens.
+[[nodiscard]] std::vector<ExpertIndex> layer_ids(const NpyArray& topk,
+                                                 std::size_t layer,
+                                                 std::int64_t most_tokens);
 
 /// Counts of one step (over all source ranks) and layer, [expert].
 [[nodiscard]] std::vector<std::int64_t> step_counts(const RoutePack& pack,

@@ -18,34 +18,43 @@ namespace fs = std::filesystem;
 constexpr std::int64_t kMostAssignments = 0xffff'ffff;
 
 template <typename T>
+[[noreturn]] void refuse_id(
+    const fs::path& path, const NpyArray& topk, std::size_t at, int experts, bool twice) {
+  const std::size_t row = at / topk.size(2);
+  const std::size_t token = row / topk.size(1);
+  const std::size_t layer = row % topk.size(1);
+  const T id = number_at<T>(topk.data().data(), at);
+  if (twice) {
+    refuse(path,
+           fmt::format("token {}, layer {}: expert {} twice; a token visits an expert once",
+                       token,
+                       layer,
+                       id));
+  }
+  refuse(path,
+         fmt::format("token {}, layer {}, slot {}: expert {}; expected 0 to {}",
+                     token,
+                     layer,
+                     at % topk.size(2),
+                     id,
+                     experts - 1));
+}
+
+template <typename T>
 void scan_token_ids(const fs::path& path, const NpyArray& topk, int experts) {
   const std::byte* const data = topk.data().data();
   const std::size_t slots = topk.size(2);
   const std::size_t rows = topk.size(0) * topk.size(1);
   std::vector<std::size_t> last_row(static_cast<std::size_t>(experts), rows);
   for (std::size_t row = 0; row < rows; ++row) {
-    for (std::size_t slot = 0; slot < slots; ++slot) {
-      const T id = number_at<T>(data, row * slots + slot);
-      const std::size_t token = row / topk.size(1);
-      const std::size_t layer = row % topk.size(1);
+    for (std::size_t at = row * slots; at < (row + 1) * slots; ++at) {
+      const T id = number_at<T>(data, at);
       if (std::cmp_less(id, 0) || std::cmp_greater_equal(id, experts)) {
-        refuse(path,
-               fmt::format("token {}, layer {}, slot {}: expert {}; expected 0 to {}",
-                           token,
-                           layer,
-                           slot,
-                           id,
-                           experts - 1));
+        refuse_id<T>(path, topk, at, experts, false);
       }
-      std::size_t& last = last_row[static_cast<std::size_t>(to_int64(id))];
-      if (last == row) {
-        refuse(path,
-               fmt::format("token {}, layer {}: expert {} twice; a token visits an expert once",
-                           token,
-                           layer,
-                           id));
+      if (std::exchange(last_row[static_cast<std::size_t>(id)], row) == row) {
+        refuse_id<T>(path, topk, at, experts, true);
       }
-      last = row;
     }
   }
 }

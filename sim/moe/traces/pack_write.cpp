@@ -88,20 +88,27 @@ fs::path beside(const fs::path& folder, std::string_view suffix) {
 
 }  // namespace
 
-void write_pack(const RoutePack& pack, const std::string& extra_json, bool overwrite) {
+void write_pack(const RoutePack& pack,
+                const std::string& extra_json,
+                bool overwrite,
+                PackArrays arrays) {
+  constexpr int kMostInOneByte = 256;
+  const char* const ending = arrays == PackArrays::kGzip ? ".npy.gz" : ".npy";
   const fs::path folder = named_folder(pack.folder);
   const bool replace = target_exists(folder, overwrite);
   const ScratchFolder fresh(beside(folder, "part"));
   write_file_atomically(fresh.path() / "pack.json", pack_json(pack, extra_json));
   if (pack.topk) {
-    write_npy(fresh.path() / "topk.npy.gz", *pack.topk);
+    write_npy_as(fresh.path() / fmt::format("topk{}", ending),
+                 *pack.topk,
+                 pack.header.experts <= kMostInOneByte ? NumberType::kU1 : NumberType::kU2);
     write_file_atomically(fresh.path() / "sequences.csv", sequences_csv(pack.sequences));
   }
   if (pack.weights) {
-    write_npy(fresh.path() / "weights.npy.gz", *pack.weights);
+    write_npy(fresh.path() / fmt::format("weights{}", ending), *pack.weights);
   }
   if (pack.counts) {
-    write_npy(fresh.path() / "counts.npy.gz", *pack.counts);
+    write_npy(fresh.path() / fmt::format("counts{}", ending), *pack.counts);
   }
   if (replace) {
     const ScratchFolder old(beside(folder, "old"));

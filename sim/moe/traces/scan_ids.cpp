@@ -13,69 +13,87 @@ template <typename T>
 class Scanner {
  public:
   Scanner(const NpyArray& topk, int num_experts)
-      : topk_(topk),
+      : ids_(topk.data().data()),
+        tokens_(topk.size(0)),
+        layers_(topk.size(1)),
+        slots_(topk.size(2)),
         experts_(static_cast<std::size_t>(num_experts)),
-        last_row_(experts_, topk.size(0) * topk.size(1)) {
-    scan_.padded_token.resize(topk.size(0));
-    scan_.padded_rows.resize(topk.size(1));
-    scan_.load.assign(topk.size(1), std::vector<std::int64_t>(experts_));
+        last_row_(experts_, tokens_ * layers_) {
+    scan_.tokens = topk.shape()[0];
+    scan_.padded_rows.resize(layers_);
+    scan_.load.assign(layers_, std::vector<std::int64_t>(experts_));
   }
 
   IdScan run() {
-    const std::size_t layers = topk_.size(1);
-    std::vector<std::size_t> padding;  // rows
-    for (std::size_t row = 0; row < topk_.size(0) * layers; ++row) {
-      if (is_padding(row)) {
-        ++scan_.padded_rows[row % layers];
-        padding.push_back(row);
-      } else {
-        scan_row(row);
+    bool padded = false;
+    for (std::size_t token = 0; token < tokens_; ++token) {
+      for (std::size_t layer = 0; layer < layers_; ++layer) {
+        if (is_padding(token * layers_ + layer)) {
+          ++scan_.padded_rows[layer];
+          padded = true;
+        } else {
+          scan_row(token, layer);
+        }
       }
     }
-    for (const std::size_t row : padding) {
-      if (!scan_.is_padding_layer(row % layers)) {
-        scan_.padded_token[row / layers] = true;
-      }
+    if (padded) {
+      mark_padded_tokens();
     }
     return std::move(scan_);
   }
 
  private:
   [[nodiscard]] T id_at(std::size_t row, std::size_t slot) const {
-    return number_at<T>(topk_.data().data(), row * topk_.size(2) + slot);
+    return number_at<T>(ids_, row * slots_ + slot);
   }
 
   /// -1 anywhere, or zeros everywhere where one zero would be a choice.
   [[nodiscard]] bool is_padding(std::size_t row) const {
-    bool all_zero = topk_.size(2) > 1;
-    for (std::size_t slot = 0; slot < topk_.size(2); ++slot) {
+    bool all_zero = slots_ > 1;
+    bool negative = false;
+    for (std::size_t slot = 0; slot < slots_; ++slot) {
       const T id = id_at(row, slot);
-      if (std::cmp_equal(id, -1)) {
-        return true;
-      }
+      negative = negative || std::cmp_equal(id, -1);
       all_zero = all_zero && id == 0;
     }
-    return all_zero;
+    return negative || all_zero;
   }
 
-  void scan_row(std::size_t row) {
-    bool repeated = false;
-    for (std::size_t slot = 0; slot < topk_.size(2); ++slot) {
-      const T id = id_at(row, slot);
-      const IdScan::Place place{.token = static_cast<std::int64_t>(row / topk_.size(1)),
-                                .layer = static_cast<std::int64_t>(row % topk_.size(1)),
-                                .slot = static_cast<std::int64_t>(slot),
-                                .expert = to_int64(id)};
-      if (std::cmp_less(id, 0) || std::cmp_greater_equal(id, experts_)) {
-        note_out_of_range(place);
-        continue;
-      }
-      const auto expert = static_cast<std::size_t>(place.expert);
-      ++scan_.load[row % topk_.size(1)][expert];
-      if (std::exchange(last_row_[expert], row) == row && !std::exchange(repeated, true)) {
-        scan_.first_repeat = scan_.repeats++ == 0 ? place : scan_.first_repeat;
+  /// Only where there is padding: most recordings have none, and some are long.
+  void mark_padded_tokens() {
+    scan_.padded_token.resize(tokens_);
+    for (std::size_t token = 0; token < tokens_; ++token) {
+      for (std::size_t layer = 0; layer < layers_; ++layer) {
+        if (!scan_.is_padding_layer(layer) && is_padding(token * layers_ + layer)) {
+          scan_.padded_token[token] = true;
+        }
       }
     }
+  }
+
+  void scan_row(std::size_t token, std::size_t layer) {
+    const std::size_t row = token * layers_ + layer;
+    std::int64_t* const load = scan_.load[layer].data();
+    bool repeated = false;
+    for (std::size_t slot = 0; slot < slots_; ++slot) {
+      const T id = id_at(row, slot);
+      if (std::cmp_less(id, 0) || std::cmp_greater_equal(id, experts_)) {
+        note_out_of_range(place(token, layer, slot));
+        continue;
+      }
+      const auto expert = static_cast<std::size_t>(id);
+      ++load[expert];
+      if (std::exchange(last_row_[expert], row) == row && !std::exchange(repeated, true)) {
+        scan_.first_repeat = scan_.repeats++ == 0 ? place(token, layer, slot) : scan_.first_repeat;
+      }
+    }
+  }
+
+  [[nodiscard]] IdScan::Place place(std::size_t token, std::size_t layer, std::size_t slot) const {
+    return {.token = static_cast<std::int64_t>(token),
+            .layer = static_cast<std::int64_t>(layer),
+            .slot = static_cast<std::int64_t>(slot),
+            .expert = to_int64(id_at(token * layers_ + layer, slot))};
   }
 
   void note_out_of_range(const IdScan::Place& place) {
@@ -85,7 +103,10 @@ class Scanner {
     scan_.largest = std::max(scan_.largest, place.expert);
   }
 
-  const NpyArray& topk_;
+  const std::byte* ids_;
+  std::size_t tokens_;
+  std::size_t layers_;
+  std::size_t slots_;
   std::size_t experts_;
   std::vector<std::size_t> last_row_;
   IdScan scan_;

@@ -5,9 +5,9 @@
 #include <map>
 #include <numeric>
 #include <string>
+#include <utility>
 
 #include "sim/core/check.hpp"
-#include "sim/moe/traces/expert_masks.hpp"
 
 namespace moesim::traces {
 namespace {
@@ -57,111 +57,125 @@ class LayerSkews {
   std::vector<double> cold_;
 };
 
-/// The quantities of TokenSkew, layer after layer.
+/// The quantities of TokenSkew, in one pass over the ids: sequence after sequence.
 class TokenSkews {
  public:
-  explicit TokenSkews(const RoutePack& pack) : pack_(pack), domains_(pack.domains()) {
-    hottest_.resize(domains_.size());
+  explicit TokenSkews(const RoutePack& pack)
+      : pack_(pack),
+        domains_(pack.domains()),
+        by_domain_(domains_.size(), std::vector<Load>(layers(), Load(experts()))),
+        shared_(layers()) {
+    visit_integer_type(pack.topk->type(), [&](auto zero) {
+      for (const TraceSequence& sequence : pack.sequences) {
+        add_sequence<decltype(zero)>(sequence);
+        pairs_ += sequence.rows - 1;
+      }
+    });
   }
 
-  /// Adds a layer; returns its load over all sequences.
-  Load add_layer(std::size_t layer) {
-    const std::vector<ExpertIndex> ids = layer_ids(*pack_.topk, layer);
-    std::vector<Load> by_domain(domains_.size(), Load(experts()));
-    for (const TraceSequence& sequence : pack_.sequences) {
-      const Load load = load_of(ids, sequence);
-      add_to(by_domain[domain_index(sequence.domain)], load);
-      if (sequence.rows >= kLeastRowsOfASequence) {
-        one_sequence_.push_back(load_skew(load).max_over_mean);
-      }
-    }
-    add_domains(by_domain);
-    add_overlap(ids);
+  /// The layer's load over all sequences.
+  [[nodiscard]] Load load(std::size_t layer) const {
     Load sum(experts());
-    for (const Load& load : by_domain) {
-      add_to(sum, load);
+    for (const std::vector<Load>& domain : by_domain_) {
+      add_to(sum, domain[layer]);
     }
-    add_independent(sum);
     return sum;
   }
 
   [[nodiscard]] TokenSkew result() const {
-    std::optional<Spread> hottest;
-    if (domains_.size() > 1) {
-      hottest = spread_of(hottest_);
+    std::vector<double> independent;
+    std::vector<double> overlap;
+    for (std::size_t layer = 0; layer < layers(); ++layer) {
+      independent.push_back(independent_overlap(load(layer)));
+      if (pairs_ > 0) {
+        overlap.push_back(static_cast<double>(shared_[layer]) /
+                          (static_cast<double>(pairs_) * slots()));
+      }
     }
     return {.one_sequence = spread_if_any(one_sequence_),
-            .consecutive_overlap = spread_if_any(overlap_),
-            .independent_overlap = spread_of(independent_),
-            .domain_distance = spread_if_any(distance_),
-            .hottest_layer_of_domain = hottest};
+            .consecutive_overlap = spread_if_any(overlap),
+            .independent_overlap = spread_of(independent),
+            .domain_distance = domain_distance(),
+            .hottest_layer_of_domain = hottest_layers()};
   }
 
  private:
   [[nodiscard]] std::size_t experts() const {
     return static_cast<std::size_t>(pack_.header.experts);
   }
-  [[nodiscard]] std::size_t slots() const { return static_cast<std::size_t>(pack_.header.top_k); }
+  [[nodiscard]] std::size_t layers() const { return pack_.topk->size(1); }
+  [[nodiscard]] double slots() const { return pack_.header.top_k; }
   [[nodiscard]] std::size_t domain_index(const std::string& domain) const {
     const auto found = std::lower_bound(domains_.begin(), domains_.end(), domain);
     return static_cast<std::size_t>(found - domains_.begin());
   }
 
-  [[nodiscard]] Load load_of(const std::vector<ExpertIndex>& ids,
-                             const TraceSequence& sequence) const {
-    Load load(experts());
-    const std::size_t begin = static_cast<std::size_t>(sequence.row_start) * slots();
-    const std::size_t end = begin + static_cast<std::size_t>(sequence.rows) * slots();
-    for (std::size_t i = begin; i < end; ++i) {
-      ++load[ids[i]];
+  template <typename T>
+  void add_sequence(const TraceSequence& sequence) {
+    const std::size_t slots = pack_.topk->size(2);
+    const std::byte* const ids = pack_.topk->data().data();
+    std::vector<Load> load(layers(), Load(experts()));
+    std::vector<std::vector<std::int64_t>> last_row(layers(),
+                                                    std::vector<std::int64_t>(experts(), -2));
+    for (std::int64_t row = sequence.row_start; row < sequence.row_start + sequence.rows; ++row) {
+      std::size_t at = static_cast<std::size_t>(row) * layers() * slots;
+      for (std::size_t layer = 0; layer < layers(); ++layer) {
+        for (std::size_t slot = 0; slot < slots; ++slot, ++at) {
+          const auto expert = static_cast<std::size_t>(number_at<T>(ids, at));
+          ++load[layer][expert];
+          shared_[layer] += std::exchange(last_row[layer][expert], row) == row - 1 ? 1 : 0;
+        }
+      }
     }
-    return load;
-  }
-
-  void add_domains(const std::vector<Load>& by_domain) {
-    for (std::size_t a = 0; a < by_domain.size(); ++a) {
-      hottest_[a] = std::max(hottest_[a], load_skew(by_domain[a]).max_over_mean);
-      for (std::size_t b = 0; b < a; ++b) {
-        distance_.push_back(total_variation(by_domain[a], by_domain[b]));
+    std::vector<Load>& domain = by_domain_[domain_index(sequence.domain)];
+    for (std::size_t layer = 0; layer < layers(); ++layer) {
+      add_to(domain[layer], load[layer]);
+      if (sequence.rows >= kLeastRowsOfASequence) {
+        one_sequence_.push_back(load_skew(load[layer]).max_over_mean);
       }
     }
   }
 
-  void add_overlap(const std::vector<ExpertIndex>& ids) {
-    const ExpertMasks masks(ids, slots(), pack_.header.experts);
-    std::int64_t shared = 0;
-    std::int64_t pairs = 0;
-    for (const TraceSequence& sequence : pack_.sequences) {
-      const auto begin = static_cast<std::size_t>(sequence.row_start);
-      const auto rows = static_cast<std::size_t>(sequence.rows);
-      for (std::size_t row = begin; row + 1 < begin + rows; ++row) {
-        shared += masks.shared(row, row + 1);
-      }
-      pairs += sequence.rows - 1;
-    }
-    if (pairs > 0) {
-      overlap_.push_back(static_cast<double>(shared) /
-                         (static_cast<double>(pairs) * static_cast<double>(slots())));
-    }
-  }
-
-  void add_independent(const Load& load) {
+  [[nodiscard]] double independent_overlap(const Load& load) const {
     const auto sum = static_cast<double>(total(load));
     double squares = 0.0;
     for (const std::int64_t n : load) {
       const double share = static_cast<double>(n) / sum;
       squares += share * share;
     }
-    independent_.push_back(squares * static_cast<double>(slots()));
+    return squares * slots();
+  }
+
+  [[nodiscard]] std::optional<Spread> domain_distance() const {
+    std::vector<double> distance;
+    for (std::size_t a = 0; a < domains_.size(); ++a) {
+      for (std::size_t b = 0; b < a; ++b) {
+        for (std::size_t layer = 0; layer < layers(); ++layer) {
+          distance.push_back(total_variation(by_domain_[a][layer], by_domain_[b][layer]));
+        }
+      }
+    }
+    return spread_if_any(distance);
+  }
+
+  [[nodiscard]] std::optional<Spread> hottest_layers() const {
+    std::vector<double> hottest;
+    for (const std::vector<Load>& domain : by_domain_) {
+      double most = 0.0;
+      for (const Load& load : domain) {
+        most = std::max(most, load_skew(load).max_over_mean);
+      }
+      hottest.push_back(most);
+    }
+    return hottest.size() > 1 ? spread_if_any(hottest) : std::nullopt;
   }
 
   const RoutePack& pack_;
   std::vector<std::string> domains_;
+  std::vector<std::vector<Load>> by_domain_;  ///< [domain][layer][expert]
+  std::vector<std::int64_t> shared_;          ///< by layer, of a token and the one before it
+  std::int64_t pairs_ = 0;
   std::vector<double> one_sequence_;
-  std::vector<double> overlap_;
-  std::vector<double> independent_;
-  std::vector<double> distance_;
-  std::vector<double> hottest_;
 };
 
 /// The quantities of StepSkew, layer after layer.
@@ -209,14 +223,17 @@ class StepSkews {
 
 SkewReport measure_skew(const RoutePack& pack) {
   LayerSkews layers;
-  TokenSkews tokens(pack);
+  std::optional<TokenSkews> tokens;
+  if (pack.per_token()) {
+    tokens.emplace(pack);
+  }
   StepSkews steps(pack);
   for (std::size_t layer = 0; layer < static_cast<std::size_t>(pack.header.layers); ++layer) {
-    layers.add(pack.per_token() ? tokens.add_layer(layer) : steps.add_layer(layer));
+    layers.add(tokens ? tokens->load(layer) : steps.add_layer(layer));
   }
   SkewReport report = layers.report();
-  if (pack.per_token()) {
-    report.tokens = tokens.result();
+  if (tokens) {
+    report.tokens = tokens->result();
   } else {
     report.steps = steps.result();
   }

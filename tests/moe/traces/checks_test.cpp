@@ -49,7 +49,7 @@ std::vector<std::string> messages(const std::vector<Finding>& findings, bool err
 std::vector<Finding> check(const std::vector<std::int16_t>& ids, int num_experts = 16) {
   const NpyArray topk = array_of(ids);
   const std::vector<TraceSequence> sequences = {{0, topk.shape()[0], "", ""}};
-  return check_topk(topk, sequences, num_experts);
+  return check_topk(topk, sequences, num_experts).findings;
 }
 
 TEST(Checks, SoundIdsHaveNoFindings) {
@@ -105,7 +105,7 @@ TEST(Checks, CopiedLayersAreNamed) {
 TEST(Checks, ManyCopiedLayersAreCutShort) {
   const NpyArray same(NumberType::kU1, {1, 12, 1}, std::vector<std::byte>(12));
   EXPECT_EQ(equal_layers(same, 1).size(), 11U);
-  EXPECT_EQ(check_counts(same)[0].message,
+  EXPECT_EQ(check_counts(same).findings[0].message,
             "layers that are copies of earlier ones: 1 of 0, 2 of 0, 3 of 0, 4 of 0, 5 of 0, 6 of "
             "0, 7 of 0, 8 of 0 and 3 more; keep equal layers to take them as they are");
 }
@@ -155,7 +155,7 @@ TEST(Checks, CountsAreCheckedTheSameWay) {
     counts.insert(counts.end(), {3, 1, 0, 4, 2, 2});
   }
   counts.back() = 9;
-  const auto findings = check_counts(make_array(NumberType::kU2, {18, 2, 3}, counts));
+  const auto findings = check_counts(make_array(NumberType::kU2, {18, 2, 3}, counts)).findings;
   EXPECT_THAT(messages(findings, true),
               ElementsAre("the first 17 steps are equal, as warm-up passes leave them; drop "
                           "warm-up to leave them out"));
@@ -164,11 +164,11 @@ TEST(Checks, CountsAreCheckedTheSameWay) {
 }
 
 TEST(Checks, PacksAreCheckedByTheirKind) {
-  EXPECT_THAT(check_pack(small_pack("", false)), IsEmpty());
+  EXPECT_THAT(check_pack(small_pack("", false)).findings, IsEmpty());
   RoutePack counts = small_pack("", false);
   counts.topk.reset();
   counts.counts = make_array<std::uint8_t>(NumberType::kU1, {1, 2, 2}, {1, 1, 1, 1});
-  EXPECT_EQ(check_pack(counts).size(), 1U);
+  EXPECT_EQ(check_pack(counts).findings.size(), 1U);
 }
 
 }  // namespace

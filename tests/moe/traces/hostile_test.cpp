@@ -112,7 +112,7 @@ RC_GTEST_PROP(HostileFiles, AnyBytesImportOrEndInAnError, ()) {
       R"({"provenance": {"expert_count": 4}})"
       "\n"
       R"({"phase": "p", "request_id": "r", "routing": [{"expert_ids": [1, 2], "layer_index": 3}]})",
-      npy_bytes(NumberType::kI2, std::vector<std::int64_t>{1, 2, 2}, std::vector<std::byte>(8)),
+      npy_preamble(NumberType::kI2, std::vector<std::int64_t>{1, 2, 2}) + std::string(8, '\0'),
       gzip("model,layer,expert,count\nm,0,0,3\n"));
   write_plain(dir / "dump", spoiled(lines));
   ImportOptions options;

@@ -160,6 +160,53 @@ TEST_F(Statistic, ARankThatRepeatsAnotherIsLeftOut) {
   EXPECT_THAT(step_counts(pack(), 0, 0), ElementsAre(1, 2, 3));
 }
 
+// Rank 0, iteration 4: two tokens in layers 2 and 3; rank 1: one. I64 numbers, top_k 1.
+TEST_F(Statistic, ExpertsOfTokensAreReadWhereTheyAreAskedForOrAlone) {
+  const auto ids = [](const char* tokens, int bytes) {
+    return R"({"4_3": {"dtype": "I64", "shape": [)" + std::string(tokens) +
+           R"(, 1], "data_offsets": [0, )" + std::to_string(bytes) +
+           R"(]}, "4_2": {"dtype": "I64", "shape": [)" + tokens + R"(, 1], "data_offsets": [)" +
+           std::to_string(bytes) + ", " + std::to_string(2 * bytes) + "]}}";
+  };
+  write("dump/rank0_raw.safetensors", safetensors(ids("2", 16), {0, 1, 2, 0}));
+  write("dump/rank1_raw.safetensors", safetensors(ids("1", 8), {2, 1}));
+  const ImportReport report = run("dump");
+  EXPECT_EQ(report.form, "TensorRT-LLM experts of tokens");
+  EXPECT_EQ(report.tokens, 3);
+  EXPECT_EQ(pack().header.first_moe_layer, 2);
+  EXPECT_THAT(layer_ids(*pack().topk, 0), ElementsAre(2, 0, 1));
+  EXPECT_THAT(layer_ids(*pack().topk, 1), ElementsAre(0, 1, 2));
+  EXPECT_EQ(pack().sequences[1].source, "iteration 4, rank 1");
+  options_.overwrite = true;
+  write("dump/rank0.safetensors", safetensors("{" + tensor("4_2", 0) + "}", {1, 1, 1}));
+  EXPECT_THAT(run("dump").dropped,
+              ElementsAre("the experts of single tokens in rank<r>_raw.safetensors; --kind ids "
+                          "reads them"));
+  options_.kind = ArrayKind::kIds;
+  EXPECT_EQ(run("dump").tokens, 3);
+  // Physical slots of a balanced layer are not experts.
+  fs::remove_all(dir_ / "p");
+  write("dump/rank1_raw.safetensors", safetensors(ids("1", 8), {5, 1}));
+  EXPECT_EQ(refusal("dump"),
+            "dump: error: 1 expert ids outside 0 to 2, first 5 at token 2, layer 1, slot 0; ids up "
+            "to 5 look like physical ids, map them to logical ones first");
+}
+
+TEST_F(Statistic, RefusesExpertsOfTokensThatDoNotFit) {
+  const auto refused = [&](const std::string& text) {
+    write("dump/rank0_raw.safetensors", text);
+    return refusal("dump");
+  };
+  EXPECT_EQ(refused(safetensors("{" + tensor("0_0", 0) + "}", {1, 2, 0})),
+            "dump/rank0_raw.safetensors: error: tensor \"0_0\": expected I32 or I64 experts of "
+            "shape [tokens, 1], num_experts_per_token of meta_info.json");
+  EXPECT_EQ(
+      refused(safetensors(
+          "{" + tensor("0_0", 0, "[3, 1]") + ", " + tensor("1_1", 0, "[3, 1]") + "}", {1, 2, 0})),
+      "dump: error: iteration 0: layer 1 has not the tokens of layer 0");
+  EXPECT_EQ(refused(safetensors("{}", {})), "dump: error: no rank<r>_raw.safetensors with tokens");
+}
+
 TEST_F(Statistic, RefusesWhatDoesNotFit) {
   const auto refused = [&](const std::string& text) {
     write("dump/rank0.safetensors", text);
@@ -173,8 +220,7 @@ TEST_F(Statistic, RefusesWhatDoesNotFit) {
   EXPECT_EQ(refused(safetensors("{" + tensor("x", 0) + "}", {1, 2, 3})),
             at + "tensor \"x\"; expected names \"<iteration>_<layer>\"");
   EXPECT_EQ(refused(safetensors("{" + tensor("0_0", 0, "[4]") + "}", {1, 2, 3})),
-            at + "tensor \"0_0\": expected I64 counts of shape [3], the experts of meta_info.json "
-                 "(raw expert ids per token are not read)");
+            at + "tensor \"0_0\": expected I64 counts of shape [3], the experts of meta_info.json");
   EXPECT_EQ(refused(safetensors("{" + tensor("0_0", 0) + "}", {1, 2})),
             at + "tensor \"0_0\": its data_offsets do not fit its shape or the file");
   EXPECT_EQ(refused(safetensors("{" + tensor("0_0", 0) + "}", {1, -2, 3})),

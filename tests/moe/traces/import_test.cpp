@@ -69,8 +69,8 @@ TEST_F(Import, DuplicatesLoopsAndRowsWithoutASequenceCanBeLeftOut) {
         "0,2,a,0,\n2,2,b,1,\n4,3,c,False,0\n8,2,d,false,\n");
   const ImportReport report = run("ids.npy");
   EXPECT_THAT(report.dropped,
-              ElementsAre("1 duplicate sequences",
-                          "1 sequences with repetition",
+              ElementsAre("1 duplicate sequence",
+                          "1 sequence with repetition",
                           "6 rows outside the sequences that stay"));
   const RoutePack made = pack();
   EXPECT_THAT(made.domains(), ElementsAre("a", "d"));

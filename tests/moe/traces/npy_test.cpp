@@ -36,7 +36,8 @@ std::string header(const std::string& descr, const std::string& shape) {
 TEST(Npy, WritesTheBytesThatNumPyWrites) {
   // numpy.save of arange(6, dtype=uint8).reshape(1, 2, 3): 10 bytes, then a header padded to 128.
   const auto array = make_array<std::uint8_t>(NumberType::kU1, {1, 2, 3}, {0, 1, 2, 3, 4, 5});
-  const std::string bytes = npy_bytes(array.type(), array.shape(), array.data());
+  std::string bytes = npy_preamble(array.type(), array.shape());
+  bytes.append(reinterpret_cast<const char*>(array.data().data()), array.data().size());
   std::string expected = std::string("\x93NUMPY\x01\x00\x76\x00", 10) +
                          "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2, 3), }";
   expected += std::string(128 - 1 - expected.size(), ' ') + "\n";

@@ -59,7 +59,7 @@ TEST_F(RealData, GptOssReproducesTheTableOfSkew) {
   EXPECT_EQ(report.tokens, 215'051);
   EXPECT_THAT(
       report.dropped,
-      testing::ElementsAre("1 duplicate sequences", "387 rows outside the sequences that stay"));
+      testing::ElementsAre("1 duplicate sequence", "387 rows outside the sequences that stay"));
   EXPECT_THAT(report.warnings, testing::IsEmpty());
   const RoutePack pack = read_pack(dir_ / "p");
   EXPECT_EQ(pack.sequences.size(), 702U);

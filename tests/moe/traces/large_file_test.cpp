@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// Recordings far larger than the memory that may be taken. Files are sparse: they cost no disk.
+// MOESIM_LARGE_GB sets their size (a quarter if it is not set); bench/README.md tells of 10.
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <new>
+
+#include "sim/moe/traces/import.hpp"
+#include "tests/moe/traces/fixture.hpp"
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MOESIM_TEST_HAS_ASAN
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define MOESIM_TEST_HAS_ASAN
+#endif
+
+namespace moesim::traces {
+namespace {
+
+constexpr std::int64_t kLayers = 61;
+constexpr std::int64_t kExperts = 256;
+constexpr rlim_t kMemory = rlim_t{24} << 20U;  // less than the narrowest copy of the ids
+
+std::int64_t large_bytes() {
+  const char* const gigabytes = std::getenv("MOESIM_LARGE_GB");
+  return gigabytes == nullptr ? 250'000'000 : std::int64_t{1'000'000'000} * std::atoi(gigabytes);
+}
+
+/// Writable memory of this process now, in bytes (VmData).
+rlim_t writable_memory() {
+  std::ifstream status("/proc/self/status");
+  std::string word;
+  while (status >> word) {
+    if (word == "VmData:") {
+      rlim_t kilobytes = 0;
+      status >> kilobytes;
+      return kilobytes * 1024;
+    }
+  }
+  return 0;
+}
+
+/// While it lives the process can take kMemory more. Files that are mapped to be read do not count.
+/// Without effect under the address sanitizer, which needs more for itself.
+class LittleMemory {
+ public:
+  LittleMemory() {
+    EXPECT_EQ(::getrlimit(RLIMIT_DATA, &before_), 0);
+    [[maybe_unused]] const rlimit little{.rlim_cur = writable_memory() + kMemory,
+                                         .rlim_max = before_.rlim_max};
+#ifndef MOESIM_TEST_HAS_ASAN
+    EXPECT_EQ(::setrlimit(RLIMIT_DATA, &little), 0);
+#endif
+  }
+  LittleMemory(const LittleMemory&) = delete;
+  LittleMemory& operator=(const LittleMemory&) = delete;
+  ~LittleMemory() {
+    ::setrlimit(RLIMIT_DATA, &before_);
+  }
+
+ private:
+  rlimit before_{};
+};
+
+/// [tokens, kLayers, 1]: 64 tokens with experts of their own in every layer, then a hole, which
+/// reads as expert 0. Returns the tokens.
+template <typename T>
+std::int64_t write_sparse_ids(const std::filesystem::path& path, NumberType type) {
+  const std::int64_t tokens = large_bytes() / kLayers / static_cast<std::int64_t>(sizeof(T));
+  const std::string preamble = npy_preamble(type, std::vector<std::int64_t>{tokens, kLayers, 1});
+  std::vector<T> start;
+  for (std::int64_t token = 0; token < 64; ++token) {
+    for (std::int64_t layer = 0; layer < kLayers; ++layer) {
+      start.push_back(static_cast<T>((token * (layer + 1)) % kExperts));
+    }
+  }
+  std::ofstream file(path, std::ios::binary);
+  file << preamble;
+  file.write(reinterpret_cast<const char*>(start.data()),
+             static_cast<std::streamsize>(start.size() * sizeof(T)));
+  file.close();
+  const auto numbers = static_cast<std::uintmax_t>(tokens) * kLayers;
+  std::filesystem::resize_file(path, preamble.size() + numbers * sizeof(T));
+  return tokens;
+}
+
+TEST(LargeFiles, TheLimitOfTheseTestsBites) {
+#ifdef MOESIM_TEST_HAS_ASAN
+  GTEST_SKIP() << "the sanitizer ends the process where memory is refused";
+#else
+  const LittleMemory little;
+  EXPECT_THROW(std::vector<char>(2 * kMemory), std::bad_alloc);
+#endif
+}
+
+TEST(LargeFiles, APackIsCheckedAndReplayedWithoutHoldingIt) {
+  const ScratchDir dir;
+  write_file_atomically(dir / "p/pack.json",
+                        R"({"format": "moesim-route-pack", "version": 1, "model": "m",
+                            "experts": 256, "top_k": 1, "layers": 61})");
+  const std::int64_t tokens = write_sparse_ids<std::int32_t>(dir / "p/topk.npy", NumberType::kI4);
+  write_file_atomically(
+      dir / "p/sequences.csv",
+      "sequence,row_start,rows,domain,source\n0,0," + std::to_string(tokens) + ",,\n");
+  const LittleMemory little;
+  const auto source = open_routing_source({.trace = (dir / "p").string(), .domains = {}}, 1, 64, 1);
+  EXPECT_EQ(source->route(0, 2).experts[5], 15);                                  // 5 * 3
+  EXPECT_EQ(source->route(static_cast<int>(tokens / 64) - 1, 60).experts[5], 0);  // in the hole
+}
+
+TEST(LargeFiles, ADumpIsImportedWithoutHoldingIt) {
+  const ScratchDir dir;
+  const std::int64_t tokens = write_sparse_ids<std::int64_t>(dir / "ids.npy", NumberType::kI8);
+  ImportOptions options;
+  options.experts = kExperts;
+  options.plain = true;
+  const LittleMemory little;
+  EXPECT_EQ(import_trace(dir / "ids.npy", dir / "p", options).tokens, tokens);
+  const NpyArray ids = read_npy(dir / "p/topk.npy");
+  EXPECT_EQ(ids.type(), NumberType::kU1);
+  EXPECT_EQ(ids.shape()[0], tokens);
+  EXPECT_EQ(number_at<std::uint8_t>(ids.data().data(), 5 * kLayers + 2), 15);
+}
+
+}  // namespace
+}  // namespace moesim::traces
