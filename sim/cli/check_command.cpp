@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
@@ -12,12 +14,13 @@
 #include "sim/core/atomic_file.hpp"
 #include "sim/scenario/assemble.hpp"
 #include "sim/scenario/digest.hpp"
+#include "sim/scenario/memory_model.hpp"
 
 namespace moesim::cli {
 namespace {
 
 std::string as_json(const Scenario& scenario,
-                    const Assembly& assembly,
+                    const std::vector<std::string>& notes,
                     const std::string& resolved) {
   nlohmann::ordered_json inputs = nlohmann::ordered_json::array();
   for (const std::filesystem::path& path : scenario.inputs) {
@@ -25,9 +28,22 @@ std::string as_json(const Scenario& scenario,
   }
   const nlohmann::ordered_json json = {{"format", "moesim-check"},
                                        {"inputs", inputs},
-                                       {"notes", assembly.notes},
+                                       {"notes", notes},
                                        {"resolved_scenario", resolved}};
   return json.dump(2) + "\n";
+}
+
+/// What a reader must know. Training and pipelines cannot be run, but what they hold is checked.
+std::vector<std::string> notes_on_check(const Scenario& scenario) {
+  const StepKind kind = scenario.step.kind;
+  if (kind == StepKind::kMoeLayers) {
+    return assemble(scenario).notes;
+  }
+  if (kind == StepKind::kTrain || scenario.parallel.pp > 1) {
+    check_memory(scenario);
+    return {"only the memory was checked: moesim run does not know such steps yet"};
+  }
+  return assemble_whole(scenario).notes;
 }
 
 }  // namespace
@@ -41,13 +57,13 @@ void add_check_command(CLI::App& app) {
   command->footer("Example: moesim check scenarios/tinymoe_h200.toml > resolved.toml");
   command->callback([options] {
     const Scenario scenario = load(*options);
-    const Assembly assembly = assemble(scenario);
+    const std::vector<std::string> notes = notes_on_check(scenario);
     const std::string resolved = resolved_toml(scenario);
     if (!options->out.empty()) {
       write_file_atomically(options->out / "scenario.toml", resolved);
     }
-    print(options->json ? as_json(scenario, assembly, resolved) : resolved);
-    for (const std::string& note : assembly.notes) {
+    print(options->json ? as_json(scenario, notes, resolved) : resolved);
+    for (const std::string& note : notes) {
       print_error("note: " + note + "\n");
     }
   });

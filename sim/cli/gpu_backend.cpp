@@ -74,8 +74,11 @@ LayerSpec spec_of(const StepModel& model, int layer) {
   return spec;
 }
 
-void check_precision(const StepModel& model, measure::LayerMeter& meter) {
+void check_experts(const StepModel& model, measure::LayerMeter& meter) {
   const ModelShape& shape = model.model;
+  if (!shape.expert_gated) {
+    throw UserError("model.expert_gated: false; the GPU layer has gated experts only");
+  }
   if (shape.weight_dtype != Dtype::kFp8) {
     return;
   }
@@ -140,7 +143,7 @@ GpuReport measure_scenario(const StepModel& model,
                            RunReport head,
                            measure::LayerMeter& meter,
                            const GpuControl& control) {
-  check_precision(model, meter);
+  check_experts(model, meter);
   GpuReport report;
   report.head = std::move(head);
   for (const std::string& note : model_notes(model.model)) {

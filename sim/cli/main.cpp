@@ -75,6 +75,7 @@ int run(int argc, char** argv) {
   add_capacity_command(app);
   add_place_command(app);
   add_check_command(app);
+  add_memory_command(app);
   add_trace_command(app);
   add_topology_command(app);
   add_network_bench_command(app);

@@ -11,6 +11,7 @@
 #include "sim/cli/options.hpp"
 #include "sim/cli/result_folder.hpp"
 #include "sim/cli/simulate.hpp"
+#include "sim/cli/whole_run.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/report/json_report.hpp"
 #include "sim/report/text_report.hpp"
@@ -115,7 +116,9 @@ void run_on_both(const ScenarioOptions& options) {
 }
 
 void run_on(const std::string& backend, const ScenarioOptions& options) {
-  if (backend == "gpu") {
+  if (backend == "sim" && load(options).step.kind != StepKind::kMoeLayers) {
+    run_whole(options);
+  } else if (backend == "gpu") {
     run_on_gpu(options);
   } else if (backend == "both") {
     run_on_both(options);
@@ -130,8 +133,9 @@ void run_on(const std::string& backend, const ScenarioOptions& options) {
 void add_run_command(CLI::App& app) {
   auto options = std::make_shared<ScenarioOptions>();
   auto backend = std::make_shared<std::string>("sim");
-  CLI::App* command = app.add_subcommand(
-      "run", "Simulate a scenario: phase times, critical path, imbalance, drops, hot spots");
+  CLI::App* command = app.add_subcommand("run",
+                                         "Simulate MoE layers or a whole model: phase times, "
+                                         "critical path, imbalance, drops, hot spots");
   add_scenario_options(*command, *options);
   add_strict_option(*command, *options);
   command

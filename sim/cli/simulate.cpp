@@ -10,7 +10,6 @@
 #include "sim/step/replay.hpp"
 
 namespace moesim::cli {
-namespace {
 
 std::vector<InputDigest> digests(const Scenario& scenario) {
   std::vector<InputDigest> inputs;
@@ -19,8 +18,6 @@ std::vector<InputDigest> digests(const Scenario& scenario) {
   }
   return inputs;
 }
-
-}  // namespace
 
 RunReport report_head(const std::filesystem::path& file,
                       const Scenario& scenario,

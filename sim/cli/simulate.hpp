@@ -9,6 +9,9 @@
 
 namespace moesim::cli {
 
+/// Every file read for the scenario, with its SHA-256.
+[[nodiscard]] std::vector<InputDigest> digests(const Scenario& scenario);
+
 /// A report of the scenario without steps.
 /// @param file  the scenario's name in the report
 [[nodiscard]] RunReport report_head(const std::filesystem::path& file,

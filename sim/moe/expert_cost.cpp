@@ -135,15 +135,16 @@ Bytes gemm_bytes(std::span<const std::int64_t> rows, GemmShape shape) {
          rows_bytes(all_rows, shape.columns, Dtype::kBf16);
 }
 
-/// gate+up GEMM, SwiGLU, down GEMM.
+/// gate+up GEMM (up alone without a gate), activation, down GEMM.
 Seconds ffn_time(const ComputeModel& compute,
                  const ModelShape& model,
                  std::span<const std::int64_t> rows,
                  std::int64_t width) {
   const std::int64_t all_rows = std::accumulate(rows.begin(), rows.end(), std::int64_t{0});
-  const Bytes swiglu = rows_bytes(all_rows, 2 * width, Dtype::kBf16) +
+  const std::int64_t columns = (model.expert_gated ? 2 : 1) * width;
+  const Bytes swiglu = rows_bytes(all_rows, columns, Dtype::kBf16) +
                        rows_bytes(all_rows, width, activation_dtype(model.weight_dtype));
-  return grouped_gemm_time(compute, rows, 2 * width, model.hidden_size, model.weight_dtype) +
+  return grouped_gemm_time(compute, rows, columns, model.hidden_size, model.weight_dtype) +
          memory_kernel_time(compute, swiglu) +
          grouped_gemm_time(compute, rows, model.hidden_size, width, model.weight_dtype);
 }

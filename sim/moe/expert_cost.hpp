@@ -120,9 +120,9 @@ struct ComputeModel {
 ///   gather   N rows of hidden, dispatch_dtype in, the experts' activation dtype out
 ///   (memory-bound);
 ///            only with expert_gather
-///   gate+up  grouped GEMM, columns = 2 w, inner = hidden
-///   SwiGLU   N rows of 2 w bf16 in, N rows of w in the activation dtype out (memory-bound)
-///   down     grouped GEMM, columns = hidden, inner = w
+///   gate+up  grouped GEMM, columns = 2 w (w without a gate: expert_gated), inner = hidden
+///   SwiGLU   N rows of those columns bf16 in, N rows of w in the activation dtype out
+///   (memory-bound) down     grouped GEMM, columns = hidden, inner = w
 /// Memory-bound kernels take bytes / (memory_bandwidth * memory_efficiency) + kernel_launch. The
 /// whole takes at least expert_floor, since kernels issued one by one leave no faster.
 /// Source: the unfused expert FFN of Megatron-Core and SGLang. Valid for: that form; fused kernels

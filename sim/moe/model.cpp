@@ -32,31 +32,10 @@ Count mla_parameters(const AttentionShape& a, Count hidden) {
   return query + key_value + output;
 }
 
-Count attention_parameters(const AttentionShape& a, Count hidden) {
-  Count count =
-      a.kind == AttentionKind::kMla ? mla_parameters(a, hidden) : gqa_parameters(a, hidden);
-  if (a.qk_norm) {
-    count += 2 * Count{a.head_dim};
-  }
-  if (a.sinks) {
-    count += a.heads;
-  }
-  return count;
-}
-
-/// Gate, up and down projections.
-Count swiglu_parameters(Count hidden, Count width) {
-  return 3 * hidden * width;
-}
-
 Count moe_layer_parameters(const ModelShape& m, Count routed_experts) {
   const Count hidden = m.hidden_size;
-  Count expert = swiglu_parameters(hidden, m.expert_width);
-  if (m.expert_biases) {
-    expert += 2 * Count{m.expert_width} + hidden;
-  }
-  Count count = routed_experts * expert;
-  count += m.shared_experts * swiglu_parameters(hidden, m.shared_expert_width);
+  Count count = routed_experts * expert_parameters(m);
+  count += m.shared_experts * ffn_parameters(m, m.shared_expert_width, m.expert_gated);
   count += hidden * m.num_experts;
   if (m.router_bias) {
     count += m.num_experts;
@@ -69,9 +48,10 @@ Count count_parameters(const ModelShape& m, Count routed_experts) {
   const Count hidden = m.hidden_size;
   const Count final_norm = hidden;
   Count count = embedding_parameters(m) * (m.tied_embeddings ? 1 : 2) + final_norm;
-  count += m.layers * (attention_parameters(m.attention, hidden) + 2 * hidden);
+  const Count norms = m.attention.kind == AttentionKind::kNone ? hidden : 2 * hidden;
+  count += m.layers * (attention_parameters(m) + norms);
   count += m.moe_layers * moe_layer_parameters(m, routed_experts);
-  count += (m.layers - m.moe_layers) * swiglu_parameters(hidden, m.dense_width);
+  count += (m.layers - m.moe_layers) * ffn_parameters(m, m.dense_width, m.dense_gated);
   return count;
 }
 
@@ -144,6 +124,38 @@ std::int64_t activation_scale_bytes(std::int64_t elements, Dtype dtype) {
       return 0;
   }
   MOESIM_CHECK(false, "unknown dtype");
+}
+
+bool is_moe_layer(const ModelShape& model, int layer) {
+  const int from_first = layer - model.first_moe_layer;
+  return from_first >= 0 && from_first % model.moe_interval == 0 &&
+         from_first / model.moe_interval < model.moe_layers;
+}
+
+std::int64_t attention_parameters(const ModelShape& model) {
+  const AttentionShape& a = model.attention;
+  if (a.kind == AttentionKind::kNone) {
+    return 0;
+  }
+  Count count = a.kind == AttentionKind::kMla ? mla_parameters(a, model.hidden_size)
+                                              : gqa_parameters(a, model.hidden_size);
+  if (a.qk_norm) {
+    count += 2 * Count{a.head_dim};
+  }
+  if (a.sinks) {
+    count += a.heads;
+  }
+  return count;
+}
+
+std::int64_t ffn_parameters(const ModelShape& model, int width, bool gated) {
+  return (gated ? 3 : 2) * Count{model.hidden_size} * width;
+}
+
+std::int64_t expert_parameters(const ModelShape& model) {
+  const Count biases = (model.expert_gated ? 2 : 1) * Count{model.expert_width} + model.hidden_size;
+  return ffn_parameters(model, model.expert_width, model.expert_gated) +
+         (model.expert_biases ? biases : 0);
 }
 
 std::int64_t embedding_parameters(const ModelShape& model) {

@@ -26,9 +26,9 @@ enum class Dtype { kBf16, kFp8, kMxfp4, kFp32 };
 /// One row of activations with its scales.
 [[nodiscard]] std::int64_t activation_row_bytes(std::int64_t elements, Dtype dtype);
 
-enum class AttentionKind { kGqa, kMla };
+enum class AttentionKind { kGqa, kMla, kNone };
 
-/// Attention widths; used for parameter counts. Zero where the kind has no such part.
+/// Attention widths. Zero where the kind has no such part; kNone has none: a stack of FFNs.
 struct AttentionShape {
   AttentionKind kind = AttentionKind::kGqa;
   int heads = 0;
@@ -47,9 +47,10 @@ struct AttentionShape {
 struct ModelShape {
   std::string name;
   int hidden_size = 0;
-  int layers = 0;  ///< decoder layers, dense ones included
-  int moe_layers = 0;
+  int layers = 0;           ///< decoder layers, dense ones included
+  int moe_layers = 0;       ///< 0: a dense model, without experts
   int first_moe_layer = 0;  ///< index of the first MoE layer in the model
+  int moe_interval = 1;     ///< every how many layers a MoE layer follows the first one
   int num_experts = 0;      ///< routed experts of one layer
   int top_k = 0;
   int shared_experts = 0;
@@ -60,20 +61,36 @@ struct ModelShape {
   bool tied_embeddings = false;
   bool expert_biases = false;  ///< gate+up and down projections have biases
   bool router_bias = false;    ///< one bias per expert in the gate
+  bool expert_gated = true;    ///< experts have gate, up and down (SwiGLU); else up and down only
+  bool dense_gated = true;     ///< the same of the dense layers
   AttentionShape attention;
-  Dtype weight_dtype = Dtype::kBf16;      ///< of the routed experts' weights
+  Dtype weight_dtype = Dtype::kBf16;      ///< of the routed and shared experts' weights
+  Dtype dense_dtype = Dtype::kBf16;       ///< of the projections of attention and dense layers
   Dtype dispatch_dtype = Dtype::kBf16;    ///< payload of the dispatch
   Dtype combine_dtype = Dtype::kBf16;     ///< payload of the combine
   double published_total_parameters = 0;  ///< 0 where none is published
   double published_active_parameters = 0;
 };
 
+/// Decoder layer `layer` (0 .. layers - 1) is a MoE layer.
+[[nodiscard]] bool is_moe_layer(const ModelShape& model, int layer);
+
+/// Projections of one attention block, biases, norms and sinks included.
+[[nodiscard]] std::int64_t attention_parameters(const ModelShape& model);
+
+/// One FFN of `width`: gate, up and down projections, or up and down.
+[[nodiscard]] std::int64_t ffn_parameters(const ModelShape& model, int width, bool gated);
+
+/// One routed expert, biases included.
+[[nodiscard]] std::int64_t expert_parameters(const ModelShape& model);
+
 /// One table of the input (or output) embedding.
 [[nodiscard]] std::int64_t embedding_parameters(const ModelShape& model);
 
 /// Parameters counted from the shape: embeddings, attention, norms, gate, experts, head.
-/// Valid for: SwiGLU FFNs without dense-layer biases; qk_norm with one weight vector of head_dim
-/// each (OLMoE's span all heads: 3,840 more a layer); no MTP layers. Checked by: model_test.
+/// Valid for: FFNs of two or three projections, dense layers without biases; qk_norm with one
+/// weight vector of head_dim each (OLMoE's span all heads: 3,840 more a layer); no MTP layers.
+/// Checked by: model_test.
 [[nodiscard]] std::int64_t total_parameters(const ModelShape& model);
 
 /// The same with top_k instead of num_experts routed experts a layer. Both embedding tables count;

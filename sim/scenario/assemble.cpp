@@ -7,11 +7,13 @@
 #include <limits>
 #include <utility>
 
+#include "sim/core/check.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/moe/generate/generated_source.hpp"
 #include "sim/moe/lost_ranks.hpp"
 #include "sim/moe/narrow_routing.hpp"
 #include "sim/scenario/make_cluster.hpp"
+#include "sim/scenario/memory_model.hpp"
 #include "sim/step/layer_work.hpp"
 #include "sim/step/placement_training.hpp"
 
@@ -119,13 +121,25 @@ void note_calibration(const CostConstants& c, std::vector<std::string>& notes) {
   note_part("dispatch and combine", c.communication_fit);
 }
 
-std::vector<std::string> notes_on(const Scenario& scenario, const Assembly& assembly) {
-  std::vector<std::string> notes;
-  const RoutingSourceInfo& trace = assembly.routing->info();
+/// What a reader must know of the routing.
+void note_routing(const Scenario& scenario,
+                  const RoutingSourceInfo& trace,
+                  std::vector<std::string>& notes) {
   if (!trace.model.empty() && trace.model != scenario.model.name) {
     notes.push_back(fmt::format("routing was recorded from {}; layer sizes are those of {}",
                                 trace.model,
                                 scenario.model.name));
+  }
+  if (scenario.capacity.policy == OverflowPolicy::kSpill && !trace.slots_by_weight) {
+    notes.emplace_back(
+        "the trace does not order a token's experts by weight: spill asks them as they stand");
+  }
+}
+
+std::vector<std::string> notes_on(const Scenario& scenario, const Assembly& assembly) {
+  std::vector<std::string> notes;
+  if (assembly.routing) {
+    note_routing(scenario, assembly.routing->info(), notes);
   }
   const auto gpus = static_cast<int>(assembly.step.cluster.gpus.size());
   if (scenario.parallel.ep < gpus) {
@@ -147,10 +161,6 @@ std::vector<std::string> notes_on(const Scenario& scenario, const Assembly& asse
         "what comes; see moesim place",
         placement.train_first,
         last));
-  }
-  if (scenario.capacity.policy == OverflowPolicy::kSpill && !trace.slots_by_weight) {
-    notes.emplace_back(
-        "the trace does not order a token's experts by weight: spill asks them as they stand");
   }
   return notes;
 }
@@ -259,26 +269,17 @@ void check_replicas(const Scenario& scenario, const std::vector<Placement>& plac
   }
 }
 
-}  // namespace
-
-PlacementSize placement_size(const Scenario& scenario, int layers) {
-  return {.layers = layers,
-          .experts = scenario.model.num_experts,
-          .ranks = scenario.parallel.ep,
-          .first_layer = scenario.model.first_moe_layer,
-          .model_layers = scenario.model.layers,
-          .moe_layers = scenario.model.moe_layers};
-}
-
-Assembly assemble(const Scenario& scenario) {
-  const int layers = scenario.step.layers > 0 ? scenario.step.layers : scenario.model.moe_layers;
+/// The model that steps run on, with `layers` MoE layers.
+Assembly assemble_layers(const Scenario& scenario, int layers) {
   Assembly assembly;
   if (!is_available(scenario.network.engine)) {
     throw EnvironmentError(
         "network.engine: \"simgrid\" is not in this build; see moesim --version");
   }
-  assembly.routing = open_source(scenario, layers);
   StepModel& step = assembly.step;
+  if (layers > 0) {
+    assembly.routing = open_source(scenario, layers);
+  }
   step.model = scenario.model;
   ScenarioCluster made = make_cluster(scenario);
   step.cluster = std::move(made.cluster);
@@ -293,14 +294,69 @@ Assembly assemble(const Scenario& scenario) {
   step.path_policy = scenario.network.paths;
   step.path_spread = scenario.network.spread;
   step.replicas = scenario.placement.replicas;
-  step.placements = place_experts(scenario, assembly, layers);
-  check_replicas(scenario, step.placements);
-  leave_out(assembly, lost_ranks(step.cluster, made.lost_nodes, scenario.parallel.ep));
+  LostRanks lost = lost_ranks(step.cluster, made.lost_nodes, scenario.parallel.ep);
+  if (scenario.step.kind != StepKind::kMoeLayers && !lost.empty()) {
+    throw UserError(
+        {mismatch("faults.nodes", "a whole model is not simulated without its lost ranks")});
+  }
+  if (layers > 0) {
+    step.placements = place_experts(scenario, assembly, layers);
+    check_replicas(scenario, step.placements);
+    leave_out(assembly, std::move(lost));
+  }
   step.routing = assembly.routing.get();
   step.ranks = scenario.parallel.ep;
   step.layers = layers;
   step.seed = scenario.seed;
   assembly.notes = notes_on(scenario, assembly);
+  return assembly;
+}
+
+}  // namespace
+
+PlacementSize placement_size(const Scenario& scenario, int layers) {
+  return {.layers = layers,
+          .experts = scenario.model.num_experts,
+          .ranks = scenario.parallel.ep,
+          .first_layer = scenario.model.first_moe_layer,
+          .model_layers = scenario.model.layers,
+          .moe_layers = scenario.model.moe_layers};
+}
+
+Assembly assemble(const Scenario& scenario) {
+  if (scenario.step.kind != StepKind::kMoeLayers) {
+    throw UserError({mismatch(
+        "step.kind", "whole models are for moesim run, check and memory; this needs moe_layers")});
+  }
+  const int layers = scenario.step.layers > 0 ? scenario.step.layers : scenario.model.moe_layers;
+  return assemble_layers(scenario, layers);
+}
+
+Assembly assemble_whole(const Scenario& scenario) {
+  MOESIM_CHECK(scenario.step.kind != StepKind::kMoeLayers, "a whole model");
+  check_memory(scenario);
+  if (scenario.step.kind == StepKind::kTrain) {
+    throw UserError({mismatch("step.kind", "train is only known to moesim memory so far")});
+  }
+  if (scenario.parallel.pp > 1) {
+    throw UserError({mismatch(
+        "parallel.pp",
+        fmt::format("{} stages are only known to moesim memory so far", scenario.parallel.pp))});
+  }
+  if (scenario.network.tolerance > 0.0) {
+    throw UserError(
+        {mismatch("network.tolerance",
+                  fmt::format("{}, but whole models are simulated exactly; leave it out",
+                              scenario.network.tolerance))});
+  }
+  Assembly assembly = assemble_layers(scenario, scenario.model.moe_layers);
+  assembly.notes.emplace_back(
+      "attention, dense layers and head use the constants of the experts' GEMMs and of memory; "
+      "nothing overlaps");
+  if (scenario.model.moe_layers == 0) {
+    assembly.notes.emplace_back(
+        "a dense model: [routing], [capacity], [placement] and [dispatch] say nothing");
+  }
   return assembly;
 }
 

@@ -14,17 +14,21 @@
 namespace moesim {
 
 struct Assembly {
-  std::unique_ptr<RoutingSource> routing;
-  StepModel step;                   ///< refers to *routing
-  std::vector<std::string> faults;  ///< what is broken, slow or taken, a sentence each
-  std::vector<std::string> notes;   ///< sentences a reader of the result must know
+  std::unique_ptr<RoutingSource> routing;  ///< none in a dense model
+  StepModel step;                          ///< refers to *routing
+  std::vector<std::string> faults;         ///< what is broken, slow or taken, a sentence each
+  std::vector<std::string> notes;          ///< sentences a reader of the result must know
 };
 
 /// Builds the cluster, opens the trace and the placement and checks that they fit the model.
-/// Throws UserError (trace and model differ in experts, top_k or layers; unreachable GPUs).
+/// For step.kind = moe_layers. Throws UserError (another kind, trace and model differ in experts,
+/// top_k or layers; unreachable GPUs).
 [[nodiscard]] Assembly assemble(const Scenario& scenario);
 
 /// What a placement of the scenario's first `layers` MoE layers has to fit.
 [[nodiscard]] PlacementSize placement_size(const Scenario& scenario, int layers);
+/// The same for a whole model, all of its MoE layers; without routing for a dense one. Throws
+/// UserError as well for a model that does not fit its GPUs, for training and for pipelines.
+[[nodiscard]] Assembly assemble_whole(const Scenario& scenario);
 
 }  // namespace moesim

@@ -101,6 +101,11 @@ inline void no_effect(CrossChecker& c,
 
 /// The table [placement].
 void check_placement(CrossChecker& checker, const Scenario& scenario);
+/// The table [model].
+void check_model(CrossChecker& checker, const ModelShape& model);
+
+/// What kind of step it is, its layout and its memory.
+void check_step(CrossChecker& checker, const Scenario& scenario);
 
 /// The tables [cluster] and [faults].
 void check_cluster_keys(CrossChecker& checker, const Scenario& scenario);

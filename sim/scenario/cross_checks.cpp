@@ -12,55 +12,6 @@
 namespace moesim {
 namespace {
 
-void check_model(CrossChecker& c, const ModelShape& m) {
-  c.check(m.top_k > m.num_experts,
-          "model.top_k",
-          {"model.num_experts"},
-          fmt::format("{} is more than {}", m.top_k, c.other("model.num_experts", m.num_experts)));
-  c.check(m.first_moe_layer + m.moe_layers > m.layers,
-          "model.moe_layers",
-          {"model.first_moe_layer", "model.layers"},
-          fmt::format("{} layers from {} do not fit {}",
-                      m.moe_layers,
-                      c.other("model.first_moe_layer", m.first_moe_layer),
-                      c.other("model.layers", m.layers)));
-  c.check((m.shared_experts > 0) != (m.shared_expert_width > 0),
-          "model.shared_expert_width",
-          {"model.shared_experts"},
-          fmt::format("{} does not go with {}",
-                      m.shared_expert_width,
-                      c.other("model.shared_experts", m.shared_experts)));
-  c.check(m.layers > m.moe_layers && m.dense_width == 0,
-          "model.dense_width",
-          {"model.layers", "model.moe_layers"},
-          fmt::format("0, but {} exceeds {}: the other layers are dense",
-                      c.other("model.layers", m.layers),
-                      c.other("model.moe_layers", m.moe_layers)));
-}
-
-void check_attention(CrossChecker& c, const AttentionShape& a) {
-  const bool gqa = a.kind == AttentionKind::kGqa;
-  const std::string kind = c.other("model.attention.kind", gqa ? "gqa" : "mla");
-  c.check(gqa && (a.kv_heads == 0 || a.heads % a.kv_heads != 0),
-          "model.attention.kv_heads",
-          {"model.attention.heads", "model.attention.kind"},
-          fmt::format("{} does not divide {}, as {} needs",
-                      a.kv_heads,
-                      c.other("model.attention.heads", a.heads),
-                      kind));
-  const std::pair<std::string_view, int> mla_widths[] = {
-      {"model.attention.kv_lora_rank", a.kv_lora_rank},
-      {"model.attention.rope_dim", a.rope_dim},
-      {"model.attention.nope_dim", a.nope_dim}};
-  for (const auto& [path, width] : mla_widths) {
-    c.check(!gqa && width == 0, path, {"model.attention.kind"}, "0, but needed by " + kind);
-    c.check(gqa && width != 0,
-            path,
-            {"model.attention.kind"},
-            fmt::format("{} does not go with {}", width, kind));
-  }
-}
-
 void check_layout(CrossChecker& c, const Scenario& s) {
   const int ep = s.parallel.ep;
   const bool slots_are_given = s.placement.kind == PlacementKind::kFile ||
@@ -333,13 +284,20 @@ std::vector<Diagnostic> generator_checks(const ConfigTree& tree, const FieldRead
   return std::move(checker.found);
 }
 
+bool is_dense(const ConfigTree& tree, const Scenario& scenario) {
+  return scenario.model.moe_layers == 0 && tree.find("model.moe_layers") != nullptr;
+}
+
 std::vector<Diagnostic> cross_checks(const ConfigTree& tree, const FieldReading& reading) {
   CrossChecker checker(tree, reading);
   const Scenario& scenario = reading.scenario;
   check_model(checker, scenario.model);
-  check_attention(checker, scenario.model.attention);
   check_cluster_keys(checker, scenario);
   check_layout(checker, scenario);
+  check_step(checker, scenario);
+  if (is_dense(tree, scenario)) {
+    return std::move(checker.found);  // what follows is about experts
+  }
   check_capacity(checker, scenario);
   check_padded(checker, scenario);
   check_placement(checker, scenario);

@@ -12,6 +12,9 @@ namespace moesim {
 
 /// Every contradiction between keys that are right by themselves. Each names both keys and the
 /// place of the second.
+/// The scenario says itself that its model has no experts.
+[[nodiscard]] bool is_dense(const ConfigTree& tree, const Scenario& scenario);
+
 [[nodiscard]] std::vector<Diagnostic> cross_checks(const ConfigTree& tree,
                                                    const FieldReading& reading);
 

@@ -1,22 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/scenario/fields.hpp"
 
-#include "sim/scenario/field_walk.hpp"
+#include "sim/scenario/field_access.hpp"
 
 namespace moesim {
 namespace {
 
-constexpr CountRange kAtLeastOne{.min = 1};
-constexpr CountRange kMayBeZero{.min = 0};
 constexpr CountRange kNodes{.min = 1, .max = 100'000};
 constexpr CountRange kGpusPerNode{.min = 1, .max = 1024};
 constexpr CountRange kExperts{.min = 1, .max = 65'534};  // ExpertIndex has 16 bits
-constexpr CountRange kLayers{.min = 1, .max = 100'000};
 constexpr CountRange kTileEdge{.min = 1, .max = 65'536};
 
 // Words stand in the order of the enumerators.
-constexpr std::string_view kDtypes[] = {"bf16", "fp8", "mxfp4", "fp32"};
-constexpr std::string_view kAttentionKinds[] = {"gqa", "mla"};
 constexpr std::string_view kFabricKinds[] = {
     "single_switch", "rail", "fat_tree", "rail_only", "dragonfly_plus", "torus"};
 constexpr std::string_view kScaleUpKinds[] = {"switch", "pcie", "none"};
@@ -28,58 +23,14 @@ constexpr std::string_view kServiceOrders[] = {"token", "weight"};
 constexpr std::string_view kForwardings[] = {"pipelined", "store_and_forward"};
 constexpr std::string_view kEngines[] = {"fluid", "simgrid", "message"};
 constexpr std::string_view kPathPolicies[] = {"ecmp", "rail_aligned"};
+constexpr std::string_view kStepKinds[] = {"moe_layers", "prefill", "decode", "train"};
+constexpr std::string_view kRecompute[] = {"none", "full"};
 constexpr std::string_view kEvidence[] = {"measured", "interpolated", "extrapolated", "assumed"};
 
 constexpr PresetTable kPresetTables[] = {{"model", "models"},
                                          {"cluster", "clusters"},
                                          {"routing", "routing"},
                                          {"calibration", "calibration"}};
-
-void attention_fields(Fields& f, AttentionShape& a) {
-  f.begin(required("attention"));
-  f.word(required("kind"), a.kind, kAttentionKinds);
-  f.count(required("heads"), a.heads, kAtLeastOne);
-  f.count(optional("kv_heads"), a.kv_heads, kMayBeZero);
-  f.count(required("head_dim"), a.head_dim, kAtLeastOne);
-  f.count(optional("q_lora_rank"), a.q_lora_rank, kMayBeZero);
-  f.count(optional("kv_lora_rank"), a.kv_lora_rank, kMayBeZero);
-  f.count(optional("rope_dim"), a.rope_dim, kMayBeZero);
-  f.count(optional("nope_dim"), a.nope_dim, kMayBeZero);
-  f.flag(optional("biases"), a.biases);
-  f.flag(optional("qk_norm"), a.qk_norm);
-  f.flag(optional("sinks"), a.sinks);
-  f.end();
-}
-
-void model_fields(Fields& f, ModelShape& m) {
-  f.begin(required("model"));
-  f.text(required("name"), m.name);
-  f.count(required("hidden_size"), m.hidden_size, kAtLeastOne);
-  f.count(required("layers"), m.layers, kLayers);
-  f.count(required("moe_layers"), m.moe_layers, kLayers);
-  f.count(optional("first_moe_layer"), m.first_moe_layer, kMayBeZero);
-  f.count(required("num_experts"), m.num_experts, kExperts);
-  f.count(required("top_k"), m.top_k, kExperts);
-  f.count(optional("shared_experts"), m.shared_experts, kMayBeZero);
-  f.count(required("expert_width"), m.expert_width, kAtLeastOne);
-  f.count(optional("shared_expert_width"), m.shared_expert_width, kMayBeZero);
-  f.count(optional("dense_width"), m.dense_width, kMayBeZero);
-  f.count(required("vocabulary"), m.vocabulary, kAtLeastOne);
-  f.flag(optional("tied_embeddings"), m.tied_embeddings);
-  f.flag(optional("expert_biases"), m.expert_biases);
-  f.flag(optional("router_bias"), m.router_bias);
-  f.word(optional("weight_dtype"), m.weight_dtype, kDtypes);
-  f.word(optional("dispatch_dtype"), m.dispatch_dtype, kDtypes);
-  f.word(optional("combine_dtype"), m.combine_dtype, kDtypes);
-  f.number(optional("published_total_parameters"),
-           m.published_total_parameters,
-           NumberRange::kNotNegative);
-  f.number(optional("published_active_parameters"),
-           m.published_active_parameters,
-           NumberRange::kNotNegative);
-  attention_fields(f, m.attention);
-  f.end();
-}
 
 void gpu_fields(Fields& f, GpuSpec& g) {
   f.begin(required("gpu"));
@@ -178,14 +129,19 @@ void generator_fields(Fields& f, GeneratorSpec& g) {
 void load_fields(Fields& f, Scenario& s) {
   f.begin(required("parallel"));
   f.count(required("ep"), s.parallel.ep, kAtLeastOne);
+  f.count(optional("tp"), s.parallel.tp, kAtLeastOne);
+  f.count(optional("pp"), s.parallel.pp, kLayers);
+  f.count(optional("dp"), s.parallel.dp, kNodes);
   f.end();
 
   f.begin(required("batch"));
   f.count(required("tokens_per_rank"), s.batch.tokens_per_rank, kAtLeastOne);
   f.count(optional("steps"), s.batch.steps, kAtLeastOne);
+  f.count(optional("context_tokens"), s.batch.context_tokens, kMayBeZero);
+  f.count(optional("micro_batches"), s.batch.micro_batches, {.min = 1, .max = 1'000'000});
   f.end();
 
-  f.begin(required("routing"));
+  f.begin(optional("routing"));  // a model with experts needs it: load_scenario()
   f.word(optional("source"), s.routing.source, kRoutingOrigins);
   f.text(optional("trace"), s.routing.trace);
   f.word(optional("draw"), s.routing.draw, kTraceDraws);
@@ -229,7 +185,18 @@ void policy_fields(Fields& f, Scenario& s) {
   f.end();
 
   f.begin(optional("step"));
+  f.word(optional("kind"), s.step.kind, kStepKinds);
   f.count(optional("layers"), s.step.layers, kMayBeZero);
+  f.end();
+}
+
+void memory_fields(Fields& f, MemorySpec& m) {
+  f.begin(optional("memory"));
+  f.word(optional("kv_dtype"), m.kv_dtype, dtype_words());
+  f.not_negative(optional("reserved"), m.reserved);
+  f.word(optional("gradient_dtype"), m.gradient_dtype, dtype_words());
+  f.count(optional("zero_stage"), m.zero_stage, {.min = 0, .max = 3});
+  f.word(optional("recompute"), m.recompute, kRecompute);
   f.end();
 }
 
@@ -310,11 +277,16 @@ void visit_fields(FieldVisitor& visitor, Scenario& scenario) {
   fault_fields(fields, scenario.faults);
   load_fields(fields, scenario);
   policy_fields(fields, scenario);
+  memory_fields(fields, scenario.memory);
   calibration_fields(fields, scenario.calibration);
 }
 
 std::span<const std::string_view> fabric_kind_words() {
   return kFabricKinds;
+}
+
+std::span<const std::string_view> step_kind_words() {
+  return kStepKinds;
 }
 
 std::span<const std::string_view> scale_up_kind_words() {

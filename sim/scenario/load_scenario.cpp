@@ -143,6 +143,18 @@ void merge_presets(Load& load) {
   }
 }
 
+/// A model with experts needs [routing].
+void require_routing(Load& load, const Scenario& scenario) {
+  if (load.tree.find("routing") != nullptr || is_dense(load.tree, scenario)) {
+    return;
+  }
+  Diagnostic missing;
+  missing.place.file = load.file.string();
+  missing.key = "routing";
+  missing.message = "missing";
+  load.report(std::move(missing), "expected a table [routing]");
+}
+
 /// A name of the shipped traces, else a path seen from the file that states it.
 void resolve_trace(Load& load, std::string& trace) {
   const ConfigEntry* entry = load.tree.find("routing.trace");
@@ -220,6 +232,7 @@ Scenario load_scenario(const fs::path& file, const std::vector<Override>& overri
   merge_presets(load);
   FieldReading reading = read_fields(load.tree, file.string());
   load.report_fields(reading.diagnostics);
+  require_routing(load, reading.scenario);
   load.report_all(cross_checks(load.tree, reading));
   resolve_trace(load, reading.scenario.routing.trace);
   resolve_placement(load, reading.scenario.placement);

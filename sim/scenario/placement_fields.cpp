@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "sim/scenario/field_walk.hpp"
+#include "sim/scenario/field_access.hpp"
 
 namespace moesim {
 namespace {

@@ -7,6 +7,7 @@
 #include "sim/scenario/data_folder.hpp"
 #include "sim/scenario/fields.hpp"
 #include "sim/scenario/scenario.hpp"
+#include "sim/scenario/step_keys.hpp"
 
 namespace moesim {
 namespace {
@@ -84,7 +85,8 @@ class FieldWriter : public FieldVisitor {
            placement_key_has_no_effect(path, scenario_.placement) ||
            dispatch_key_has_no_effect(path, scenario_.dispatch) ||
            network_key_has_no_effect(path, scenario_.network) || cluster_key_has_no_effect(path) ||
-           fault_key_has_no_effect(path) || routing_has_no_effect(path);
+           fault_key_has_no_effect(path) || routing_has_no_effect(path) ||
+           step_key_has_no_effect(path, scenario_);
   }
   [[nodiscard]] static bool placement_key_has_no_effect(std::string_view path,
                                                         const PlacementSpec& placement) {

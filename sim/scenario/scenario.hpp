@@ -15,22 +15,13 @@
 #include "sim/moe/placement.hpp"
 #include "sim/moe/routing.hpp"
 #include "sim/network/network.hpp"
+#include "sim/step/layout.hpp"
+#include "sim/step/memory.hpp"
 #include "topology/cluster.hpp"
 #include "topology/faults.hpp"
 #include "topology/paths.hpp"
 
 namespace moesim {
-
-/// [parallel]
-struct ParallelSpec {
-  int ep = 0;  ///< expert-parallel ranks; rank r runs on GPU r; divides model.num_experts
-};
-
-/// [batch]
-struct BatchSpec {
-  int tokens_per_rank = 0;  ///< tokens each rank brings to every MoE layer of a step
-  int steps = 1;            ///< steps replayed over the trace
-};
 
 /// [network]
 struct NetworkSpec {
@@ -43,6 +34,7 @@ struct NetworkSpec {
 
 /// [step]
 struct StepSpec {
+  StepKind kind = StepKind::kMoeLayers;
   int layers = 0;  ///< MoE layers simulated, the first ones; 0: all of the model
 };
 
@@ -59,6 +51,7 @@ struct Scenario {
   DispatchSpec dispatch;
   NetworkSpec network;
   StepSpec step;
+  MemorySpec memory;
   CostConstants calibration;
 
   std::vector<std::filesystem::path> inputs;  ///< every file read for it, in order of reading

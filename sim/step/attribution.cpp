@@ -61,9 +61,13 @@ class Walker {
       case TaskKind::kCombineFlow:
       case TaskKind::kReduce:
         return give(Part::kCombine, length);
-      case TaskKind::kBackground:
-        MOESIM_CHECK(false, "nothing waits for the background");
+      case TaskKind::kBackground:  // nothing waits for it
+      case TaskKind::kAttention:
+      case TaskKind::kDense:
+      case TaskKind::kHead:
+        break;
     }
+    MOESIM_CHECK(false, "a chain of MoE layers has no such task");
   }
 
   Parts parts{};

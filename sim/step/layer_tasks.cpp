@@ -369,4 +369,17 @@ LayerTasks append_layer(TaskGraph& graph,
   return layer;
 }
 
+std::vector<TaskId> append_plain_exchange(TaskGraph& graph,
+                                          const CommPlan& plan,
+                                          Seconds kernel_start,
+                                          PathTable& paths,
+                                          const std::vector<TaskId>& ready) {
+  CommunicationModel model;
+  model.dispatch.kind = DispatcherKind::kPairwise;
+  model.kernel_start = kernel_start;
+  PhaseBuilder exchange(graph, plan, model, paths, {});
+  exchange.build(ready);
+  return exchange.done;
+}
+
 }  // namespace moesim

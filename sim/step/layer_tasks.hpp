@@ -88,5 +88,14 @@ LayerTasks append_layer(TaskGraph& graph,
 
 /// Appends a flow for every pair of ranks with bytes, ready from the start; returns the first task.
 std::size_t append_background(TaskGraph& graph, const TrafficMatrix& bytes, PathTable& paths);
+/// Appends the exchange of `plan` alone: after ready[r] and kernel_start rank r's transfers start,
+/// and its part ends when all of its own have left and arrived. Nothing else costs time. Checked
+/// by: whole_step_test.
+/// @return per rank, its end
+[[nodiscard]] std::vector<TaskId> append_plain_exchange(TaskGraph& graph,
+                                                        const CommPlan& plan,
+                                                        Seconds kernel_start,
+                                                        PathTable& paths,
+                                                        const std::vector<TaskId>& ready);
 
 }  // namespace moesim

@@ -28,11 +28,15 @@ enum class TaskKind : std::uint8_t {
   kCombineDone,  ///< join, no time
   kReduce,       ///< weighted sum of the returned rows
   kBackground,   ///< a flow of no layer: nothing waits for it
+  kAttention,    ///< this and the following in whole steps only
+  kDense,
+  kHead,
 };
 
 struct TaskLabel {
   TaskKind kind = TaskKind::kGate;
-  bool combine = false;  ///< of the combine phase (kLaunch, kIssue, kPipelineFill)
+  bool combine = false;          ///< of the combine phase (kLaunch, kIssue, kPipelineFill)
+  bool tensor_parallel = false;  ///< of an exchange inside a TP group
   std::int32_t layer = 0;
   std::int32_t rank = 0;  ///< whose task it is; a flow's source
 };

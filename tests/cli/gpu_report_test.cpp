@@ -209,6 +209,8 @@ TEST_F(GpuBackend, Fp8WithoutAGemmForItIsTheUsersMistake) {
   EXPECT_EQ(refusal({"model.weight_dtype=fp8", "model.hidden_size=264"}),
             "error: model.weight_dtype: fp8 on GPUs needs model.hidden_size and "
             "model.expert_width in multiples of 128; set bf16");
+  EXPECT_EQ(refusal({"model.expert_gated=false"}),
+            "error: model.expert_gated: false; the GPU layer has gated experts only");
 }
 
 TEST_F(GpuBackend, CapacityThatTheLayerOnAGpuHasNotIsRefused) {

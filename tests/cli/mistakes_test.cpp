@@ -38,7 +38,7 @@ TEST_F(Mistakes, AnUnknownKeyIsShownInItsLineWithTheNearestKnownOne) {
   expect_mistake({"run", "scenario.toml"},
                  "scenario.toml:3:1: error: model.top_k: missing\n"
                  "     3 | [model]\n"
-                 "       | ^ expected an integer from 1 to 65534\n"
+                 "       | ^ expected an integer from 0 to 65534\n"
                  "scenario.toml:9:1: error: model.topk: unknown key; did you mean \"top_k\"?\n"
                  "     9 | topk = 2\n"
                  "       | ^");

@@ -150,6 +150,16 @@ TEST(Experts, AddGatherGemmsAndActivation) {
               kTolerance);
 }
 
+// Up alone: 256 columns. 128 x 64: 4 tiles at 2/3 of the rate, one wave of 16.777216 / (2/3) us.
+TEST(Experts, WithoutAGateHaveHalfTheFirstGemm) {
+  ModelShape model = toy_model();
+  model.expert_gated = false;
+  const std::vector<std::int64_t> slots{128, 0};
+  EXPECT_NEAR(expert_time(toy(1e18, 1.0), model, slots).value,
+              (25.165824 + 16.777216 + 4.0) * kMicro,
+              kTolerance);
+}
+
 // Rows that the dispatch left in the experts' order: the same without the gather's 1 us and bytes.
 TEST(Experts, InOrderNeedNoGather) {
   ComputeModel c = toy(1e18, 1.0);

@@ -19,6 +19,7 @@
 #include "sim/core/diagnostics.hpp"
 #include "sim/core/text.hpp"
 #include "sim/scenario/fields.hpp"
+#include "sim/scenario/memory_model.hpp"
 #include "sim/scenario/scenario.hpp"
 
 namespace moesim {
@@ -179,6 +180,19 @@ TEST_F(ManualExample, LoadsAsTheTextSays) {
   EXPECT_EQ(s.model.name, "tinymoe-at-v2-lite-width");
   EXPECT_EQ(s.cluster.nodes, 4);
   EXPECT_EQ(s.calibration.evidence, Evidence::kAssumed);
+}
+
+// The shipped whole model loads and fits, and so does the dense one that its head names.
+TEST_F(ManualExample, TheShippedDecodeStepFits) {
+  const fs::path file = fs::path(MOESIM_SOURCE_DIR) / "scenarios/v3_decode_h200.toml";
+  const Scenario v3 = load_scenario(file, {});
+  EXPECT_EQ(v3.step.kind, StepKind::kDecode);
+  EXPECT_NO_THROW(check_memory(v3));
+  const Scenario dense = load_scenario(file, {"model.preset=llama-3-70b", "parallel.tp=8"});
+  EXPECT_EQ(dense.model.moe_layers, 0);
+  EXPECT_NO_THROW(check_memory(dense));
+  EXPECT_THROW(check_memory(load_scenario(file, {"parallel.ep=4", "batch.tokens_per_rank=1"})),
+               UserError);
 }
 
 TEST_F(ManualExample, TheErrorShownIsTheOneGiven) {

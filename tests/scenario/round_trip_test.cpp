@@ -60,6 +60,7 @@ std::vector<Change> model_changes() {
           {"model.layers", "4"},
           {"model.moe_layers", "1"},
           {"model.first_moe_layer", "0"},
+          {"model.moe_interval", "2", {"model.layers=4"}},
           {"model.num_experts", "128"},
           {"model.top_k", "7"},
           {"model.shared_experts", "2", shared()},
@@ -70,7 +71,10 @@ std::vector<Change> model_changes() {
           {"model.tied_embeddings", "true"},
           {"model.expert_biases", "true"},
           {"model.router_bias", "true"},
+          {"model.expert_gated", "false"},
+          {"model.dense_gated", "false"},
           {"model.weight_dtype", "mxfp4"},
+          {"model.dense_dtype", "fp8"},
           {"model.dispatch_dtype", "fp8"},
           {"model.combine_dtype", "fp32"},
           {"model.published_total_parameters", "671e9"},
@@ -198,6 +202,22 @@ std::vector<Change> load_and_policy_changes() {
           {"step.layers", "1"}};
 }
 
+std::vector<Change> step_changes() {
+  const std::vector<Override> decode = {"step.kind=decode", "batch.context_tokens=128"};
+  const std::vector<Override> train = {"step.kind=train", "batch.context_tokens=128"};
+  return {{"step.kind", "decode", {}, {"batch.context_tokens=128"}},
+          {"parallel.tp", "2", decode},
+          {"parallel.pp", "2", decode, {"parallel.ep=8"}},
+          {"parallel.dp", "2", train, {"parallel.ep=8"}},
+          {"batch.context_tokens", "4096", decode},
+          {"batch.micro_batches", "8", train},
+          {"memory.kv_dtype", "fp8", decode},
+          {"memory.reserved", "2.5 GB", decode},
+          {"memory.gradient_dtype", "bf16", train},
+          {"memory.zero_stage", "3", train},
+          {"memory.recompute", "full", train}};
+}
+
 std::vector<Change> generator_changes() {
   const std::vector<Override> on = {"routing.source=generated", "routing.trace=\"\""};
   std::vector<Change> changes = {{"kind", "zipf"},
@@ -286,6 +306,7 @@ std::vector<Change> all_changes() {
                            fabric_changes(),
                            fault_changes(),
                            load_and_policy_changes(),
+                           step_changes(),
                            generator_changes(),
                            calibration_changes(),
                            fit_changes()}) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fields with the types of the structs' members. Not for use outside sim/scenario.
+// The visitor with the struct members' own types; used by the files that declare fields only.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,10 @@
 #include "sim/scenario/fields.hpp"
 
 namespace moesim {
+
+inline constexpr CountRange kAtLeastOne{.min = 1};
+inline constexpr CountRange kMayBeZero{.min = 0};
+inline constexpr CountRange kLayers{.min = 1, .max = 100'000};
 
 [[nodiscard]] constexpr Key required(std::string_view name) {
   return {name, Need::kRequired};
@@ -81,7 +85,13 @@ class Fields {
   FieldVisitor& to_;
 };
 
+/// Of the keys that name a number format.
+[[nodiscard]] std::span<const std::string_view> dtype_words();
+
 /// The table [placement].
 void placement_fields(Fields& f, PlacementSpec& placement);
+
+/// [model], with [model.attention].
+void model_fields(Fields& f, ModelShape& m);
 
 }  // namespace moesim

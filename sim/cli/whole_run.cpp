@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/cli/whole_run.hpp"
+
+#include <fmt/format.h>
+
+#include "sim/cli/console.hpp"
+#include "sim/cli/result_folder.hpp"
+#include "sim/cli/simulate.hpp"
+#include "sim/core/diagnostics.hpp"
+#include "sim/report/whole_report.hpp"
+#include "sim/scenario/assemble.hpp"
+#include "sim/scenario/fields.hpp"
+#include "sim/step/replay.hpp"
+
+namespace moesim::cli {
+namespace {
+
+/// Nothing of a whole model but its experts and its exchanges has a fit.
+Evidence grade_of(const CostConstants& c) {
+  const bool fitted = c.expert_fit.is_fitted() && c.communication_fit.is_fitted();
+  return fitted ? Evidence::kExtrapolated : std::max(Evidence::kExtrapolated, c.evidence);
+}
+
+WholeReport simulate_whole(const ScenarioOptions& options) {
+  const Scenario scenario = load(options);
+  Assembly assembly = assemble_whole(scenario);
+  WholeReport report;
+  report.version = MOESIM_VERSION;
+  report.scenario = options.file.string();
+  report.resolved = resolved_toml(scenario);
+  report.seed = scenario.seed;
+  report.inputs = digests(scenario);
+  report.notes = assembly.notes;
+  report.faults = assembly.faults;
+  report.grade = grade_of(scenario.calibration);
+  report.evidence_source = scenario.calibration.source;
+  report.kind = step_kind_words()[static_cast<std::size_t>(scenario.step.kind)];
+  report.model = scenario.model.name;
+  report.parallel = scenario.parallel;
+  report.batch = scenario.batch;
+  report.gpus_per_node = scenario.cluster.gpus_per_node;
+  const WholeModel whole{.step = std::move(assembly.step),
+                         .kind = scenario.step.kind,
+                         .parallel = scenario.parallel,
+                         .batch = scenario.batch,
+                         .kv_dtype = scenario.memory.kv_dtype};
+  Progress progress("steps", !options.quiet);
+  report.steps =
+      replay_whole(whole,
+                   scenario.batch.steps,
+                   {.threads = options.threads,
+                    .cancelled = &interrupted(),
+                    .on_progress = [&](int done, int total) { progress.update(done, total); }});
+  if (interrupted()) {
+    throw Cancelled();
+  }
+  return report;
+}
+
+}  // namespace
+
+void run_whole(const ScenarioOptions& options) {
+  watch_for_interrupt();
+  if (options.strict) {
+    throw UserError(
+        "--strict: attention, dense layers and head of a whole model rest on no fit of their own");
+  }
+  if (!options.out.empty()) {
+    check_result_folder(options.out);
+  }
+  const WholeReport report = simulate_whole(options);
+  if (!options.out.empty()) {
+    write_folder(options.out,
+                 {{"report.json", whole_json(report)}, {"scenario.toml", report.resolved}});
+  }
+  print(options.json ? whole_json(report) : whole_text(report));
+  if (!options.out.empty() && !options.quiet) {
+    print_error(fmt::format("results: {}\n", (options.out / "report.json").string()));
+  }
+}
+
+}  // namespace moesim::cli

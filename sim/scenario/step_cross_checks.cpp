@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// Checks across the keys of [step], [parallel], [batch] and [memory].
+#include <algorithm>
+#include <array>
+
+#include "sim/scenario/cross_checker.hpp"
+#include "sim/scenario/fields.hpp"
+#include "sim/scenario/step_keys.hpp"
+
+namespace moesim {
+namespace {
+
+constexpr std::array<std::string_view, 11> kStepKeys = {"parallel.tp",
+                                                        "parallel.pp",
+                                                        "parallel.dp",
+                                                        "batch.context_tokens",
+                                                        "batch.micro_batches",
+                                                        "memory.kv_dtype",
+                                                        "memory.reserved",
+                                                        "memory.gradient_dtype",
+                                                        "memory.zero_stage",
+                                                        "memory.recompute",
+                                                        "step.layers"};
+
+std::string kind_word(StepKind kind) {
+  return std::string(step_kind_words()[static_cast<std::size_t>(kind)]);
+}
+
+bool is_of_training(std::string_view path) {
+  constexpr std::array<std::string_view, 5> kKeys = {"parallel.dp",
+                                                     "batch.micro_batches",
+                                                     "memory.gradient_dtype",
+                                                     "memory.zero_stage",
+                                                     "memory.recompute"};
+  return std::find(kKeys.begin(), kKeys.end(), path) != kKeys.end();
+}
+
+bool is_of_experts(std::string_view path) {
+  constexpr std::array<std::string_view, 4> kTables = {
+      "routing", "capacity", "placement", "dispatch"};
+  const std::string_view table = path.substr(0, path.find('.'));
+  return std::find(kTables.begin(), kTables.end(), table) != kTables.end();
+}
+
+void check_ranks(CrossChecker& c, const Scenario& s) {
+  const ParallelSpec& p = s.parallel;
+  c.check(p.ep % p.tp != 0,
+          "parallel.tp",
+          {"parallel.ep"},
+          fmt::format("{} does not divide {}", p.tp, c.other("parallel.ep", p.ep)));
+  c.check(s.model.attention.heads % p.tp != 0,
+          "parallel.tp",
+          {"model.attention.heads"},
+          fmt::format("{} does not divide {}",
+                      p.tp,
+                      c.other("model.attention.heads", s.model.attention.heads)));
+  c.check(p.pp > s.model.layers,
+          "parallel.pp",
+          {"model.layers"},
+          fmt::format("{} stages are more than {}", p.pp, c.other("model.layers", s.model.layers)));
+  const std::int64_t gpus = std::int64_t{s.cluster.nodes} * s.cluster.gpus_per_node;
+  c.check(p.ep <= gpus && p.gpus() > gpus,
+          "parallel.ep",
+          {"parallel.pp", "parallel.dp", "cluster.nodes", "cluster.gpus_per_node"},
+          fmt::format("{} x {} x {} ranks do not fit {} GPUs: {}, {}",
+                      p.ep,
+                      c.other("parallel.pp", p.pp),
+                      c.other("parallel.dp", p.dp),
+                      gpus,
+                      c.other("cluster.nodes", s.cluster.nodes),
+                      c.other("cluster.gpus_per_node", s.cluster.gpus_per_node)));
+}
+
+/// Tokens come in whole sequences, but for a prompt prefilled in chunks.
+void check_sequences(CrossChecker& c, const Scenario& s) {
+  const std::string kind = c.other("step.kind", kind_word(s.step.kind));
+  const BatchSpec& b = s.batch;
+  c.check(b.context_tokens == 0,
+          "batch.context_tokens",
+          {"batch", "step.kind"},
+          fmt::format("0, but needed by {}", kind));
+  const bool is_chunk = s.step.kind == StepKind::kPrefill && b.tokens_per_rank < b.context_tokens;
+  c.check(s.step.kind != StepKind::kDecode && b.context_tokens > 0 && !is_chunk &&
+              b.tokens_per_rank % b.context_tokens != 0,
+          "batch.tokens_per_rank",
+          {"batch.context_tokens", "step.kind"},
+          fmt::format("{} is no multiple of {}, as {} needs",
+                      b.tokens_per_rank,
+                      c.other("batch.context_tokens", b.context_tokens),
+                      kind));
+}
+
+}  // namespace
+
+bool step_key_has_no_effect(std::string_view path, const Scenario& scenario) {
+  const StepKind kind = scenario.step.kind;
+  if (path == "step.layers") {
+    return kind != StepKind::kMoeLayers;
+  }
+  if (kind == StepKind::kMoeLayers) {
+    return path == "memory" ||
+           std::find(kStepKeys.begin(), kStepKeys.end(), path) != kStepKeys.end();
+  }
+  return (path == "memory.kv_dtype" && kind == StepKind::kTrain) ||
+         (is_of_training(path) && kind != StepKind::kTrain) ||
+         (is_of_experts(path) && scenario.model.moe_layers == 0);
+}
+
+void check_step(CrossChecker& c, const Scenario& s) {
+  const std::string kind = c.other("step.kind", kind_word(s.step.kind));
+  for (const std::string_view path : kStepKeys) {
+    c.check(c.given(path) && step_key_has_no_effect(path, s),
+            path,
+            {"step.kind"},
+            fmt::format("has no effect with {}", kind));
+  }
+  if (s.step.kind == StepKind::kMoeLayers) {
+    c.check(s.model.moe_layers == 0 && c.given("model.moe_layers"),
+            "model.moe_layers",
+            {"step.kind"},
+            fmt::format("0, but {} needs some", kind));
+    return;
+  }
+  check_ranks(c, s);
+  check_sequences(c, s);
+}
+
+}  // namespace moesim

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// Time of what a whole model computes beside its experts: attention, dense layers, head.
+#pragma once
+
+#include <cstdint>
+
+#include "sim/core/units.hpp"
+#include "sim/moe/expert_cost.hpp"
+#include "sim/step/layout.hpp"
+
+namespace moesim {
+
+/// What one rank computes in a layer of a step. All sequences are alike.
+struct AttentionLoad {
+  StepKind kind = StepKind::kDecode;  ///< kDecode or kPrefill
+  std::int64_t sequences = 0;         ///< of all ranks of its TP group
+  std::int64_t new_tokens = 0;        ///< of each sequence; 1 in decode
+  std::int64_t context = 0;           ///< of each when the step ends, the new ones counted
+  Dtype kv_dtype = Dtype::kBf16;
+
+  [[nodiscard]] std::int64_t tokens() const { return sequences * new_tokens; }
+};
+
+/// The load of a rank; see BatchSpec.
+[[nodiscard]] AttentionLoad attention_load(StepKind kind,
+                                           const BatchSpec& batch,
+                                           const ParallelSpec& parallel,
+                                           Dtype kv_dtype);
+
+/// The core of attention over `load`, without projections: max(flops / rate, bytes / bandwidth) +
+/// kernel_launch; rate = bf16_rate * gemm_efficiency, bandwidth = memory_bandwidth *
+/// memory_efficiency. S sequences, n new tokens, context c, h heads, g key heads, d head_dim, r
+/// kv_lora_rank, p rope_dim, b bytes of the cache:
+///   decode gqa   flops S c 4 h d              bytes S (2 c g d b + 2 h d 2)
+///   decode mla   flops S c 2 h (2 r + p)      bytes S (c (r + p) b + h (2 r + p) 2)
+///   prefill      flops S P 2 h (q + v)        bytes S (n h + c g) (q + v) 2
+/// with P = n c - n (n - 1) / 2 (causal pairs), q and v the widths of a query and a value head, and
+/// g = h for mla, whose prefill expands the latent; mla decodes in the latent space (absorbed).
+/// Source: FlashAttention-2 (Dao 2023) for flops and bytes; DeepSeek-V2 (arXiv 2405.04434) for mla.
+/// Valid for: kernels that read each key once; the efficiencies were fitted to GEMMs and streams,
+/// not to attention, so its grade is extrapolated at best. Left out: sequences of unequal length,
+/// split along the context, sliding windows. Checked by: attention_cost_test.
+[[nodiscard]] Seconds attention_core_time(const ComputeModel& compute,
+                                          const AttentionShape& attention,
+                                          const AttentionLoad& load);
+
+/// The attention block of one layer on one rank, `model.attention` being its share of the heads,
+/// one kernel after the other, T = load.tokens():
+///   norms        two, each 4 T hidden 2 B (residual and row read and written)
+///   gqa          GEMM hidden -> q, k, v; rotation and cache write, 2 T (h + 2 g) d 2 B; core; GEMM
+///                -> hidden
+///   mla          GEMM hidden -> q_lora_rank + r + p; GEMM q_lora_rank -> queries (without a
+///   q_lora_rank
+///                one GEMM hidden -> queries); decode: per head nope_dim -> r before the core and r
+///                -> head_dim after it; prefill: GEMM r -> keys and values of the whole context;
+///                core; GEMM -> hidden
+/// GEMMs as grouped_gemm_time in dense_dtype, those per head in bf16. With kind none one norm
+/// alone. Source: the layers of SGLang and vLLM, unfused but for q, k, v. Left out: biases. Checked
+/// by: attention_cost_test.
+[[nodiscard]] Seconds attention_time(const ComputeModel& compute,
+                                     const ModelShape& model,
+                                     const AttentionLoad& load);
+
+/// A dense layer's FFN of dense_width / tp over `tokens`: as shared_expert_time, in dense_dtype; 0
+/// in a model without dense layers. Checked by: attention_cost_test.
+[[nodiscard]] Seconds dense_ffn_time(const ComputeModel& compute,
+                                     const ModelShape& model,
+                                     int tp,
+                                     std::int64_t tokens);
+
+/// Last norm and LM head of vocabulary / tp over the rows that are sampled: one a sequence. GEMM in
+/// bf16. Left out: sampling; gathering logits over tp; the input embedding (a look-up).
+[[nodiscard]] Seconds head_time(const ComputeModel& compute,
+                                const ModelShape& model,
+                                int tp,
+                                std::int64_t rows);
+
+}  // namespace moesim
