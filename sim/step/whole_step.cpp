@@ -45,6 +45,8 @@ WholePart part_of(const TaskLabel& label) {
     case TaskKind::kDispatchFlow:
     case TaskKind::kDispatchDone:
       return label.combine ? WholePart::kCombine : WholePart::kDispatch;
+    case TaskKind::kBackground:  // nothing waits for it
+      break;
   }
   MOESIM_CHECK(false, "unknown task");
 }
