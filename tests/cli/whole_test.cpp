@@ -67,6 +67,18 @@ TEST_F(Whole, PartsAddUpAndRatesFollow) {
   EXPECT_DOUBLE_EQ(summary["tokens_per_s"].get<double>(), 4 * per_rank);
 }
 
+TEST_F(Whole, IsNotSimulatedWithoutItsLostRanks) {
+  const Outcome outcome = moesim(run({"--set",
+                                      "faults.nodes=[\"node1\"]",
+                                      "--set",
+                                      "placement.kind=eplb",
+                                      "--set",
+                                      "placement.slots=16"}));
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_EQ(outcome.err,
+            "error: faults.nodes: a whole model is not simulated without its lost ranks\n");
+}
+
 TEST_F(Whole, IsTheSameAtAnyThreadCount) {
   const Outcome one = moesim(run({"--json", "--threads", "1"}));
   const Outcome two = moesim(run({"--json", "--threads", "2"}));
