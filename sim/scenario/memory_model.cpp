@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include "sim/core/diagnostics.hpp"
+#include "sim/moe/placement.hpp"
+#include "sim/scenario/assemble.hpp"
 
 namespace moesim {
 namespace {
@@ -13,6 +15,17 @@ UserError mistake(std::string key, std::string message) {
   diagnostic.key = std::move(key);
   diagnostic.message = std::move(message);
   return UserError({std::move(diagnostic)});
+}
+
+/// Of the placement, replicas included.
+int slots_per_rank(const Scenario& s) {
+  if (s.model.moe_layers > 0 && s.placement.kind == PlacementKind::kFile) {
+    return make_placements(s.placement, placement_size(s, s.model.moe_layers), s.seed)
+        .front()
+        .slots_per_rank();
+  }
+  const bool replicas = s.placement.kind == PlacementKind::kEplb && s.placement.slots > 0;
+  return (replicas ? s.placement.slots : s.model.num_experts) / s.parallel.ep;
 }
 
 double in_gigabytes(Bytes size) {
@@ -31,7 +44,7 @@ MemoryModel memory_model(const Scenario& s) {
           .batch = s.batch,
           .memory = s.memory,
           .dispatcher = s.dispatch.kind,
-          .slots_per_rank = s.model.num_experts / s.parallel.ep,
+          .slots_per_rank = slots_per_rank(s),
           .capacity = s.cluster.gpu.memory};
 }
 

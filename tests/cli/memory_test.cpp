@@ -53,6 +53,22 @@ TEST_F(Memory, ShowsTheBill) {
             "KV cache: 2.05 kB a token, all layers\n");
 }
 
+// 16 slots of 8 experts: 4 a rank instead of 2, by EPLB or by a map in a file.
+TEST_F(Memory, CountsTheReplicasOfThePlacement) {
+  const auto experts = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = command("memory", {"--json"});
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return json_of(arguments)["stages"][0]["parts"]["experts_bytes"].get<double>();
+  };
+  const double once = experts({});
+  EXPECT_EQ(experts({"--set", "placement.kind=eplb", "--set", "placement.slots=16"}), 2 * once);
+  write("map.json",
+        R"({"physical_to_logical_map": [[0,1,2,3,4,5,6,7,0,1,2,3,4,5,6,7],)"
+        R"([0,1,2,3,4,5,6,7,0,1,2,3,4,5,6,7]]})");
+  EXPECT_EQ(experts({"--set", "placement.kind=file", "--set", "placement.file=map.json"}),
+            2 * once);
+}
+
 TEST_F(Memory, SaysWhatIsTooMuch) {
   const Outcome outcome = moesim(command("memory", {"--set", "cluster.gpu.memory=5 MB"}));
   EXPECT_EQ(outcome.code, 0) << outcome.err;
