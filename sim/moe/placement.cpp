@@ -78,6 +78,7 @@ std::vector<Placement> make_placements(const PlacementSpec& spec,
                                        const PlacementSize& size,
                                        std::uint64_t seed) {
   MOESIM_CHECK(size.layers >= 0, "a model has no negative number of layers");
+  MOESIM_CHECK(!is_trained(spec.kind), "this placement is made from loads");
   const auto layers = static_cast<std::size_t>(size.layers);
   std::vector<Placement> placements;
   switch (spec.kind) {
@@ -89,14 +90,14 @@ std::vector<Placement> make_placements(const PlacementSpec& spec,
       for (int layer = 0; layer < size.layers; ++layer) {
         placements.push_back(random_placement(size.experts, size.ranks, seed, layer));
       }
-      return placements;
+      break;
     case PlacementKind::kFile:
       return read_placements(spec.file, size);
     case PlacementKind::kGreedy:
     case PlacementKind::kEplb:
       break;
   }
-  MOESIM_CHECK(false, "this placement is made from loads");
+  return placements;
 }
 
 }  // namespace moesim
