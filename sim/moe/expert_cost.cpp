@@ -72,8 +72,7 @@ Seconds memory_kernel_time(const ComputeModel& compute, Bytes moved) {
   return memory_time(compute, moved) + compute.constants.kernel_launch;
 }
 
-/// Time of a tile over that of the full one: multiplying goes with r c, fetching operands with r +
-/// c.
+/// Time of a tile over the full one's: multiplying goes with r c, fetching operands with r + c.
 double relative_time(Tile tile, Tile full, double fetch_share) {
   const auto ratio = [](std::int64_t a, std::int64_t b) {
     return static_cast<double>(a) / static_cast<double>(b);

@@ -117,12 +117,11 @@ struct ComputeModel {
 
 /// Routed experts of one rank from its per-slot token counts, four kernels one after the other, N =
 /// sum of slot_tokens, w = expert_width; zero when N = 0:
-///   gather   N rows of hidden, dispatch_dtype in, the experts' activation dtype out
-///   (memory-bound);
-///            only with expert_gather
+///   gather   N rows of hidden: dispatch_dtype in, activation dtype out; with expert_gather only
 ///   gate+up  grouped GEMM, columns = 2 w (w without a gate: expert_gated), inner = hidden
-///   SwiGLU   N rows of those columns bf16 in, N rows of w in the activation dtype out
-///   (memory-bound) down     grouped GEMM, columns = hidden, inner = w
+///   SwiGLU   N rows of those columns in bf16, N rows of w in the activation dtype out
+///   down     grouped GEMM, columns = hidden, inner = w
+/// Gather and SwiGLU are memory-bound.
 /// Memory-bound kernels take bytes / (memory_bandwidth * memory_efficiency) + kernel_launch. The
 /// whole takes at least expert_floor, since kernels issued one by one leave no faster.
 /// Source: the unfused expert FFN of Megatron-Core and SGLang. Valid for: that form; fused kernels
