@@ -4,12 +4,10 @@
 # recording under DATA_SETS/routing and for generated routing; the table of docs/placement_search.md. Last,
 # the time of a search of 58 layers at EP64 on two threads.
 set -eu
-moesim=$1/moesim
+moesim=$(cd "$1" && pwd)/moesim
 data=$(cd "$2/routing" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cp "$moesim" "$work/moesim"
-moesim=$work/moesim
 export MOESIM_DATA="${MOESIM_DATA:-$PWD/scenarios}"
 
 pack() { # pack NAME INPUT [OPTION...]
