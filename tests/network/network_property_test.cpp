@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "sim/network/network.hpp"
+#include "tests/network/naive_messages.hpp"
 #include "tests/network/naive_oracle.hpp"
 #include "tests/network/random_systems.hpp"
 
@@ -180,6 +181,18 @@ RC_GTEST_PROP(Fluid, SmallStepsReachTheSameTicksINV8, ()) {
     }
     done += completed.size();
   }
+}
+
+// To the tick, with ties, caps, late starts and lines of tens of chunks.
+RC_GTEST_PROP(Message, FinishesWhenQueuesWrittenDownPlainlyDo, ()) {
+  const auto seed = *rc::gen::arbitrary<std::uint64_t>();
+  const RandomSystem s = random_system(seed, {.max_links = 12, .max_flows = 40});
+  RngStream rng(seed, "chunk");
+  const double chunk = rng.below(2) == 0 ? 1e12 : 1.25e7 * static_cast<double>(1 + rng.below(8));
+  const auto finish = testing::run_capped(
+      *make_network({.engine = NetworkEngine::kMessage, .chunk = bytes(chunk)}, s.capacity),
+      s.flows);
+  RC_ASSERT(finish == testing::NaiveMessages(s, chunk).run());
 }
 
 }  // namespace
