@@ -52,6 +52,29 @@ std::size_t ClassTable::hash_of_path(std::span<const std::int32_t> path, double 
   return static_cast<std::size_t>(hash ^ (hash >> 32U));
 }
 
+std::uint32_t ClassTable::signature(std::int32_t c) const {
+  const double least = capacity_[static_cast<std::size_t>(narrowest(c))];
+  std::uint32_t signature = 0;
+  for (const std::int32_t link : links(c)) {
+    if (capacity_[static_cast<std::size_t>(link)] == least && signature >> 24U == 0) {
+      signature = signature << 8U | signature_byte(link);
+    }
+  }
+  return signature;
+}
+
+void ClassTable::note_unsigned(std::int32_t c) {
+  const double least = capacity_[static_cast<std::size_t>(narrowest(c))];
+  int left = 4;
+  for (const std::int32_t link : links(c)) {
+    const auto l = static_cast<std::size_t>(link);
+    left -= capacity_[l] == least ? 1 : 0;
+    if (capacity_[l] != least || left < 0) {
+      is_unsigned_[l] = true;
+    }
+  }
+}
+
 double ClassTable::cap_of(std::int32_t c) const {
   return cap_[static_cast<std::size_t>(links(c).back())];
 }
@@ -79,6 +102,7 @@ std::int32_t ClassTable::make(double rate_cap) {
                      .num_hops = static_cast<std::uint16_t>(hops_.size() - first_hop),
                      .narrowest_hop = static_cast<std::uint16_t>(narrowest - path_.begin())});
   place.push_back(0);
+  note_unsigned(c);
   return c;
 }
 
@@ -86,6 +110,7 @@ std::int32_t ClassTable::add_link(double capacity, double rate_cap) {
   capacity_.push_back(capacity);
   cap_.push_back(rate_cap);
   crossing_.emplace_back();
+  is_unsigned_.push_back(false);
   return static_cast<std::int32_t>(capacity_.size() - 1);
 }
 
@@ -101,6 +126,18 @@ void ClassTable::grow_slots() {
       slot = (slot + 1) & mask;
     }
     slots_[slot] = id;
+  }
+}
+
+void ClassTable::reserve_lists(std::span<const std::int32_t> classes) {
+  std::vector<std::size_t> size(num_links(), 0);
+  for (const std::int32_t c : classes) {
+    for (const std::int32_t link : links(c)) {
+      ++size[static_cast<std::size_t>(link)];
+    }
+  }
+  for (std::size_t l = 0; l < size.size(); ++l) {
+    crossing_[l].reserve(crossing_[l].size() + size[l]);
   }
 }
 

@@ -35,7 +35,9 @@ void OwnedHeap::erase(std::int32_t flow_class, Places& place) {
 
 void OwnedHeap::set_target(std::int32_t flow_class, double target, Places& place) {
   const auto i = static_cast<std::size_t>(place[static_cast<std::size_t>(flow_class)]);
-  sift(i, {.target = target, .flow_class = flow_class}, place);
+  OwnedClass entry = entries_[i];
+  entry.target = target;
+  sift(i, entry, place);
 }
 
 void OwnedHeap::make(Places& place) {

@@ -10,6 +10,7 @@
 
 #include "sim/core/rng.hpp"
 #include "sim/network/couplings.hpp"
+#include "sim/network/due_times.hpp"
 #include "sim/network/owned_heap.hpp"
 
 namespace moesim {
@@ -82,6 +83,34 @@ TEST(MemberPool, GivesMembersInOrderOfFinishThenFlow) {
   EXPECT_EQ(heap, -1);
 }
 
+// Against a plain array, with keys enough for three blocks of blocks.
+TEST(DueTimes, KnowTheFirstAndAllThatAreDue) {
+  constexpr std::size_t kKeys = 2500;
+  DueTimes due;
+  std::vector<double> expected(kKeys, DueTimes::kNever);
+  EXPECT_EQ(due.first(), DueTimes::kNever);
+  for (std::size_t key = 0; key < kKeys; ++key) {
+    due.add();
+  }
+  RngStream rng(4, "due");
+  for (int step = 0; step < 3000; ++step) {
+    const auto key = static_cast<std::size_t>(rng.below(step % 2 == 0 ? kKeys : 70));
+    expected[key] = rng.below(4) == 0 ? DueTimes::kNever : static_cast<double>(rng.below(1000));
+    due.set(key, expected[key]);
+    const double first = *std::min_element(expected.begin(), expected.end());
+    ASSERT_EQ(due.first(), first);
+    for (std::size_t k = due.find(first, 0), e = 0;; k = due.find(first, k + 1), ++e) {
+      while (e < kKeys && expected[e] > first) {
+        ++e;
+      }
+      ASSERT_EQ(k, e);
+      if (k == kKeys) {
+        break;
+      }
+    }
+  }
+}
+
 /// The same as a map, sorted.
 std::map<std::int32_t, std::int32_t> as_map(const Couplings& couplings) {
   std::map<std::int32_t, std::int32_t> map;
@@ -147,7 +176,7 @@ TEST(OwnedHeap, KeepsTheFirstTargetInFrontWhateverIsTakenOut) {
   for (std::int32_t c = 1; c < 200; c += 3) {
     target[static_cast<std::size_t>(c)] = rng.uniform01();
     heap.set_target(c, target[static_cast<std::size_t>(c)], place);
-    EXPECT_EQ(heap.target_of(c, place), target[static_cast<std::size_t>(c)]);
+    EXPECT_EQ(heap.entry_of(c, place).target, target[static_cast<std::size_t>(c)]);
   }
   while (!heap.empty()) {
     const auto least = std::min_element(target.begin(), target.end());
