@@ -41,6 +41,10 @@ void ClassTable::take_path(const Flow& flow, std::span<const double> outer_capac
     }
     path_.push_back(inner);
   }
+  const auto narrowest = std::min_element(path_.begin(), path_.end(), [&](auto a, auto b) {
+    return capacity_[static_cast<std::size_t>(a)] < capacity_[static_cast<std::size_t>(b)];
+  });
+  std::rotate(path_.begin(), narrowest, narrowest + 1);
 }
 
 std::size_t ClassTable::hash_of_path(std::span<const std::int32_t> path, double rate_cap) const {
@@ -88,19 +92,13 @@ bool ClassTable::same(std::int32_t c, double rate_cap) const {
 
 std::int32_t ClassTable::make(double rate_cap) {
   const auto c = static_cast<std::int32_t>(size());
-  const auto narrowest = std::min_element(path_.begin(), path_.end(), [&](auto a, auto b) {
-    return capacity_[static_cast<std::size_t>(a)] < capacity_[static_cast<std::size_t>(b)];
-  });
-  MOESIM_CHECK(path_.size() < std::numeric_limits<std::uint16_t>::max(), "a path too long");
-  const std::size_t first_hop = hops_.size();
   hops_.insert(hops_.end(), path_.begin(), path_.end());
   if (rate_cap != kNoCap) {
     hops_.push_back(add_link(0.0, rate_cap));
   }
   is_listed_.resize(hops_.size(), false);
-  states_.push_back({.first_hop = static_cast<std::uint32_t>(first_hop),
-                     .num_hops = static_cast<std::uint16_t>(hops_.size() - first_hop),
-                     .narrowest_hop = static_cast<std::uint16_t>(narrowest - path_.begin())});
+  MOESIM_CHECK(hops_.size() < std::numeric_limits<std::uint32_t>::max(), "too many paths");
+  states_.push_back({.first_hop = static_cast<std::uint32_t>(hops_.size())});
   place.push_back(0);
   note_unsigned(c);
   return c;
@@ -142,8 +140,8 @@ void ClassTable::reserve_lists(std::span<const std::int32_t> classes) {
 }
 
 void ClassTable::list(std::int32_t c) {
-  const State& state = (*this)[c];
-  for (std::uint32_t h = state.first_hop; h < state.first_hop + state.num_hops; ++h) {
+  const State* const state = &(*this)[c];
+  for (std::uint32_t h = state[0].first_hop; h < state[1].first_hop; ++h) {
     if (!is_listed_[h]) {
       is_listed_[h] = true;
       crossing_[static_cast<std::size_t>(hops_[h])].push_back(c);

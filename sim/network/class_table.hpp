@@ -34,33 +34,29 @@ class ClassTable {
     std::int32_t members =
         -1;                   ///< heap of members; -1: none; below: alone(), one that needs no heap
     std::int32_t weight = 0;  ///< flows that hold a share
-    std::uint32_t first_hop = 0;
-    std::uint16_t num_hops = 0;
-    std::uint16_t narrowest_hop = 0;
+    std::uint32_t first_hop = 0;  ///< the path ends where that of the next class begins
   };
   /// A flow that is the only member of its class, in place of a heap. And back again.
   static constexpr std::int32_t alone(FlowId flow) { return -2 - flow.value; }
   static constexpr FlowId flow_alone(std::int32_t members) { return {-2 - members}; }
   static constexpr bool is_alone(std::int32_t members) { return members < -1; }
-  [[nodiscard]] std::size_t size() const { return states_.size(); }
+  [[nodiscard]] std::size_t size() const { return states_.size() - 1; }
   [[nodiscard]] State& operator[](std::int32_t c) { return states_[static_cast<std::size_t>(c)]; }
   [[nodiscard]] const State& operator[](std::int32_t c) const {
     return states_[static_cast<std::size_t>(c)];
   }
   [[nodiscard]] std::size_t num_links() const { return capacity_.size(); }
+  /// The narrowest first; a cap last.
   [[nodiscard]] std::span<const std::int32_t> links(std::int32_t c) const {
-    const State& state = (*this)[c];
-    return std::span(hops_).subspan(state.first_hop, state.num_hops);
+    const State* const state = &(*this)[c];
+    return {&hops_[state[0].first_hop], state[1].first_hop - state[0].first_hop};
   }
   /// Ahead of operator[], and ahead of links() once that is near: large tables do not fit any
   /// cache.
   void prefetch(std::int32_t c) const { __builtin_prefetch(&(*this)[c]); }
   void prefetch_links(std::int32_t c) const { __builtin_prefetch(&hops_[(*this)[c].first_hop]); }
   /// The link of least capacity that the class shares with others.
-  [[nodiscard]] std::int32_t narrowest(std::int32_t c) const {
-    const State& state = (*this)[c];
-    return hops_[state.first_hop + state.narrowest_hop];
-  }
+  [[nodiscard]] std::int32_t narrowest(std::int32_t c) const { return hops_[(*this)[c].first_hop]; }
   /// A byte for each of the first four links that are as narrow as the narrowest: tells most
   /// classes that do not cross a link without a look at their paths.
   [[nodiscard]] std::uint32_t signature(std::int32_t c) const;
@@ -109,7 +105,7 @@ class ClassTable {
   std::vector<std::int32_t> inner_of_outer_;
   std::vector<double> capacity_;
   std::vector<double> cap_;
-  std::vector<State> states_;
+  std::vector<State> states_ = {{}};  ///< and one behind the last class
   std::vector<std::int32_t> hops_;
   std::vector<bool> is_unsigned_;  ///< by link: some class crosses it and does not have it signed
   std::vector<bool> is_listed_;    ///< by hop

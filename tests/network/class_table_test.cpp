@@ -22,7 +22,7 @@ using ::testing::IsEmpty;
 TEST(ClassTable, FlowsWithTheSameLinksAndCapAreAlike) {
   const std::vector<double> capacity{10, 20, 5};
   const std::vector<LinkId> path{{1}, {2}};
-  const std::vector<LinkId> other{{2}, {1}};
+  const std::vector<LinkId> other{{2}, {0}};
   ClassTable table(3);
   const auto c = table.find_or_make({.links = path, .bytes = {1}, .latency = {}}, capacity);
   EXPECT_EQ(table.find_or_make({.links = path, .bytes = {9}, .latency = {3}}, capacity), c);
@@ -30,9 +30,10 @@ TEST(ClassTable, FlowsWithTheSameLinksAndCapAreAlike) {
   const auto capped =
       table.find_or_make({.links = path, .bytes = {1}, .latency = {}, .rate_cap = {7}}, capacity);
   EXPECT_NE(capped, c);
-  // Links are numbered by first use: outer 1 and 2 are 0 and 1, the cap is a link of its own.
-  EXPECT_THAT(table.links(c), ElementsAre(0, 1));
-  EXPECT_THAT(table.links(capped), ElementsAre(0, 1, 2));
+  // Links are numbered by first use: outer 1 and 2 are 0 and 1, the cap is a link of its own. The
+  // narrowest comes first.
+  EXPECT_THAT(table.links(c), ElementsAre(1, 0));
+  EXPECT_THAT(table.links(capped), ElementsAre(1, 0, 2));
   EXPECT_EQ(table.cap(2), 7.0);
   EXPECT_EQ(table.narrowest(c), 1);  // 5 B/s
 }
