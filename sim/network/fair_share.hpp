@@ -32,7 +32,8 @@ namespace moesim {
 ///
 /// Source: max-min fairness as in max_min.hpp; derivation in docs/network.md, "Levels".
 /// Valid for: any paths and caps.
-/// Cost: a change costs O(full links above it * links they are coupled to), no allocation.
+/// Cost: a change costs O(full links above it * links they are coupled to). Arrays grow and shrink
+/// with what moves from link to link, nothing else is allocated.
 /// Checked by: fair_share_test and network_property_test (INV-2), simgrid_oracle_test.
 class FairShare {
  public:
@@ -60,7 +61,6 @@ class FairShare {
     std::int64_t links_settled = 0;
     std::int64_t updates = 0;  ///< new levels passed on to a link
     std::int64_t takeovers = 0;
-
     std::int64_t checks = 0;  ///< surveys of slack links
     std::int64_t entered = 0;
     std::int64_t reviews = 0;  ///< of watched links
