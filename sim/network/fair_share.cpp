@@ -57,8 +57,10 @@ void FairShare::update_due(std::int32_t link) {
 
 void FairShare::drain(std::vector<FlowId>& drained) {
   const auto now = static_cast<double>(now_);
-  for (std::size_t l = due_.find(now, 0); l < links_.size(); l = due_.find(now, l + 1)) {
+  std::size_t l = due_.find(now, 0);
+  while (l < links_.size()) {
     drain(l, drained);
+    l = due_.first() > now ? links_.size() : due_.find(now, l + 1);  // mostly one link is due
   }
 }
 
