@@ -59,6 +59,47 @@ TEST(ClassTable, ListsTheClassesThatHaveFlows) {
   EXPECT_THAT(table.crossing(1), ElementsAre(b));
 }
 
+// Paths of one to four narrow links and up to two wide ones. Narrow links are in every signature of
+// theirs, wide ones in none, so that only narrow ones have a mark to look for.
+TEST(ClassTable, SignaturesMissNoLinkAndRarelyClaimOne) {
+  std::vector<double> capacity(80, 10.0);
+  std::fill(capacity.begin() + 40, capacity.end(), 20.0);
+  ClassTable table(80);
+  RngStream rng(6, "signatures");
+  for (int i = 0; i < 300; ++i) {
+    std::vector<LinkId> path;
+    const auto add = [&](std::uint64_t first) {
+      const LinkId link{static_cast<std::int32_t>(first + rng.below(40))};
+      if (std::find(path.begin(), path.end(), link) == path.end()) {
+        path.push_back(link);
+      }
+    };
+    for (std::uint64_t n = 1 + rng.below(4); n > 0; --n) {
+      add(0);
+    }
+    for (std::uint64_t n = rng.below(3); n > 0; --n) {
+      add(40);
+    }
+    table.find_or_make({.links = path, .bytes = {1}, .latency = {}}, capacity);
+  }
+  int claims = 0;
+  int pairs = 0;
+  for (std::int32_t link = 0; link < static_cast<std::int32_t>(table.num_links()); ++link) {
+    const auto mark = table.mark_in_signatures(link);
+    ASSERT_EQ(mark.has_value(), table.capacity(static_cast<std::size_t>(link)) == 10.0);
+    for (std::int32_t c = 0; mark && c < static_cast<std::int32_t>(table.size()); ++c) {
+      const auto links = table.links(c);
+      const bool crosses = std::find(links.begin(), links.end(), link) != links.end();
+      const bool may = ClassTable::may_have(table.signature(c), *mark);
+      ASSERT_TRUE(may || !crosses);
+      pairs += crosses ? 0 : 1;
+      claims += may && !crosses ? 1 : 0;
+    }
+  }
+  EXPECT_GT(pairs, 5000);
+  EXPECT_LT(claims, pairs / 20);
+}
+
 TEST(MemberPool, GivesMembersInOrderOfFinishThenFlow) {
   MemberPool pool;
   RngStream rng(3, "members");
