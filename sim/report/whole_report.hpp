@@ -26,9 +26,9 @@ struct WholeReport {
   ParallelSpec parallel;
   BatchSpec batch;
   int gpus_per_node = 0;
-  std::int64_t gpus = 0;  ///< that work: ep, in training ep * pp * dp
-  Flops step_flops;       ///< that the model needs a step, over all ranks
-  FlopsPerSecond peak;    ///< dense bf16 rate of a GPU
+  std::int64_t gpus = 0;               ///< that work: ep, in training ep * pp * dp
+  Flops step_flops;                    ///< that the model needs a step, over all ranks
+  FlopsPerSecond peak;                 ///< dense bf16 rate of a GPU
   std::vector<WholeStepResult> steps;  ///< not empty
 };
 

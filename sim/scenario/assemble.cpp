@@ -142,8 +142,8 @@ std::vector<std::string> notes_on(const Scenario& scenario, const Assembly& asse
     note_routing(scenario, assembly.routing->info(), notes);
   }
   const auto gpus = static_cast<int>(assembly.step.cluster.gpus.size());
-  const std::int64_t used = scenario.step.kind == StepKind::kTrain ? scenario.parallel.gpus()
-                                                                   : scenario.parallel.ep;
+  const std::int64_t used =
+      scenario.step.kind == StepKind::kTrain ? scenario.parallel.gpus() : scenario.parallel.ep;
   if (used < gpus) {
     notes.push_back(fmt::format("{} of {} GPUs are used", used, gpus));
   }

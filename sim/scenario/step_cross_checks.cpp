@@ -111,16 +111,17 @@ void check_overlap(CrossChecker& c, const Scenario& s) {
           "step.overlap",
           {"step.kind"},
           fmt::format("dualpipe is of train; {} has two_batch", kind));
-  c.check(overlap != Overlap::kNone && s.model.moe_layers == 0,
-          "step.overlap",
-          {"model.moe_layers"},
-          fmt::format("{} overlaps the exchanges of experts, but {}",
-                      word,
-                      c.other("model.moe_layers", 0)));
-  c.check(overlap == Overlap::kSharedExpert && s.model.moe_layers > 0 && s.model.shared_experts == 0,
-          "step.overlap",
-          {"model.shared_experts"},
-          fmt::format("shared_expert needs one, but {}", c.other("model.shared_experts", 0)));
+  c.check(
+      overlap != Overlap::kNone && s.model.moe_layers == 0,
+      "step.overlap",
+      {"model.moe_layers"},
+      fmt::format(
+          "{} overlaps the exchanges of experts, but {}", word, c.other("model.moe_layers", 0)));
+  c.check(
+      overlap == Overlap::kSharedExpert && s.model.moe_layers > 0 && s.model.shared_experts == 0,
+      "step.overlap",
+      {"model.shared_experts"},
+      fmt::format("shared_expert needs one, but {}", c.other("model.shared_experts", 0)));
   c.check(overlap == Overlap::kTwoBatch && s.batch.tokens_per_rank < 2,
           "step.overlap",
           {"batch.tokens_per_rank"},
@@ -159,12 +160,11 @@ void check_virtual_stages(CrossChecker& c, const Scenario& s) {
                       s.batch.micro_batches,
                       c.other("parallel.pp", p.pp),
                       virtual_stages));
-  c.check(interleaved && s.step.overlap == Overlap::kDualPipe,
-          "parallel.virtual_stages",
-          {"step.overlap"},
-          fmt::format("{} does not go with {}",
-                      p.virtual_stages,
-                      c.other("step.overlap", "dualpipe")));
+  c.check(
+      interleaved && s.step.overlap == Overlap::kDualPipe,
+      "parallel.virtual_stages",
+      {"step.overlap"},
+      fmt::format("{} does not go with {}", p.virtual_stages, c.other("step.overlap", "dualpipe")));
 }
 
 }  // namespace

@@ -61,8 +61,8 @@ struct AttentionLoad {
                                      const ModelShape& model,
                                      const AttentionLoad& load);
 
-/// The backward pass of attention_time: 2 (block - core) + 2.5 core, since each GEMM becomes two and
-/// the two products of the core become five. With Recompute::kSelective the norms and the
+/// The backward pass of attention_time: 2 (block - core) + 2.5 core, since each GEMM becomes two
+/// and the two products of the core become five. With Recompute::kSelective the norms and the
 /// up-projections of mla (queries; keys and values) once more. Source: FlashAttention-2 (Dao 2023),
 /// section 3.1.2; DeepSeek-V3 report, section 3.2.3. Checked by: attention_cost_test.
 [[nodiscard]] Seconds attention_backward_time(const ComputeModel& compute,

@@ -58,8 +58,7 @@ Seconds ring_time(const RingFabric& fabric,
     for (std::size_t ring = 0; ring < rings; ++ring) {
       const std::vector<GpuId> order = ring_order(domains, ring);
       for (std::size_t i = 0; i < members; ++i) {
-        const Path path =
-            fabric.finder->find(order[i], order[(i + 1) % members], flows.size());
+        const Path path = fabric.finder->find(order[i], order[(i + 1) % members], flows.size());
         flows.push_back({.links = path.links, .bytes = bytes(sent)});
         latency = std::max(latency, path.latency);
       }

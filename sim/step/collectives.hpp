@@ -23,8 +23,8 @@ struct RingFabric {
 /// A reduce-scatter or an all-gather of `size` in every group at the same time:
 ///   start + (D - 1) * longest hop latency + time of the flows,
 /// D members; each member sends (D - 1) / D * size. As many rings as the group has members in a
-/// scale-up domain share the bytes, each entering and leaving a domain through another GPU, the same
-/// rail from domain to domain. An all-reduce is both. Zero for groups of one, or no bytes.
+/// scale-up domain share the bytes, each entering and leaving a domain through another GPU, the
+/// same rail from domain to domain. An all-reduce is both. Zero for groups of one, or no bytes.
 /// Source: ring algorithms (Patarasu and Yuan 2009) over NCCL-like channels. Valid for: sizes that
 /// outlast the latency. Left out: trees, NVLS and SHARP. Checked by: collectives_test (by hand).
 [[nodiscard]] Seconds ring_time(const RingFabric& fabric,

@@ -46,8 +46,7 @@ PhaseTasks append_dispatch(TaskGraph& graph,
   counts_only.message_overhead = {};
   counts_only.copy_rate = {};
   counts_only.dispatch.channels = 0;
-  PhaseTasks notify =
-      append_phase(graph, work.traffic.notify, counts_only, paths, label, ready);
+  PhaseTasks notify = append_phase(graph, work.traffic.notify, counts_only, paths, label, ready);
   PhaseTasks dispatch =
       append_phase(graph, work.traffic.dispatch, model, paths, label, notify.done);
   return {std::move(notify.start), std::move(dispatch.done)};
@@ -75,10 +74,8 @@ LayerTasks append_layer(TaskGraph& graph,
   PhaseTasks dispatch = append_dispatch(graph, work, model, paths, layer.gate);
   layer.dispatch_start = std::move(dispatch.start);
   layer.dispatch_done = std::move(dispatch.done);
-  layer.experts = add_compute(graph,
-                              label_of(work, TaskKind::kExperts, false),
-                              work.compute.experts,
-                              &layer.dispatch_done);
+  layer.experts = add_compute(
+      graph, label_of(work, TaskKind::kExperts, false), work.compute.experts, &layer.dispatch_done);
   PhaseTasks combine = append_combine(graph, work, model, paths, layer.experts);
   layer.combine_start = std::move(combine.start);
   layer.combine_done = std::move(combine.done);

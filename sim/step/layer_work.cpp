@@ -107,9 +107,9 @@ LayerCompute layer_compute(const StepModel& model,
     times.reduce.push_back(
         model.constants.combine_sums
             ? SimTime{}
-            : ticks(combine_reduce_time(
-                        compute, model.model, work.traffic.returned_rows[r], tokens) /
-                    speed));
+            : ticks(
+                  combine_reduce_time(compute, model.model, work.traffic.returned_rows[r], tokens) /
+                  speed));
   }
   return times;
 }
@@ -154,8 +154,7 @@ PreparedLayer prepare_counted(const StepModel& model,
   for (std::size_t r = 0; r + 1 < routing.token_begin.size(); ++r) {
     prepared.work.tokens.push_back(routing.token_begin[r + 1] - routing.token_begin[r]);
   }
-  prepared.work.compute =
-      layer_compute(model, {model.cluster.gpu, model.constants}, prepared.work);
+  prepared.work.compute = layer_compute(model, {model.cluster.gpu, model.constants}, prepared.work);
 
   LayerResult& result = prepared.result;
   result.layer = layer;

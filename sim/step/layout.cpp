@@ -17,7 +17,9 @@ std::int64_t sequences_per_rank(StepKind kind, const BatchSpec& batch) {
 
 StageLayers part_layers(const ModelShape& model, const ParallelSpec& parallel, int part) {
   const std::int64_t parts = std::int64_t{parallel.pp} * parallel.virtual_stages;
-  const auto begin = [&](int p) { return static_cast<int>(std::int64_t{model.layers} * p / parts); };
+  const auto begin = [&](int p) {
+    return static_cast<int>(std::int64_t{model.layers} * p / parts);
+  };
   return {begin(part), begin(part + 1)};
 }
 

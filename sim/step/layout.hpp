@@ -64,8 +64,8 @@ struct StageLayers {
   int first = 0;
   int last = 0;
 };
-/// Of part `part` of the pp * virtual_stages that the model is cut into, in the order of its layers.
-/// Stage s holds the parts s, s + pp, s + 2 pp, ...
+/// Of part `part` of the pp * virtual_stages that the model is cut into, in the order of its
+/// layers. Stage s holds the parts s, s + pp, s + 2 pp, ...
 [[nodiscard]] StageLayers part_layers(const ModelShape& model,
                                       const ParallelSpec& parallel,
                                       int part);

@@ -112,8 +112,9 @@ struct MemoryBill {
 ///                    not two, no activation of an FFN, and of mla's queries, keys and values the
 ///                    latents. Full: hidden for each layer, and one layer's own.
 /// Source: counting the tensors of the layer (Korthikanti et al. 2022, section 4, without dropout);
-/// 1F1B: Narayanan et al. 2021; selective: DeepSeek-V3 report, section 3.2.3. Valid for: flash attention (no score matrix), routing without
-/// imbalance: a hot rank needs more. Left out: workspaces of kernels. Checked by: memory_test.
+/// 1F1B: Narayanan et al. 2021; selective: DeepSeek-V3 report, section 3.2.3. Valid for: flash
+/// attention (no score matrix), routing without imbalance: a hot rank needs more. Left out:
+/// workspaces of kernels. Checked by: memory_test.
 [[nodiscard]] Bytes activation_bytes(const MemoryModel& model, int stage);
 
 /// Bytes that dispatch and combine hold on a rank; 0 without MoE layers.

@@ -65,7 +65,8 @@ Routing tokens_of(const Routing& routing, std::int32_t first, std::int32_t token
     append_rows(part.experts, routing.experts, from, to, routing.top_k);
     append_rows(part.weights, routing.weights, from, to, routing.top_k);
     append_rows(part.candidates, routing.candidates, from, to, routing.num_candidates);
-    append_rows(part.candidate_weights, routing.candidate_weights, from, to, routing.num_candidates);
+    append_rows(
+        part.candidate_weights, routing.candidate_weights, from, to, routing.num_candidates);
     part.token_begin.push_back(part.token_begin.back() + tokens);
   }
   return part;

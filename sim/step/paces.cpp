@@ -85,8 +85,8 @@ bool Paces::is_end(TaskId id, SimTime now) {
     return true;
   }
   std::vector<Running>& running = ranks_[static_cast<std::size_t>(task.label.rank)].running;
-  const auto found = std::find_if(
-      running.begin(), running.end(), [&](const Running& r) { return r.task == id; });
+  const auto found =
+      std::find_if(running.begin(), running.end(), [&](const Running& r) { return r.task == id; });
   if (found == running.end() || found->end != now) {
     return false;
   }

@@ -16,7 +16,8 @@ Seconds activation_time(const ComputeModel& c, double rows, double width) {
   if (rows <= 0 || width <= 0) {
     return {};
   }
-  return bytes(3 * rows * width * kBf16) / (c.gpu.memory_bandwidth * c.constants.memory_efficiency) +
+  return bytes(3 * rows * width * kBf16) /
+             (c.gpu.memory_bandwidth * c.constants.memory_efficiency) +
          c.constants.kernel_launch;
 }
 
@@ -27,8 +28,7 @@ std::vector<SimTime> activations(const WholeModel& m,
   const Placement& placement = m.step.placements[static_cast<std::size_t>(work.layer)];
   std::vector<double> rows(work.tokens.size());
   for (std::size_t slot = 0; slot < work.traffic.slot_rows.size(); ++slot) {
-    rows[placement.rank_of_slot[slot].index()] +=
-        static_cast<double>(work.traffic.slot_rows[slot]);
+    rows[placement.rank_of_slot[slot].index()] += static_cast<double>(work.traffic.slot_rows[slot]);
   }
   std::vector<SimTime> times;
   for (std::size_t r = 0; r < rows.size(); ++r) {
@@ -70,8 +70,8 @@ PassCosts pass_costs(const WholeModel& m,
   costs.dense = dense_ffn_time(compute, shape, tp, tokens);
   const double width = static_cast<double>(shape.dense_width) / tp;
   costs.dense_backward =
-      2.0 * costs.dense + (selective ? activation_time(compute, static_cast<double>(tokens), width)
-                                     : Seconds{});
+      2.0 * costs.dense +
+      (selective ? activation_time(compute, static_cast<double>(tokens), width) : Seconds{});
   costs.head = head_time(compute, shape, tp, load.head_rows);
   for (const PreparedLayer& layer : layers) {
     costs.layers.push_back(alone ? layer.work.compute : layer_compute(m.step, compute, layer.work));
@@ -105,8 +105,7 @@ SimTime step_time(const PassCosts& costs,
     case Op::kExperts: {
       const LayerCompute& layer = costs.layers[moe];
       const SimTime routed = layer.experts[rank] - layer.shared[rank];
-      const SimTime again =
-          costs.activation.empty() ? SimTime{} : costs.activation[moe][rank];
+      const SimTime again = costs.activation.empty() ? SimTime{} : costs.activation[moe][rank];
       return step.backward ? twice(routed) + again : routed;
     }
     case Op::kReduce:
@@ -146,10 +145,8 @@ ComputeModel beside_communication(const StepModel& model,
   left.gpu.fp8_rate = left.gpu.fp8_rate * part;
   if (time.value > 0) {
     const BytesPerSecond rate = bytes(moved / model.ranks) / time;
-    const double share =
-        rate / (left.gpu.memory_bandwidth * model.constants.memory_efficiency);
-    left.gpu.memory_bandwidth =
-        left.gpu.memory_bandwidth * (1 - std::min(share, kMostOfMemory));
+    const double share = rate / (left.gpu.memory_bandwidth * model.constants.memory_efficiency);
+    left.gpu.memory_bandwidth = left.gpu.memory_bandwidth * (1 - std::min(share, kMostOfMemory));
   }
   return left;
 }

@@ -29,7 +29,7 @@ struct PassCosts {
   Seconds dense;
   Seconds dense_backward;
   Seconds head;
-  std::vector<LayerCompute> layers;                  ///< as the layers given
+  std::vector<LayerCompute> layers;                   ///< as the layers given
   std::vector<std::vector<SimTime>> activation = {};  ///< by layer and rank, computed again
 };
 
@@ -62,9 +62,9 @@ struct PassCosts {
 /// rates in proportion, and the memory bandwidth less what the kernels move,
 ///   share = sum over phases of 2 * bytes / ranks / sum of phase times / (bandwidth * efficiency),
 /// at most half (two streams that both want all of it), with bytes sent and received once each and
-/// a phase's time at least communication_start + its closed-form bound: an upper bound of the share.
-/// Source: DeepSeek-V3 report, section 3.2.2 (20 of 132 multiprocessors); fair sharing of HBM. Valid
-/// for: kernels that keep their multiprocessors; caches shared freely are left out.
+/// a phase's time at least communication_start + its closed-form bound: an upper bound of the
+/// share. Source: DeepSeek-V3 report, section 3.2.2 (20 of 132 multiprocessors); fair sharing of
+/// HBM. Valid for: kernels that keep their multiprocessors; caches shared freely are left out.
 /// Checked by: pass_costs_test.
 [[nodiscard]] ComputeModel beside_communication(const StepModel& model,
                                                 std::span<const PreparedLayer> layers,

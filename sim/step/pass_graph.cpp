@@ -146,13 +146,11 @@ class PassRun {
     const ComputeModel nominal{model_.step.cluster.gpu, model_.step.constants};
     lane.alone = pass_costs(model_, nominal, pass.load, pass.layers, true);
     if (model_.overlap != Overlap::kNone) {
-      const ComputeModel left =
-          beside_communication(model_.step, pass.layers, paths_, capacity_);
+      const ComputeModel left = beside_communication(model_.step, pass.layers, paths_, capacity_);
       lane.beside = pass_costs(model_, left, pass.load, pass.layers, false);
     }
     if (model_.parallel.tp > 1) {
-      lane.gather = exchange_in_groups(
-          model_, pass.load.attention.tokens() / model_.parallel.tp);
+      lane.gather = exchange_in_groups(model_, pass.load.attention.tokens() / model_.parallel.tp);
     }
     return lane;
   }
@@ -184,11 +182,8 @@ class PassRun {
       case Op::kGather: {
         const std::size_t first = graph_.tasks.size();
         communicate(lane, [&](const std::vector<TaskId>& ready) {
-          return append_plain_exchange(graph_,
-                                       lane.gather,
-                                       model_.step.constants.communication_start,
-                                       group_paths_,
-                                       ready);
+          return append_plain_exchange(
+              graph_, lane.gather, model_.step.constants.communication_start, group_paths_, ready);
         });
         for (std::size_t i = first; i < graph_.tasks.size(); ++i) {
           graph_.tasks[i].label.tensor_parallel = true;
@@ -253,9 +248,9 @@ class PassRun {
   }
 
   [[nodiscard]] static double pace(SimTime alone, SimTime beside) {
-    return beside > alone ? static_cast<double>(alone.picoseconds) /
-                                static_cast<double>(beside.picoseconds)
-                          : 1.0;
+    return beside > alone
+               ? static_cast<double>(alone.picoseconds) / static_cast<double>(beside.picoseconds)
+               : 1.0;
   }
 
   /// A kernel on every rank, after what its lane has computed and received.
@@ -309,7 +304,8 @@ class PassRun {
     for (const Lane& lane : lanes_) {
       for (const std::vector<TaskId>* ends : {&lane.last, &lane.arrived}) {
         for (const TaskId end : *ends) {
-          current = !current || times.end[end.index()] > times.end[current->index()] ? end : *current;
+          current =
+              !current || times.end[end.index()] > times.end[current->index()] ? end : *current;
         }
       }
     }

@@ -36,7 +36,8 @@ struct PassResult {
 /// beside a kernel of its rank proceeds at the pace alone / beside of pass_costs.
 /// No barrier: a rank waits only for what it needs.
 /// Source: CUDA streams, which keep their order of issue. Left out: kernels of other streams that
-/// wait for multiprocessors. Checked by: whole_step_test (worked; nothing overlapped), overlap_test.
+/// wait for multiprocessors. Checked by: whole_step_test (worked; nothing overlapped),
+/// overlap_test.
 [[nodiscard]] PassResult run_passes(const WholeModel& model, std::span<const Pass> passes);
 
 }  // namespace moesim

@@ -34,8 +34,7 @@ class PipelineRun {
         backward_(slots()),
         stages_(static_cast<std::size_t>(pipeline.shape.stages)) {
     if (p_.transfers != nullptr) {
-      paths_.emplace(
-          *p_.transfers->finder, p_.shape.stages * p_.transfers->ranks, PathScope::kAny);
+      paths_.emplace(*p_.transfers->finder, p_.shape.stages * p_.transfers->ranks, PathScope::kAny);
     }
   }
 

@@ -40,8 +40,8 @@ struct PipelineOp {
 /// With pairs w is one more, and each turn is one op, whose passes are of different micro-batches.
 /// Source: PipeDream-Flush and interleaved 1F1B (Narayanan et al. 2021, arXiv 2104.04473); pairs:
 /// Megatron-Core's overlap of expert-parallel communication, whose passes run beside each other as
-/// DualPipe's do (DeepSeek-V3 report, figure 4). Left out: DualPipe's two directions and its split of
-/// the backward pass into gradients of inputs and weights. Checked by: pipeline_test.
+/// DualPipe's do (DeepSeek-V3 report, figure 4). Left out: DualPipe's two directions and its split
+/// of the backward pass into gradients of inputs and weights. Checked by: pipeline_test.
 [[nodiscard]] std::vector<PipelineOp> one_forward_one_backward(const PipelineShape& shape,
                                                                int stage);
 
@@ -64,9 +64,9 @@ struct StageTransfers {
 
 /// Exchanges of the copies of a stage during the passes (ZeRO 2 and 3).
 struct StageExchanges {
-  SimTime gather = {};       ///< weights before each pass, fetched while the pass before runs
-  SimTime reduce = {};       ///< gradients after each backward pass
-  bool overlaps = true;      ///< reduces run beside later passes, one after the other
+  SimTime gather = {};   ///< weights before each pass, fetched while the pass before runs
+  SimTime reduce = {};   ///< gradients after each backward pass
+  bool overlaps = true;  ///< reduces run beside later passes, one after the other
 };
 
 struct Pipeline {

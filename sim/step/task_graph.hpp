@@ -47,7 +47,7 @@ struct Task {
   SimTime duration;             ///< delays
   std::int32_t flow_path = -1;  ///< flows: index into TaskGraph::paths, -1: a delay
   Bytes bytes;                  ///< flows
-  double beside = 1;            ///< delays: pace while a kernel of `kernels` runs on its rank, (0, 1]
+  double beside = 1;  ///< delays: pace while a kernel of `kernels` runs on its rank, (0, 1]
 };
 
 /// A communication kernel on a rank, from the start of one task to the end of another.

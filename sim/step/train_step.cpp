@@ -269,8 +269,7 @@ WholeStepResult simulate_train_step(const WholeModel& m, int step, const TrainCo
       }
     }
   }
-  const PathFinder finder(
-      m.step.cluster, m.step.path_policy, m.step.seed, m.step.path_spread);
+  const PathFinder finder(m.step.cluster, m.step.path_policy, m.step.seed, m.step.path_spread);
   const PathFinder ring_finder(m.step.cluster, PathPolicy::kRailAligned, m.step.seed);
   StageTransfers transfers{
       .finder = &finder,
@@ -278,8 +277,7 @@ WholeStepResult simulate_train_step(const WholeModel& m, int step, const TrainCo
       .network = {},
       .ranks = m.step.ranks,
       .bytes = bytes(static_cast<double>(
-          m.batch.tokens_per_rank *
-          activation_row_bytes(m.step.model.hidden_size, Dtype::kBf16)))};
+          m.batch.tokens_per_rank * activation_row_bytes(m.step.model.hidden_size, Dtype::kBf16)))};
   transfers.network.engine = m.step.engine;
   if (m.step.message_chunk.value > 0.0) {
     transfers.network.chunk = m.step.message_chunk;

@@ -19,11 +19,13 @@ struct TrainControl {
 /// 1. Each part of the model (pp * virtual_stages of them) is run on the GPUs of the first
 ///    expert-parallel group, flow by flow, once for each of `samples` routings: forward, backward
 ///    and, with dualpipe, both beside each other (pass_graph.hpp).
-/// 2. The schedule of the pipeline runs with these times; the rows between stages are flows of every
+/// 2. The schedule of the pipeline runs with these times; the rows between stages are flows of
+/// every
 ///    rank of one copy of the model (pipeline.hpp).
 /// Then, per stage and rank with P_e parameters of experts (copies on dp ranks) and P_o others
 /// (dp ep / tp ranks), a reduce-scatter or all-gather of s bytes being ring_time(s):
-///   gradients  reduce-scatter of P gradient_dtype; ZeRO 0: and an all-gather of the same. ZeRO 0, 1:
+///   gradients  reduce-scatter of P gradient_dtype; ZeRO 0: and an all-gather of the same. ZeRO 0,
+///   1:
 ///              once a step; with overlap_gradients all but one layer's share from the start of the
 ///              stage's last backward pass on. ZeRO 2, 3: after each backward pass
 ///   optimiser  P / copies (ZeRO 0: P) * (26 + gradient bytes) / (bandwidth * efficiency) + launch:

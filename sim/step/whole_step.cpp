@@ -134,8 +134,8 @@ std::vector<WholeStepResult> replay_whole(const WholeModel& model,
       throw Cancelled();
     }
     if (model.kind == StepKind::kTrain) {
-      results.push_back(simulate_train_step(
-          model, step, {.cancelled = control.cancelled, .on_part = on_part}));
+      results.push_back(
+          simulate_train_step(model, step, {.cancelled = control.cancelled, .on_part = on_part}));
     } else {
       results.push_back(simulate_whole_step(model, step));
       on_part();

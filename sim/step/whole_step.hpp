@@ -35,13 +35,13 @@ struct WholeStepResult {
 /// two_batch cuts the batch into halves() that take turns; pass_graph.hpp says what slows compute.
 /// Source: Megatron-LM with sequence parallelism (Korthikanti et al. 2022); DeepSeek-V3 report 3.4
 /// for data-parallel attention between expert-parallel layers. Valid for: direct exchanges inside a
-/// scale-up domain; the adding up of partial sums is free. Left out: multicast in the switch (NVLS);
-/// sampling. Training: train_step.hpp. Checked by: whole_step_test (by hand; sum of parts; a dense
-/// model), overlap_test.
+/// scale-up domain; the adding up of partial sums is free. Left out: multicast in the switch
+/// (NVLS); sampling. Training: train_step.hpp. Checked by: whole_step_test (by hand; sum of parts;
+/// a dense model), overlap_test.
 [[nodiscard]] WholeStepResult simulate_whole_step(const WholeModel& model, int step);
 
 struct WholeControl {
-  int threads = 0;                                       ///< 0: all cores
+  int threads = 0;                               ///< 0: all cores
   const std::atomic<bool>* cancelled = nullptr;  ///< checked before each step or part
   /// May be empty. In steps; in training in parts of the model, from any thread, one at a time.
   std::function<void(int done, int total)> on_progress;
