@@ -56,7 +56,7 @@ WholeReport simulate_whole(const ScenarioOptions& options) {
   report.gpus = trains ? whole.parallel.gpus() : whole.parallel.ep;
   report.step_flops = step_flops(whole);
   report.peak = whole.step.cluster.gpu.bf16_rate;
-  Progress progress(trains ? "parts of the model" : "steps", !options.quiet);
+  Progress progress(trains ? "passes" : "steps", !options.quiet);
   report.steps =
       replay_whole(whole,
                    scenario.batch.steps,

@@ -92,40 +92,49 @@ Bytes inference_activations(const MemoryModel& m, int stage) {
   return is_last(m, stage) ? std::max(layer, logits(m, sampled)) : layer;
 }
 
-/// What training keeps of one token in a layer, in elements.
-struct KeptWidths {
-  double attention = 0;
-  double dense = 0;  ///< a whole layer, attention counted
+/// What training keeps of one token in a layer, attention counted.
+struct KeptBytes {
+  double dense = 0;
   double moe = 0;
 };
 
-/// Queries, keys, values and output of all heads; with latents, those instead of the first three.
-double kept_attention(const MemoryModel& m, bool latents) {
-  const AttentionShape& a = m.model.attention;
-  if (a.kind == AttentionKind::kNone) {
-    return 0;
-  }
-  if (latents && a.kind == AttentionKind::kMla) {
-    return a.q_lora_rank + static_cast<double>(kv_elements(a)) +
-           static_cast<double>(a.heads) * a.head_dim;
-  }
-  return m.parallel.tp * attention_width(attention_share(a, m.parallel.tp));
+/// Bytes of one element of a GEMM's input that is kept: in the format the GEMM reads.
+double input_bytes(Dtype weights) {
+  return weights == Dtype::kFp8 ? 1 : kBf16Bytes;
 }
 
-KeptWidths kept_widths(const MemoryModel& m, Recompute recompute) {
-  const bool selective = recompute == Recompute::kSelective;
+/// Norms, queries, keys and values of mla and activations are computed again, and the weights of
+/// the gate multiply the activations, so that no result of an expert is needed.
+KeptBytes kept_selectively(const MemoryModel& m) {
+  const AttentionShape& a = m.model.attention;
+  double attention = m.parallel.tp * attention_width(attention_share(a, m.parallel.tp));
+  if (a.kind == AttentionKind::kMla) {
+    attention = a.q_lora_rank + static_cast<double>(kv_elements(a)) +
+                static_cast<double>(a.heads) * a.head_dim;
+  }
   const double hidden = m.model.hidden_size;
-  const double rows = (selective ? 1 : 2) * hidden;
+  const double row = hidden * kBf16Bytes;
+  const double before = (attention > 0 ? row : 0) + attention * kBf16Bytes + row;
+  const auto inputs = [](double width, bool gated) { return (gated ? 2 : 1) * width; };
+  const double routed =
+      m.model.top_k * (hidden + inputs(m.model.expert_width, m.model.expert_gated));
+  const double shared =
+      m.model.shared_experts * inputs(m.model.shared_expert_width, m.model.expert_gated);
+  return {.dense = before + inputs(m.model.dense_width, m.model.dense_gated) *
+                                input_bytes(m.model.dense_dtype),
+          .moe = before + (routed + shared) * input_bytes(m.model.weight_dtype)};
+}
+
+KeptBytes kept_whole(const MemoryModel& m) {
+  const double hidden = m.model.hidden_size;
   const bool has_attention = m.model.attention.kind != AttentionKind::kNone;
-  const auto activation = [&](double width) { return selective ? width : 0.0; };
-  KeptWidths kept;
-  kept.attention = has_attention ? rows + kept_attention(m, selective) : 0;
-  kept.dense = kept.attention + rows + ffn_width(m.model.dense_width, m.model.dense_gated) -
-               activation(m.model.dense_width);
-  kept.moe = kept.attention + rows + moe_width(m.model) -
-             activation(m.model.top_k * static_cast<double>(m.model.expert_width) +
-                        m.model.shared_experts * static_cast<double>(m.model.shared_expert_width));
-  return kept;
+  const double attention = has_attention
+                               ? 2 * hidden + m.parallel.tp * attention_width(attention_share(
+                                                                  m.model.attention, m.parallel.tp))
+                               : 0;
+  const double before = attention + 2 * hidden;
+  return {.dense = (before + ffn_width(m.model.dense_width, m.model.dense_gated)) * kBf16Bytes,
+          .moe = (before + moe_width(m.model)) * kBf16Bytes};
 }
 
 /// Passes of one part of a stage that are kept at a time.
@@ -142,15 +151,16 @@ double parts_in_flight(const MemoryModel& m, int stage) {
 Bytes training_activations(const MemoryModel& m, int stage) {
   const double tokens = m.batch.tokens_per_rank;
   const LayerCounts counts = count_layers(m, stage);
-  const KeptWidths widths = kept_widths(m, m.memory.recompute);
-  double kept = counts.dense * widths.dense + counts.moe * widths.moe;
+  const Recompute recompute = m.memory.recompute;
+  const KeptBytes layer = recompute == Recompute::kSelective ? kept_selectively(m) : kept_whole(m);
+  double kept = counts.dense * layer.dense + counts.moe * layer.moe;
   double working = 0;
-  if (m.memory.recompute == Recompute::kFull) {
-    kept = static_cast<double>(counts.dense + counts.moe) * m.model.hidden_size;
-    working = std::max(counts.dense > 0 ? widths.dense : 0.0, counts.moe > 0 ? widths.moe : 0.0);
+  if (recompute == Recompute::kFull) {
+    kept = static_cast<double>(counts.dense + counts.moe) * m.model.hidden_size * kBf16Bytes;
+    working = std::max(counts.dense > 0 ? layer.dense : 0.0, counts.moe > 0 ? layer.moe : 0.0);
   }
   const double in_flight = parts_in_flight(m, stage) / m.parallel.virtual_stages;
-  const Bytes layers = bytes(tokens * (kept * in_flight + working) * kBf16Bytes);
+  const Bytes layers = bytes(tokens * (kept * in_flight + working));
   return is_last(m, stage) ? layers + 2.0 * logits(m, tokens) : layers;
 }
 

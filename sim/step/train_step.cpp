@@ -28,32 +28,51 @@ struct PartRun {
   PassResult pair;
 };
 
-PartRun run_part(const WholeModel& m, int part, int sample) {
-  const StageLayers layers = part_layers(m.step.model, m.parallel, part);
-  std::vector<PreparedLayer> prepared;
+/// The MoE layers of a part, in parallel.
+std::vector<PreparedLayer> prepare_part(const WholeModel& m, StageLayers layers, int sample) {
+  std::vector<int> moe_layers;
   int moe = 0;
   for (int layer = 0; layer < layers.last; ++layer) {
     if (is_moe_layer(m.step.model, layer)) {
       if (layer >= layers.first) {
-        prepared.push_back(prepare_layer(m.step, sample, moe));
+        moe_layers.push_back(moe);
       }
       ++moe;
     }
   }
-  const PassShape shape{.layers = layers,
+  std::vector<PreparedLayer> prepared(moe_layers.size());
+  tbb::task_group_context own(tbb::task_group_context::isolated);  // see prepare_step()
+  tbb::parallel_for(
+      std::size_t{0},
+      prepared.size(),
+      [&](std::size_t i) { prepared[i] = prepare_layer(m.step, sample, moe_layers[i]); },
+      own);
+  return prepared;
+}
+
+PartRun run_part(const WholeModel& m, int part, int sample, const std::function<void()>& on_pass) {
+  const PassShape shape{.layers = part_layers(m.step.model, m.parallel, part),
                         .head = part + 1 == m.parallel.pp * m.parallel.virtual_stages,
                         .tp = m.parallel.tp,
                         .overlap = m.overlap,
                         .recompute = m.training.recompute};
+  const std::vector<PreparedLayer> prepared = prepare_part(m, shape.layers, sample);
   const PassLoad load = pass_load(m);
   const Pass forward{forward_program(m.step.model, shape), load, prepared};
   const Pass backward{backward_program(m.step.model, shape), load, prepared};
   PartRun run;
-  run.forward = run_passes(m, std::array{forward});
-  run.backward = run_passes(m, std::array{backward});
-  if (m.overlap == Overlap::kDualPipe) {
-    run.pair = run_passes(m, std::array{forward, backward});
-  }
+  const auto pass = [&](int which) {
+    if (which == 0) {
+      run.forward = run_passes(m, std::array{forward});
+    } else if (which == 1) {
+      run.backward = run_passes(m, std::array{backward});
+    } else {
+      run.pair = run_passes(m, std::array{forward, backward});
+    }
+    on_pass();
+  };
+  tbb::task_group_context own(tbb::task_group_context::isolated);
+  tbb::parallel_for(0, m.overlap == Overlap::kDualPipe ? 3 : 2, pass, own);
   return run;
 }
 
@@ -62,14 +81,20 @@ std::vector<std::vector<PartRun>> run_parts(const WholeModel& m,
                                             int step,
                                             const TrainControl& control) {
   const int samples = m.training.samples;
-  std::vector<std::vector<PartRun>> runs(
-      static_cast<std::size_t>(m.parallel.pp * m.parallel.virtual_stages),
-      std::vector<PartRun>(static_cast<std::size_t>(samples)));
+  const int parts = m.parallel.pp * m.parallel.virtual_stages;
+  std::vector<std::vector<PartRun>> runs(static_cast<std::size_t>(parts),
+                                         std::vector<PartRun>(static_cast<std::size_t>(samples)));
   std::mutex progress;
+  const auto on_pass = [&] {
+    const std::scoped_lock lock(progress);
+    if (control.on_pass) {
+      control.on_pass();
+    }
+  };
   tbb::task_group_context own(tbb::task_group_context::isolated);
   tbb::parallel_for(
       0,
-      num_parts(m),
+      parts * samples,
       [&](int i) {
         if (control.cancelled != nullptr && control.cancelled->load()) {
           throw Cancelled();
@@ -77,11 +102,7 @@ std::vector<std::vector<PartRun>> run_parts(const WholeModel& m,
         const int part = i / samples;
         const int sample = i % samples;
         runs[static_cast<std::size_t>(part)][static_cast<std::size_t>(sample)] =
-            run_part(m, part, step * samples + sample);
-        const std::scoped_lock lock(progress);
-        if (control.on_part) {
-          control.on_part();
-        }
+            run_part(m, part, step * samples + sample, on_pass);
       },
       own);
   return runs;
@@ -245,8 +266,9 @@ WholeParts means(const WholeParts& sums, int stages) {
 
 }  // namespace
 
-int num_parts(const WholeModel& m) {
-  return m.parallel.pp * m.parallel.virtual_stages * m.training.samples;
+int num_passes(const WholeModel& m) {
+  const int of_part = m.overlap == Overlap::kDualPipe ? 3 : 2;
+  return m.parallel.pp * m.parallel.virtual_stages * m.training.samples * of_part;
 }
 
 WholeStepResult simulate_train_step(const WholeModel& m, int step, const TrainControl& control) {

@@ -11,7 +11,7 @@ namespace moesim {
 
 struct TrainControl {
   const std::atomic<bool>* cancelled = nullptr;  ///< checked before each part of the model
-  std::function<void()> on_part;  ///< called once a part and sample, from any thread, one at a time
+  std::function<void()> on_pass;  ///< after each simulated pass, from any thread, one at a time
 };
 
 /// Simulates a training step in two levels.
@@ -44,7 +44,7 @@ struct TrainControl {
                                                   int step,
                                                   const TrainControl& control = {});
 
-/// Parts and samples of a training step: how often on_part is called.
-[[nodiscard]] int num_parts(const WholeModel& model);
+/// Passes that a training step simulates: how often on_pass is called.
+[[nodiscard]] int num_passes(const WholeModel& model);
 
 }  // namespace moesim

@@ -120,9 +120,9 @@ std::vector<WholeStepResult> replay_whole(const WholeModel& model,
     limit.emplace(tbb::global_control::max_allowed_parallelism,
                   static_cast<std::size_t>(control.threads));
   }
-  const int of_step = model.kind == StepKind::kTrain ? num_parts(model) : 1;
+  const int of_step = model.kind == StepKind::kTrain ? num_passes(model) : 1;
   int done = 0;
-  const auto on_part = [&] {
+  const auto on_pass = [&] {
     ++done;
     if (control.on_progress) {
       control.on_progress(done, steps * of_step);
@@ -135,10 +135,10 @@ std::vector<WholeStepResult> replay_whole(const WholeModel& model,
     }
     if (model.kind == StepKind::kTrain) {
       results.push_back(
-          simulate_train_step(model, step, {.cancelled = control.cancelled, .on_part = on_part}));
+          simulate_train_step(model, step, {.cancelled = control.cancelled, .on_pass = on_pass}));
     } else {
       results.push_back(simulate_whole_step(model, step));
-      on_part();
+      on_pass();
     }
   }
   return results;

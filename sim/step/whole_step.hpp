@@ -43,7 +43,7 @@ struct WholeStepResult {
 struct WholeControl {
   int threads = 0;                               ///< 0: all cores
   const std::atomic<bool>* cancelled = nullptr;  ///< checked before each step or part
-  /// May be empty. In steps; in training in parts of the model, from any thread, one at a time.
+  /// May be empty. In steps; in training in simulated passes, from any thread, one at a time.
   std::function<void(int done, int total)> on_progress;
 };
 

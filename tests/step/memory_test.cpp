@@ -211,12 +211,15 @@ TEST(Training, InterleavedStagesKeepPartsInFlight) {
   EXPECT_EQ(activation_bytes(m, 1).value, 6 * (64 + 74) * 1.5 * 2 + 480);
 }
 
-// One row of 4 less a block, one width of 8 or 2 * 3 less an FFN: attention 28, dense 28 + 4 + 16,
-// MoE 28 + 4 + 28. Of mla the latents 3 + 4 and the output 8 instead of 48 elements.
+// Bytes a token: attention (4 + 24) * 2; dense 4 * 2 and 2 * 8 widths of 2 B; MoE 4 * 2 and 2 * (4
+// + 2 * 3) of 2 B, or 1 B where the GEMMs are in fp8. Of mla the latents 3 + 4 and the output 8
+// instead of 24 elements.
 TEST(Training, SelectiveRecomputationKeepsLess) {
   MemoryModel m = toy_training();
   m.memory.recompute = Recompute::kSelective;
-  EXPECT_EQ(activation_bytes(m, 0).value, 6 * (48 + 2 * 60) * 2 + 480);
+  EXPECT_EQ(activation_bytes(m, 0).value, 6 * (96 + 2 * 104) + 480);
+  m.model.weight_dtype = Dtype::kFp8;
+  EXPECT_EQ(activation_bytes(m, 0).value, 6 * (96 + 2 * 84) + 480);
   m.model.attention = {.kind = AttentionKind::kMla,
                        .heads = 4,
                        .head_dim = 2,
@@ -224,7 +227,7 @@ TEST(Training, SelectiveRecomputationKeepsLess) {
                        .kv_lora_rank = 3,
                        .rope_dim = 1,
                        .nope_dim = 2};
-  EXPECT_EQ(activation_bytes(m, 0).value, 6 * (48 + 2 * 60 - 3 * (24 - 15)) * 2 + 480);
+  EXPECT_EQ(activation_bytes(m, 0).value, 6 * (96 + 2 * 84 - 3 * 2 * (24 - 15)) + 480);
 }
 
 TEST(Sequences, ComeWholeOrAsOneChunk) {

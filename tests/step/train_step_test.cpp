@@ -97,9 +97,9 @@ TEST(ModelFlops, OfQwen3AreThoseThatItsPublishedFiguresImply) {
 }
 
 /// Two stages of 2 ranks each, one layer a stage, 4 micro-batches.
-class Training : public ::testing::Test {
+class TrainStep : public ::testing::Test {
  protected:
-  Training() {
+  TrainStep() {
     model_.kind = StepKind::kTrain;
     model_.batch = {
         .tokens_per_rank = 1000, .steps = 1, .context_tokens = 1000, .micro_batches = 4};
@@ -134,7 +134,7 @@ class Training : public ::testing::Test {
   WholeModel model_ = toy_model(2, routing_);
 };
 
-TEST_F(Training, PartsSumToTheStep) {
+TEST_F(TrainStep, PartsSumToTheStep) {
   model_.step.dispatch.kind = DispatcherKind::kPairwise;
   model_.step.dispatch.sms = 20;
   for (const Overlap overlap : {Overlap::kNone, Overlap::kDualPipe}) {
@@ -148,7 +148,7 @@ TEST_F(Training, PartsSumToTheStep) {
   }
 }
 
-TEST_F(Training, DualPipeHidesExchanges) {
+TEST_F(TrainStep, DualPipeHidesExchanges) {
   model_.batch.micro_batches = 8;
   const WholeStepResult one_by_one = simulate_train_step(model_, 0);
   model_.overlap = Overlap::kDualPipe;
@@ -158,7 +158,7 @@ TEST_F(Training, DualPipeHidesExchanges) {
 
 // One rank, no copies: 4 micro-batches forwards and backwards and the optimiser, whose 30 B a
 // parameter take their time of a memory made slow.
-TEST_F(Training, OfOneRankIsItsPassesAndTheOptimiser) {
+TEST_F(TrainStep, OfOneRankIsItsPassesAndTheOptimiser) {
   make_dense({.ep = 1});
   model_.step.cluster.gpu.memory_bandwidth = gigabytes_per_second(1000);
   const PassShape shape{.layers = {0, 2}, .head = true};
@@ -176,7 +176,7 @@ TEST_F(Training, OfOneRankIsItsPassesAndTheOptimiser) {
 // them over the NIC each time. Beside the backward pass all but half of it (one of two layers) is
 // hidden, since the pass is made longer than that. ZeRO 1 gathers bf16 weights instead of half of
 // the gradients' way, and each copy updates half of the parameters.
-TEST_F(Training, GradientsOfCopiesAreReduced) {
+TEST_F(TrainStep, GradientsOfCopiesAreReduced) {
   make_dense({.ep = 2, .tp = 2, .dp = 2});
   model_.training.overlap_gradients = false;
   const double bytes_of_gradients = 4 * parameters(0);
@@ -201,7 +201,7 @@ TEST_F(Training, GradientsOfCopiesAreReduced) {
 
 // ZeRO 2 reduces after each of 4 backward passes; ZeRO 3 gathers before each of 8 passes besides,
 // which are too short to hide anything.
-TEST_F(Training, HigherStagesOfZeroSendMore) {
+TEST_F(TrainStep, HigherStagesOfZeroSendMore) {
   make_dense({.ep = 2, .tp = 2, .dp = 2});
   model_.step.cluster.gpu.bf16_rate = teraflops_per_second(1e6);
   model_.training.overlap_gradients = false;
@@ -219,7 +219,7 @@ TEST_F(Training, HigherStagesOfZeroSendMore) {
 }
 
 // Two stages with one layer each; the head makes the second one longer.
-TEST_F(Training, PipelinesHaveBubblesAndSendRows) {
+TEST_F(TrainStep, PipelinesHaveBubblesAndSendRows) {
   make_dense({.ep = 2, .pp = 2});
   const WholeStepResult result = simulate_train_step(model_, 0);
   EXPECT_GT(part(result, WholePart::kBubble), SimTime{});
@@ -235,7 +235,7 @@ TEST_F(Training, PipelinesHaveBubblesAndSendRows) {
 
 // A layer's forward pass runs again: attention and FFN take 3 times the forward time instead of 2,
 // the core of attention 3.5 times.
-TEST_F(Training, RecomputationCostsAForwardPass) {
+TEST_F(TrainStep, RecomputationCostsAForwardPass) {
   make_dense({.ep = 1});
   const PassShape shape{.layers = {0, 2}, .head = false};
   const Pass forward{forward_program(model_.step.model, shape), pass_load(model_), {}};
@@ -250,16 +250,16 @@ TEST_F(Training, RecomputationCostsAForwardPass) {
   EXPECT_GT(selective, simulate_train_step(model_, 0).makespan);
 }
 
-// Routings alike, so that samples change nothing; the parts are counted for the progress.
-TEST_F(Training, SamplesAreCountedAndAlikeWhereRoutingIs) {
+// Routings alike, so that samples change nothing; the passes are counted for the progress.
+TEST_F(TrainStep, SamplesAreCountedAndAlikeWhereRoutingIs) {
   const SimTime one = simulate_train_step(model_, 0).makespan;
   model_.training.samples = 3;
-  int parts = 0;
+  int passes = 0;
   TrainControl control;
-  control.on_part = [&] { ++parts; };
+  control.on_pass = [&] { ++passes; };
   EXPECT_EQ(simulate_train_step(model_, 0, control).makespan, one);
-  EXPECT_EQ(parts, 3);
-  EXPECT_EQ(num_parts(model_), 3);
+  EXPECT_EQ(passes, 6);
+  EXPECT_EQ(num_passes(model_), 6);
   const std::atomic<bool> stop{true};
   control.cancelled = &stop;
   EXPECT_ANY_THROW((void)simulate_train_step(model_, 0, control));
