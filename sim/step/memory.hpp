@@ -108,10 +108,11 @@ struct MemoryBill {
 ///                    min(pp - stage, micro_batches); on the last stage logits and their gradient,
 ///                    fp32. Interleaved (virtual_stages v > 1): 1/v of a stage's layers each time,
 ///                    min(v micro_batches, 2 (pp - stage - 1) + (v - 1) pp + 1) times. With
-///                    dualpipe one more. Selective recomputation keeps one hidden row of a block,
-///                    q + k + v + o (of mla the latents and o), and what FFN GEMMs give the
-///                    activation and read, in their format: dense 2 width; MoE top_k (hidden +
-///                    2 width) + 2 shared width. Full: hidden for each layer, and one layer's own.
+///                    dualpipe min(micro_batches, 2 (pp - stage)) of them. Selective recomputation
+///                    keeps one hidden row of a block, q + k + v + o (of mla the latents and o),
+///                    and what FFN GEMMs give the activation and read, in their format: dense 2
+///                    width; MoE top_k (hidden + 2 width) + 2 shared width. Full: hidden for each
+///                    layer, and one layer's own.
 /// Source: counting the tensors of the layer (Korthikanti et al. 2022, section 4, without dropout);
 /// 1F1B: Narayanan et al. 2021; selective: DeepSeek-V3 report, sections 3.2.3 and 3.3.3
 /// (fp8 inputs), Megatron-Core (gate weights multiply activations). Valid for: flash

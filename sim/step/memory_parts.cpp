@@ -141,11 +141,12 @@ KeptBytes kept_whole(const MemoryModel& m) {
 double parts_in_flight(const MemoryModel& m, int stage) {
   const ParallelSpec& p = m.parallel;
   const int behind = p.pp - stage - 1;
-  const int more = m.overlap == Overlap::kDualPipe ? 1 : 0;
-  const std::int64_t warm_up =
-      p.virtual_stages == 1 ? behind : 2 * behind + (p.virtual_stages - 1) * std::int64_t{p.pp};
+  const bool pairs = m.overlap == Overlap::kDualPipe;
+  const std::int64_t warm_up = p.virtual_stages == 1 && !pairs
+                                   ? behind
+                                   : 2 * behind + (p.virtual_stages - 1) * std::int64_t{p.pp};
   return static_cast<double>(std::min<std::int64_t>(
-      warm_up + 1 + more, std::int64_t{m.batch.micro_batches} * p.virtual_stages));
+      warm_up + (pairs ? 2 : 1), std::int64_t{m.batch.micro_batches} * p.virtual_stages));
 }
 
 Bytes training_activations(const MemoryModel& m, int stage) {

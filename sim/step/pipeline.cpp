@@ -204,8 +204,9 @@ std::vector<PipelineOp> one_forward_one_backward(const PipelineShape& shape, int
   MOESIM_CHECK(!shape.pairs || shape.virtual_stages == 1, "pairs are of one part of the model");
   const int passes = shape.micro_batches * shape.virtual_stages;
   const int behind = shape.stages - stage - 1;
-  const int warm_up =
-      shape.virtual_stages == 1 ? behind : 2 * behind + (shape.virtual_stages - 1) * shape.stages;
+  const int warm_up = shape.virtual_stages == 1 && !shape.pairs
+                          ? behind
+                          : 2 * behind + (shape.virtual_stages - 1) * shape.stages;
   const int first = std::min(passes, warm_up + (shape.pairs ? 1 : 0));
   std::vector<PipelineOp> ops;
   const auto put = [&](int forward, int backward) {

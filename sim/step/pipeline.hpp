@@ -37,7 +37,8 @@ struct PipelineOp {
 /// remaining backward passes.
 ///   v = 1   w = p - s - 1                   (1F1B)
 ///   v > 1   w = 2 (p - s - 1) + (v - 1) p   (interleaved), parts taken p micro-batches at a time
-/// With pairs w is one more, and each turn is one op, whose passes are of different micro-batches.
+///   pairs   w = 2 (p - s - 1) + 1           each turn is one op, of different micro-batches
+/// Pairs need that many micro-batches under way: there and back between two stages takes two ops.
 /// Source: PipeDream-Flush and interleaved 1F1B (Narayanan et al. 2021, arXiv 2104.04473); pairs:
 /// Megatron-Core's overlap of expert-parallel communication, whose passes run beside each other as
 /// DualPipe's do (DeepSeek-V3 report, figure 4). Left out: DualPipe's two directions and its split

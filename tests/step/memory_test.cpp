@@ -189,13 +189,15 @@ TEST(Training, OneForwardOneBackwardKeepsMicroBatchesInFlight) {
   EXPECT_EQ(activation_bytes(m, 2).value, 6 * 74 * 2 + 480);
 }
 
-// A pass more beside another one.
-TEST(Training, DualPipeKeepsOneMicroBatchMore) {
+// Pairs of passes need 2 (pp - stage) micro-batches under way.
+TEST(Training, DualPipeKeepsTwiceAsManyMicroBatches) {
   MemoryModel m = toy_training();
   m.parallel.pp = 3;
   m.batch.micro_batches = 2;
   m.overlap = Overlap::kDualPipe;
   EXPECT_EQ(activation_bytes(m, 2).value, 6 * 74 * 2 * 2 + 480);
+  m.batch.micro_batches = 100;
+  EXPECT_EQ(activation_bytes(m, 0).value, 6 * 64 * 2 * 6);
 }
 
 // Layers 0 and 2 on stage 0, 1 and 3 on stage 1, each time one of them, 64 or 74 elements: 4 of 4

@@ -106,6 +106,15 @@ TEST(Pipeline, PairsHideTheShorterPass) {
   EXPECT_EQ(run_pipeline(pipeline_of({.stages = 1, .micro_batches = 3})).end(), us(18));
 }
 
+// The second stage: a forward pass from 2 us, seven pairs from 4 to 32 us, a backward pass; then
+// the first stage's last one.
+TEST(Pipeline, PairsKeepEveryStageBusy) {
+  const PipelineResult run =
+      run_pipeline(pipeline_of({.stages = 2, .micro_batches = 8, .pairs = true}));
+  EXPECT_EQ(run.stages[1].end, us(36));
+  EXPECT_EQ(run.end(), us(40));
+}
+
 // A stage that takes twice as long holds the others: the first forward pass of 2 us, 3 * 12 us, the
 // last backward pass of 4 us.
 TEST(Pipeline, WaitsForItsSlowestStage) {
