@@ -26,7 +26,7 @@ struct RingFabric {
 /// scale-up domain share the bytes, each entering and leaving a domain through another GPU, the
 /// same rail from domain to domain. An all-reduce is both. Zero for groups of one, or no bytes.
 /// Source: ring algorithms (Patarasu and Yuan 2009) over NCCL-like channels. Valid for: sizes that
-/// outlast the latency. Left out: trees, NVLS and SHARP. Checked by: collectives_test (by hand).
+/// outlast the latency. Left out: trees, NVLS and SHARP. Checked by: train_step_test (by hand).
 [[nodiscard]] Seconds ring_time(const RingFabric& fabric,
                                 const std::vector<std::vector<GpuId>>& groups,
                                 Bytes size);

@@ -12,7 +12,7 @@ namespace moesim {
 /// pairs: causal pairs of a query and a key, q and v the widths of their heads; training is three
 /// times that, times micro_batches * dp. Nothing for dropped, padded or recomputed work, so that
 /// MFU falls with each. Source: PaLM (Chowdhery et al. 2022), appendix B, with causal attention
-/// halved as Megatron-LM counts it. Valid for: top_k experts a token. Checked by: model_flops_test
+/// halved as Megatron-LM counts it. Valid for: top_k experts a token. Checked by: train_step_test
 /// (Qwen3-30B-A3B: 23.0 Gflop a token of training at 4,096, as Megatron-Bridge's figures imply).
 [[nodiscard]] Flops step_flops(const WholeModel& model);
 

@@ -38,7 +38,7 @@ struct PassCosts {
 /// once. Recompute::kSelective adds the activations of FFNs: 3 widths of bf16 a row through memory.
 /// Source: each GEMM has two of its size in the backward pass. Valid for: kernels as efficient
 /// backwards as forwards. Left out: cross entropy, dropout.
-/// Checked by: pass_costs_test.
+/// Checked by: overlap_test, train_step_test.
 /// @param alone  the layers' own times are those of `compute`
 [[nodiscard]] PassCosts pass_costs(const WholeModel& model,
                                    const ComputeModel& compute,
@@ -65,7 +65,7 @@ struct PassCosts {
 /// a phase's time at least communication_start + its closed-form bound: an upper bound of the
 /// share. Source: DeepSeek-V3 report, section 3.2.2 (20 of 132 multiprocessors); fair sharing of
 /// HBM. Valid for: kernels that keep their multiprocessors; caches shared freely are left out.
-/// Checked by: pass_costs_test.
+/// Checked by: overlap_test, train_step_test.
 [[nodiscard]] ComputeModel beside_communication(const StepModel& model,
                                                 std::span<const PreparedLayer> layers,
                                                 PathTable& paths,

@@ -53,7 +53,7 @@ struct PassShape {
 /// Source: DeepSeek-V3 report, section 3.4.1; SGLang's two-batch overlap (operations_strategy.py,
 /// prefill), which yields at the same places; Megatron-Core's moe_shared_expert_overlap. Valid for:
 /// one order for prefill and decode (SGLang's decode order, two stages apart, is left out). Checked
-/// by: program_test.
+/// by: overlap_test.
 [[nodiscard]] Program forward_program(const ModelShape& model, const PassShape& pass);
 
 /// The same layers backwards: the combine's gradient is sent as the dispatch is, the dispatch's as

@@ -39,7 +39,7 @@ struct TrainControl {
 /// for: groups that all lie in the cluster as the first one; no faults beside a pipeline. Left out:
 /// skew between ranks from one pass to the next (a pass ends with its last rank); differences
 /// between micro-batches beyond `samples`; contention of collectives with passes; the norm of all
-/// gradients; data loading, checkpoints. Checked by: train_step_test, cli_train_test.
+/// gradients; data loading, checkpoints. Checked by: train_step_test, cli_whole_test.
 [[nodiscard]] WholeStepResult simulate_train_step(const WholeModel& model,
                                                   int step,
                                                   const TrainControl& control = {});
