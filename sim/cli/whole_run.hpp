@@ -6,7 +6,7 @@
 
 namespace moesim::cli {
 
-/// Simulates the scenario's prefill or decode steps and shows them.
+/// Simulates the scenario's prefill, decode or training steps and shows them.
 void run_whole(const ScenarioOptions& options);
 
 }  // namespace moesim::cli

@@ -142,8 +142,10 @@ std::vector<std::string> notes_on(const Scenario& scenario, const Assembly& asse
     note_routing(scenario, assembly.routing->info(), notes);
   }
   const auto gpus = static_cast<int>(assembly.step.cluster.gpus.size());
-  if (scenario.parallel.ep < gpus) {
-    notes.push_back(fmt::format("{} of {} GPUs are used", scenario.parallel.ep, gpus));
+  const std::int64_t used =
+      scenario.step.kind == StepKind::kTrain ? scenario.parallel.gpus() : scenario.parallel.ep;
+  if (used < gpus) {
+    notes.push_back(fmt::format("{} of {} GPUs are used", used, gpus));
   }
   note_calibration(scenario.calibration, notes);
   if (scenario.network.tolerance > 0.0) {
@@ -269,6 +271,37 @@ void check_replicas(const Scenario& scenario, const std::vector<Placement>& plac
   }
 }
 
+/// What is simulated of pipelines, and what not.
+void check_pipeline(const Scenario& s) {
+  const bool trains = s.step.kind == StepKind::kTrain;
+  if (s.parallel.pp > 1 && !trains) {
+    throw UserError(
+        {mismatch("parallel.pp",
+                  fmt::format("{} stages are simulated in training only; moesim memory knows them "
+                              "in prefill and decode",
+                              s.parallel.pp))});
+  }
+  if (trains && s.parallel.gpus() > s.parallel.ep && !s.faults.empty()) {
+    throw UserError({mismatch("faults",
+                              "training on more than one group of parallel.ep ranks is simulated "
+                              "without faults")});
+  }
+}
+
+std::string_view overlap_note(Overlap overlap) {
+  switch (overlap) {
+    case Overlap::kNone:
+      return "nothing overlaps";
+    case Overlap::kTwoBatch:
+      return "two halves of the batch take turns";
+    case Overlap::kSharedExpert:
+      return "shared experts run beside the dispatch";
+    case Overlap::kDualPipe:
+      return "forward passes run beside backward passes";
+  }
+  MOESIM_CHECK(false, "unknown overlap");
+}
+
 /// The model that steps run on, with `layers` MoE layers.
 Assembly assemble_layers(const Scenario& scenario, int layers) {
   Assembly assembly;
@@ -335,14 +368,7 @@ Assembly assemble(const Scenario& scenario) {
 Assembly assemble_whole(const Scenario& scenario) {
   MOESIM_CHECK(scenario.step.kind != StepKind::kMoeLayers, "a whole model");
   check_memory(scenario);
-  if (scenario.step.kind == StepKind::kTrain) {
-    throw UserError({mismatch("step.kind", "train is only known to moesim memory so far")});
-  }
-  if (scenario.parallel.pp > 1) {
-    throw UserError({mismatch(
-        "parallel.pp",
-        fmt::format("{} stages are only known to moesim memory so far", scenario.parallel.pp))});
-  }
+  check_pipeline(scenario);
   if (scenario.network.tolerance > 0.0) {
     throw UserError(
         {mismatch("network.tolerance",
@@ -350,9 +376,15 @@ Assembly assemble_whole(const Scenario& scenario) {
                               scenario.network.tolerance))});
   }
   Assembly assembly = assemble_layers(scenario, scenario.model.moe_layers);
-  assembly.notes.emplace_back(
-      "attention, dense layers and head use the constants of the experts' GEMMs and of memory; "
-      "nothing overlaps");
+  assembly.notes.push_back(
+      fmt::format("attention, dense layers and head use the constants of the experts' GEMMs and of "
+                  "memory; {}",
+                  overlap_note(scenario.step.overlap)));
+  if (scenario.step.kind == StepKind::kTrain) {
+    assembly.notes.emplace_back(
+        "backward passes are assumed to take twice the forward time (2.5 times in the core of "
+        "attention)");
+  }
   if (scenario.model.moe_layers == 0) {
     assembly.notes.emplace_back(
         "a dense model: [routing], [capacity], [placement] and [dispatch] say nothing");

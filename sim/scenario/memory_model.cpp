@@ -45,7 +45,8 @@ MemoryModel memory_model(const Scenario& s) {
           .memory = s.memory,
           .dispatcher = s.dispatch.kind,
           .slots_per_rank = slots_per_rank(s),
-          .capacity = s.cluster.gpu.memory};
+          .capacity = s.cluster.gpu.memory,
+          .overlap = s.step.overlap};
 }
 
 void check_memory(const Scenario& scenario) {

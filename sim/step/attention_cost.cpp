@@ -79,6 +79,15 @@ class Block {
     return down + expansion() + core() +
            gemm(load_.tokens(), model_.hidden_size, std::int64_t{a_.heads} * a_.head_dim);
   }
+  /// Of mla, from the latents of queries, keys and values.
+  [[nodiscard]] Seconds up_projections() const {
+    if (a_.kind != AttentionKind::kMla) {
+      return {};
+    }
+    const std::int64_t queries = std::int64_t{a_.heads} * (a_.nope_dim + a_.rope_dim);
+    return expansion() +
+           (a_.q_lora_rank == 0 ? Seconds{} : gemm(load_.tokens(), queries, a_.q_lora_rank));
+  }
 
  private:
   [[nodiscard]] Seconds gemm(std::int64_t rows, std::int64_t columns, std::int64_t inner) const {
@@ -115,7 +124,7 @@ AttentionLoad attention_load(StepKind kind,
                              const ParallelSpec& parallel,
                              Dtype kv_dtype) {
   const std::int64_t sequences = sequences_per_rank(kind, batch);
-  return {.kind = kind,
+  return {.kind = kind == StepKind::kTrain ? StepKind::kPrefill : kind,
           .sequences = sequences * parallel.tp,
           .new_tokens = batch.tokens_per_rank / sequences,
           .context = batch.context_tokens,
@@ -147,6 +156,22 @@ Seconds attention_time(const ComputeModel& compute,
       return norm;
   }
   MOESIM_CHECK(false, "unknown attention");
+}
+
+Seconds attention_backward_time(const ComputeModel& compute,
+                                const ModelShape& model,
+                                const AttentionLoad& load,
+                                Recompute recompute) {
+  const bool none = model.attention.kind == AttentionKind::kNone;
+  const Seconds core = none ? Seconds{} : attention_core_time(compute, model.attention, load);
+  const Seconds rest = attention_time(compute, model, load) - core;
+  const Seconds backward = 2.0 * rest + 2.5 * core;
+  if (recompute != Recompute::kSelective) {
+    return backward;
+  }
+  const double norms = none ? 1 : 2;
+  return backward + norms * norm_time(compute, model, load.tokens()) +
+         Block(compute, model, load).up_projections();
 }
 
 Seconds dense_ffn_time(const ComputeModel& compute,

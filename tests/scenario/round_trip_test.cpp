@@ -205,10 +205,20 @@ std::vector<Change> load_and_policy_changes() {
 std::vector<Change> step_changes() {
   const std::vector<Override> decode = {"step.kind=decode", "batch.context_tokens=128"};
   const std::vector<Override> train = {"step.kind=train", "batch.context_tokens=128"};
+  const std::vector<Override> stages = {"step.kind=train",
+                                        "batch.context_tokens=128",
+                                        "model.layers=4",
+                                        "parallel.ep=8",
+                                        "parallel.pp=2",
+                                        "batch.micro_batches=4"};
   return {{"step.kind", "decode", {}, {"batch.context_tokens=128"}},
           {"parallel.tp", "2", decode},
           {"parallel.pp", "2", decode, {"parallel.ep=8"}},
           {"parallel.dp", "2", train, {"parallel.ep=8"}},
+          {"parallel.virtual_stages", "2", stages},
+          {"step.overlap", "two_batch", decode},
+          {"step.samples", "4", train},
+          {"step.overlap_gradients", "false", train},
           {"batch.context_tokens", "4096", decode},
           {"batch.micro_batches", "8", train},
           {"memory.kv_dtype", "fp8", decode},
