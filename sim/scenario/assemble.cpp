@@ -142,8 +142,10 @@ std::vector<std::string> notes_on(const Scenario& scenario, const Assembly& asse
     note_routing(scenario, assembly.routing->info(), notes);
   }
   const auto gpus = static_cast<int>(assembly.step.cluster.gpus.size());
-  if (scenario.parallel.ep < gpus) {
-    notes.push_back(fmt::format("{} of {} GPUs are used", scenario.parallel.ep, gpus));
+  const int used = scenario.parallel.ep *
+                   (scenario.step.kind == StepKind::kServing ? scenario.requests.groups : 1);
+  if (used < gpus) {
+    notes.push_back(fmt::format("{} of {} GPUs are used", used, gpus));
   }
   note_calibration(scenario.calibration, notes);
   if (scenario.network.tolerance > 0.0) {
@@ -312,6 +314,25 @@ Assembly assemble_layers(const Scenario& scenario, int layers) {
   return assembly;
 }
 
+Diagnostic inexact(const Scenario& scenario) {
+  return mismatch("network.tolerance",
+                  fmt::format("{}, but whole models are simulated exactly; leave it out",
+                              scenario.network.tolerance));
+}
+
+void note_whole_model(const Scenario& scenario, Assembly& assembly) {
+  assembly.notes.emplace_back(
+      "attention, dense layers and head use the constants of the experts' GEMMs and of memory; "
+      "nothing overlaps");
+  if (scenario.model.moe_layers == 0) {
+    assembly.notes.emplace_back(
+        "a dense model: [routing], [capacity], [placement] and [dispatch] say nothing");
+  }
+}
+
+/// Tokens a rank of the steps from whose loads serving makes greedy and eplb placements.
+constexpr int kTokensToPlaceBy = 256;
+
 }  // namespace
 
 PlacementSize placement_size(const Scenario& scenario, int layers) {
@@ -344,19 +365,23 @@ Assembly assemble_whole(const Scenario& scenario) {
         fmt::format("{} stages are only known to moesim memory so far", scenario.parallel.pp))});
   }
   if (scenario.network.tolerance > 0.0) {
-    throw UserError(
-        {mismatch("network.tolerance",
-                  fmt::format("{}, but whole models are simulated exactly; leave it out",
-                              scenario.network.tolerance))});
+    throw UserError({inexact(scenario)});
   }
   Assembly assembly = assemble_layers(scenario, scenario.model.moe_layers);
-  assembly.notes.emplace_back(
-      "attention, dense layers and head use the constants of the experts' GEMMs and of memory; "
-      "nothing overlaps");
-  if (scenario.model.moe_layers == 0) {
-    assembly.notes.emplace_back(
-        "a dense model: [routing], [capacity], [placement] and [dispatch] say nothing");
+  note_whole_model(scenario, assembly);
+  return assembly;
+}
+
+Assembly assemble_serving(const Scenario& scenario) {
+  MOESIM_CHECK(scenario.step.kind == StepKind::kServing, "requests over time");
+  if (scenario.network.tolerance > 0.0) {
+    throw UserError({inexact(scenario)});
   }
+  Scenario probe = scenario;  // a source of its own for placements that are made from loads
+  probe.batch.tokens_per_rank = kTokensToPlaceBy;
+  probe.batch.steps = 0;
+  Assembly assembly = assemble_layers(probe, scenario.model.moe_layers);
+  note_whole_model(scenario, assembly);
   return assembly;
 }
 

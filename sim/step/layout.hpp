@@ -16,6 +16,7 @@ enum class StepKind : std::uint8_t {
   kPrefill,    ///< the whole model over prompts
   kDecode,     ///< the whole model, one token a sequence
   kTrain,      ///< forward, backward and optimiser
+  kServing,    ///< requests over time; no single step
 };
 
 /// [parallel]. A group of ep ranks holds all experts of a layer; its attention is data-parallel

@@ -51,18 +51,45 @@ WholePart part_of(const TaskLabel& label) {
   MOESIM_CHECK(false, "unknown task");
 }
 
+/// What each TP group brings.
+std::vector<std::vector<AttentionLoad>> group_loads(const WholeModel& m) {
+  if (!m.loads.empty()) {
+    return m.loads;
+  }
+  const AttentionLoad same = attention_load(m.kind, m.batch, m.parallel, m.kv_dtype);
+  return {static_cast<std::size_t>(m.step.ranks / m.parallel.tp), {same}};
+}
+
+/// Tokens and sequences of one TP group.
+struct GroupSize {
+  std::int64_t tokens = 0;
+  std::int64_t sequences = 0;
+};
+GroupSize size_of(const std::vector<AttentionLoad>& loads) {
+  GroupSize size;
+  for (const AttentionLoad& load : loads) {
+    size.tokens += load.tokens();
+    size.sequences += load.tokens() > 0 ? load.sequences : 0;
+  }
+  return size;
+}
+
 /// Every rank to every other one of its TP group.
-CommPlan exchange_in_groups(const WholeModel& m) {
+CommPlan exchange_in_groups(const WholeModel& m,
+                            const std::vector<std::vector<AttentionLoad>>& loads) {
   CommPlan plan;
   plan.row_bytes = activation_row_bytes(m.step.model.hidden_size, Dtype::kBf16);
   const int tp = m.parallel.tp;
   for (int source = 0; source < m.step.ranks; ++source) {
     const int first = source / tp * tp;
+    const std::int64_t tokens = size_of(loads[static_cast<std::size_t>(source / tp)]).tokens;
+    const std::int64_t own =
+        tokens * (source - first + 1) / tp - tokens * (source - first) / tp;
     for (int destination = first; destination < first + tp; ++destination) {
-      if (destination != source) {
+      if (destination != source && own > 0) {
         plan.transfers.push_back({.source = RankId{source},
                                   .destination = RankId{destination},
-                                  .bytes = m.batch.tokens_per_rank * plan.row_bytes,
+                                  .bytes = own * plan.row_bytes,
                                   .messages = 1});
       }
     }
@@ -85,7 +112,7 @@ class WholeRun {
                model.step.dispatch.scale_up ? PathScope::kAny : PathScope::kScaleOutOnly),
         group_paths_(finder_, model.step.ranks, PathScope::kAny),
         prepared_(std::move(layers)),
-        load_(attention_load(model.kind, model.batch, model.parallel, model.kv_dtype)),
+        loads_(group_loads(model)),
         compute_{model.step.cluster.gpu, model.step.constants} {}
 
   WholeStepResult run(int step) {
@@ -112,8 +139,17 @@ class WholeRun {
     const ModelShape& shape = model_.step.model;
     ModelShape share = shape;
     share.attention = attention_share(shape.attention, model_.parallel.tp);
-    const Seconds attention = attention_time(compute_, share, load_);
-    const Seconds dense = dense_ffn_time(compute_, shape, model_.parallel.tp, load_.tokens());
+    std::vector<Seconds> attention;  // by TP group
+    std::vector<Seconds> dense;
+    std::vector<Seconds> head;
+    for (const std::vector<AttentionLoad>& loads : loads_) {
+      const auto [tokens, sequences] = size_of(loads);
+      const bool any = tokens > 0;
+      const int tp = model_.parallel.tp;
+      attention.push_back(mixed_attention_time(compute_, share, loads));
+      dense.push_back(any ? dense_ffn_time(compute_, shape, tp, tokens) : Seconds{});
+      head.push_back(any ? head_time(compute_, shape, tp, sequences) : Seconds{});
+    }
     const CommunicationModel communication =
         communication_model(model_.step.dispatch, model_.step.constants, capacity_);
     std::size_t moe = 0;
@@ -136,17 +172,18 @@ class WholeRun {
         exchange();
       }
     }
-    compute(TaskKind::kHead, head_time(compute_, shape, model_.parallel.tp, load_.sequences));
+    compute(TaskKind::kHead, head);
     join_paths();
   }
 
-  /// One task of `time` on every rank, slower on a slow GPU.
-  void compute(TaskKind kind, Seconds time) {
+  /// One task on every rank, of the time of its TP group, slower on a slow GPU.
+  void compute(TaskKind kind, const std::vector<Seconds>& by_group) {
     std::vector<TaskId> tasks;
     for (int r = 0; r < model_.step.ranks; ++r) {
       TaskLabel label;
       label.kind = kind;
       label.rank = r;
+      const Seconds time = by_group[static_cast<std::size_t>(r / model_.parallel.tp)];
       tasks.push_back(
           graph_.add_delay(label, ticks(time / model_.step.cluster.place(GpuId{r}).speed)));
       if (!ready_.empty()) {
@@ -206,9 +243,9 @@ class WholeRun {
   PathTable group_paths_;
   TaskGraph graph_;
   std::vector<PreparedLayer> prepared_;
-  AttentionLoad load_;
+  std::vector<std::vector<AttentionLoad>> loads_;  ///< by TP group
   ComputeModel compute_;
-  CommPlan group_plan_ = exchange_in_groups(model_);
+  CommPlan group_plan_ = exchange_in_groups(model_, loads_);
   std::vector<TaskId> ready_;  ///< by rank, its last task so far
 };
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sim/core/sim_time.hpp"
+#include "sim/step/attention_cost.hpp"
 #include "sim/step/layout.hpp"
 #include "sim/step/step.hpp"
 
@@ -23,6 +24,10 @@ struct WholeModel {
   ParallelSpec parallel;              ///< one pipeline stage
   BatchSpec batch;
   Dtype kv_dtype = Dtype::kBf16;
+  /// What each TP group (tp ranks, in order) brings, instead of what kind and batch say: sequences
+  /// of any kinds and lengths. Empty: all groups alike, by kind and batch. The routing brings the
+  /// tokens of rank i of a group of T tokens: T * i / tp up to T * (i + 1) / tp, rounded down.
+  std::vector<std::vector<AttentionLoad>> loads = {};
 };
 
 /// Parts of a whole step's critical path.

@@ -31,6 +31,19 @@ tokens_per_rank = 128
 trace = "shipped"
 )";
 
+/// Serving has no [batch].
+constexpr const char* kServing = R"([model]
+preset = "small"
+[cluster]
+preset = "pair"
+[parallel]
+ep = 8
+[routing]
+trace = "shipped"
+[step]
+kind = "serving"
+)";
+
 /// One key with another valid value than it has.
 struct Change {
   std::string path;
@@ -218,6 +231,40 @@ std::vector<Change> step_changes() {
           {"memory.recompute", "full", train}};
 }
 
+std::vector<Change> request_changes() {
+  const std::vector<Override> table = {"requests.source=table", "requests.path=pair.graphml"};
+  const std::vector<Override> two = {"requests.groups=2"};
+  return {{"requests.source", "azure", {}, {"requests.path=pair.graphml"}},
+          {"requests.path", "a.json", table},
+          {"requests.from", "5 s", table},
+          {"requests.to", "7 s", table},
+          {"requests.rate_scale", "2.5"},
+          {"requests.spread", "3 s"},
+          {"requests.rate", "7"},
+          {"requests.count", "9"},
+          {"requests.prompt_tokens", "1.5"},
+          {"requests.prompt_sigma", "1"},
+          {"requests.output_tokens", "8"},
+          {"requests.output_sigma", "0.5"},
+          {"requests.ttft_slo", "1 s"},
+          {"requests.tpot_slo", "50 ms"},
+          {"requests.warm_up", "60 s"},
+          {"requests.policy", "disaggregated", two, {"requests.prefill_groups=1"}},
+          {"requests.groups", "2"},
+          {"requests.prefill_groups",
+           "1",
+           {"requests.groups=2"},
+           {"requests.policy=disaggregated"}},
+          {"requests.balance", "round_robin"},
+          {"requests.max_batch_tokens", "4096"},
+          {"requests.chunk_tokens", "0"},
+          {"requests.max_sequences", "12"},
+          {"requests.step_overhead", "1 ms"},
+          {"requests.interval", "0.5 s"},
+          {"requests.surface_layers", "0"},
+          {"requests.check_steps", "3"}};
+}
+
 std::vector<Change> generator_changes() {
   const std::vector<Override> on = {"routing.source=generated", "routing.trace=\"\""};
   std::vector<Change> changes = {{"kind", "zipf"},
@@ -307,6 +354,7 @@ std::vector<Change> all_changes() {
                            fault_changes(),
                            load_and_policy_changes(),
                            step_changes(),
+                           request_changes(),
                            generator_changes(),
                            calibration_changes(),
                            fit_changes()}) {
@@ -359,9 +407,11 @@ class RoundTrip : public testing::TestWithParam<Change> {
 
 TEST_P(RoundTrip, AChangedKeyShowsAndLoadsBack) {
   const Change& change = GetParam();
-  const std::string before = resolved(kScenario, change.before);
+  const bool serving = change.path.starts_with("requests.");
+  const std::string text = serving ? kServing : kScenario;
+  const std::string before = resolved(text, change.before);
   const std::vector<Override> changes = joined(change.with, {change.path + "=" + change.value});
-  const std::string after = resolved(kScenario, joined(change.before, changes));
+  const std::string after = resolved(text, joined(change.before, changes));
   EXPECT_NE(line_of(change.path, after), line_of(change.path, before));
   EXPECT_EQ(resolved(after, {}), after);
 }
