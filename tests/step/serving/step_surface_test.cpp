@@ -55,8 +55,10 @@ WholeModel small_model(int tp, int moe, int dense) {
 }
 
 std::unique_ptr<RequestRoutes> uniform_routes() {
+  GeneratorSpec spec;
+  spec.kind = GeneratorKind::kUniform;
   return generate::open_generated_routes(
-      {.kind = GeneratorKind::kUniform},
+      spec,
       {.num_experts = kExperts, .top_k = 4, .layers = kLayers},
       1);
 }
