@@ -137,9 +137,10 @@ void run_on(const std::string& backend, const ScenarioOptions& options) {
 void add_run_command(CLI::App& app) {
   auto options = std::make_shared<ScenarioOptions>();
   auto backend = std::make_shared<std::string>("sim");
-  CLI::App* command = app.add_subcommand("run",
-                                         "Simulate MoE layers, a whole model or requests over time: phase times, "
-                                         "critical path, imbalance, drops, hot spots");
+  CLI::App* command =
+      app.add_subcommand("run",
+                         "Simulate MoE layers, a whole model or requests over time: phase times, "
+                         "critical path, imbalance, drops, hot spots");
   add_scenario_options(*command, *options);
   add_strict_option(*command, *options);
   command

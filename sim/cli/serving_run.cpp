@@ -53,31 +53,26 @@ ServingReport simulate_serving(const ScenarioOptions& options) {
   const ServingModel model = serving_model(scenario);
   ServingReport report = head_of(options, scenario, model);
   const std::span<const Request> requests(model.arrivals.requests);
-  StepSurface surface(model.whole,
-                      model.routes.get(),
-                      requests,
-                      scenario.requests.surface_layers,
-                      scenario.seed);
+  StepSurface surface(
+      model.whole, model.routes.get(), requests, scenario.requests.surface_layers, scenario.seed);
   {
     Progress progress("requests", !options.quiet);
-    report.run = serve(requests,
-                       model.setup,
-                       [&](const GroupLoads& loads) { return surface.time(loads); },
-                       &model.whole.step,
-                       {.cancelled = &interrupted(),
-                        .on_progress = [&](std::int64_t done, std::int64_t total) {
-                          progress.update(done, total);
-                        }});
+    report.run = serve(
+        requests,
+        model.setup,
+        [&](const GroupLoads& loads) { return surface.time(loads); },
+        &model.whole.step,
+        {.cancelled = &interrupted(), .on_progress = [&](std::int64_t done, std::int64_t total) {
+           progress.update(done, total);
+         }});
   }
   report.surface_points = surface.points();
   if (!report.run.partial) {
     Progress progress("checked steps", !options.quiet);
     report.checks = check_steps(
-        model.whole,
-        model.routes.get(),
-        report.run.kept,
-        &interrupted(),
-        [&](int done, int total) { progress.update(done, total); });
+        model.whole, model.routes.get(), report.run.kept, &interrupted(), [&](int done, int total) {
+          progress.update(done, total);
+        });
   }
   return report;
 }

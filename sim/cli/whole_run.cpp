@@ -10,6 +10,7 @@
 #include "sim/report/whole_report.hpp"
 #include "sim/scenario/assemble.hpp"
 #include "sim/scenario/fields.hpp"
+#include "sim/step/model_flops.hpp"
 #include "sim/step/replay.hpp"
 
 namespace moesim::cli {
@@ -29,6 +30,7 @@ WholeReport simulate_whole(const ScenarioOptions& options) {
   report.grade = whole_grade(scenario.calibration);
   report.evidence_source = scenario.calibration.source;
   report.kind = step_kind_words()[static_cast<std::size_t>(scenario.step.kind)];
+  report.overlap = overlap_words()[static_cast<std::size_t>(scenario.step.overlap)];
   report.model = scenario.model.name;
   report.parallel = scenario.parallel;
   report.batch = scenario.batch;
@@ -37,8 +39,18 @@ WholeReport simulate_whole(const ScenarioOptions& options) {
                          .kind = scenario.step.kind,
                          .parallel = scenario.parallel,
                          .batch = scenario.batch,
-                         .kv_dtype = scenario.memory.kv_dtype};
-  Progress progress("steps", !options.quiet);
+                         .kv_dtype = scenario.memory.kv_dtype,
+                         .overlap = scenario.step.overlap,
+                         .training = {.recompute = scenario.memory.recompute,
+                                      .zero_stage = scenario.memory.zero_stage,
+                                      .gradient_dtype = scenario.memory.gradient_dtype,
+                                      .overlap_gradients = scenario.step.overlap_gradients,
+                                      .samples = scenario.step.samples}};
+  const bool trains = whole.kind == StepKind::kTrain;
+  report.gpus = trains ? whole.parallel.gpus() : whole.parallel.ep;
+  report.step_flops = step_flops(whole);
+  report.peak = whole.step.cluster.gpu.bf16_rate;
+  Progress progress(trains ? "parts of the model" : "steps", !options.quiet);
   report.steps =
       replay_whole(whole,
                    scenario.batch.steps,

@@ -10,7 +10,7 @@ namespace moesim::cli {
 /// Of a whole model: nothing but its experts and its exchanges has a fit.
 [[nodiscard]] Evidence whole_grade(const CostConstants& constants);
 
-/// Simulates the scenario's prefill or decode steps and shows them.
+/// Simulates the scenario's prefill, decode or training steps and shows them.
 void run_whole(const ScenarioOptions& options);
 
 }  // namespace moesim::cli

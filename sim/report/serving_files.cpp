@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <iterator>
-#include <nlohmann/json.hpp>
 
 #include "sim/report/serving_report.hpp"
 
@@ -20,11 +20,7 @@ Json times_json(const std::optional<Distribution>& d) {
   if (!d) {
     return nullptr;
   }
-  return {{"mean", d->mean},
-          {"p50", d->p50},
-          {"p95", d->p95},
-          {"p99", d->p99},
-          {"max", d->max}};
+  return {{"mean", d->mean}, {"p50", d->p50}, {"p95", d->p95}, {"p99", d->p99}, {"max", d->max}};
 }
 
 Json summary_json(const ServingReport& report, const ServingFigures& f) {
@@ -46,8 +42,7 @@ Json summary_json(const ServingReport& report, const ServingFigures& f) {
           {"output_tokens_per_s", output},
           {"output_tokens_per_s_per_gpu", output / report.gpus()},
           {"goodput_requests_per_s", slo ? Json(f.per_second(met)) : Json()},
-          {"slo_ratio",
-           slo && f.counted > 0 ? Json(met / static_cast<double>(f.counted)) : Json()},
+          {"slo_ratio", slo && f.counted > 0 ? Json(met / static_cast<double>(f.counted)) : Json()},
           {"utilization_ratio", f.utilization},
           {"step_mean_s", f.step_mean_s},
           {"steps", report.run.steps},
@@ -122,12 +117,8 @@ std::string requests_csv(const ServingReport& report) {
   auto out = std::back_inserter(text);
   for (std::size_t i = 0; i < report.run.requests.size(); ++i) {
     const ServedRequest& r = report.run.requests[i];
-    fmt::format_to(out,
-                   "{},{},{},{},",
-                   i,
-                   s(r.arrival),
-                   r.request.prompt_tokens,
-                   r.request.output_tokens);
+    fmt::format_to(
+        out, "{},{},{},{},", i, s(r.arrival), r.request.prompt_tokens, r.request.output_tokens);
     if (!r.done) {
       fmt::format_to(out, "{},,,,,,,{},\n", r.rejected ? "rejected" : "unfinished", r.preemptions);
       continue;

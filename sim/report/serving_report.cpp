@@ -43,8 +43,7 @@ RequestTimes times_of(const ServedRequest& r) {
                      .latency = s(r.finished - r.arrival),
                      .tpot = std::nullopt};
   if (r.request.output_tokens > 1) {
-    times.tpot =
-        s(r.finished - r.first_token) / static_cast<double>(r.request.output_tokens - 1);
+    times.tpot = s(r.finished - r.first_token) / static_cast<double>(r.request.output_tokens - 1);
   }
   return times;
 }

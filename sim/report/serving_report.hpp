@@ -39,10 +39,10 @@ struct ServingReport {
 
 /// Seconds of one request.
 struct RequestTimes {
-  double queue = 0;  ///< arrival to the first step that takes a token of it
-  double ttft = 0;   ///< arrival to the first output token
-  double latency = 0;                ///< arrival to the last
-  std::optional<double> tpot;        ///< (last - first) / (output tokens - 1); none with one token
+  double queue = 0;            ///< arrival to the first step that takes a token of it
+  double ttft = 0;             ///< arrival to the first output token
+  double latency = 0;          ///< arrival to the last
+  std::optional<double> tpot;  ///< (last - first) / (output tokens - 1); none with one token
 };
 [[nodiscard]] RequestTimes times_of(const ServedRequest& request);
 /// Of a request that is done: within those SLOs that are set. Without a second token TPOT is met.
@@ -51,7 +51,7 @@ struct RequestTimes {
 /// Over the requests that arrived at warm_up or later and are done.
 struct ServingFigures {
   std::int64_t counted = 0;
-  std::int64_t warm_up = 0;     ///< arrived before it
+  std::int64_t warm_up = 0;  ///< arrived before it
   std::int64_t rejected = 0;
   std::int64_t unfinished = 0;  ///< of a run that was interrupted
   std::optional<Distribution> queue;

@@ -11,12 +11,11 @@ using Row = std::vector<std::string>;
 
 std::string head(const ServingReport& report) {
   const RequestSpec& spec = report.spec;
-  const std::string groups =
-      spec.policy == ServingPolicy::kDisaggregated
-          ? fmt::format("{} EP group(s) that prefill, {} that decode",
-                        spec.prefill_groups,
-                        spec.groups - spec.prefill_groups)
-          : fmt::format("{} EP group(s)", spec.groups);
+  const std::string groups = spec.policy == ServingPolicy::kDisaggregated
+                                 ? fmt::format("{} EP group(s) that prefill, {} that decode",
+                                               spec.prefill_groups,
+                                               spec.groups - spec.prefill_groups)
+                                 : fmt::format("{} EP group(s)", spec.groups);
   std::string text = wrapped(fmt::format(
       "{}: {} requests served {} by {} on {} GPUs: {}, ep {}, tp {}; at most {} tokens and {} "
       "requests an attention group, seed {}",
@@ -34,7 +33,8 @@ std::string head(const ServingReport& report) {
   text += wrapped("arrivals: " + report.arrivals);
   if (!report.routing.empty()) {
     text += wrapped("routing: " + report.routing);
-    text += wrapped("a join of independent traces: arrivals and routing were not observed together");
+    text +=
+        wrapped("a join of independent traces: arrivals and routing were not observed together");
   }
   text += wrapped(fmt::format("evidence: {} ({})", to_text(report.grade), report.evidence_source));
   return text;
@@ -54,10 +54,10 @@ Row time_row(std::string name, const std::optional<Distribution>& d) {
 
 std::string counted_line(const ServingReport& report, const ServingFigures& f) {
   std::string text = fmt::format("{} requests counted", f.counted);
-  text += f.warm_up > 0 ? fmt::format(", {} of the warm-up ({:g} s) not",
-                                      f.warm_up,
-                                      report.spec.warm_up.value)
-                        : "; no warm-up: the system starts empty, and is counted from there";
+  text +=
+      f.warm_up > 0
+          ? fmt::format(", {} of the warm-up ({:g} s) not", f.warm_up, report.spec.warm_up.value)
+          : "; no warm-up: the system starts empty, and is counted from there";
   text += f.rejected > 0
               ? fmt::format("; {} rejected: too long for the cache or the batch", f.rejected)
               : "";
@@ -83,19 +83,20 @@ std::string rates(const ServingReport& report, const ServingFigures& f) {
     slo += spec.tpot_slo.value > 0 ? "TPOT " + readable_time(spec.tpot_slo.value) : "";
     const double share =
         f.counted > 0 ? static_cast<double>(f.met_slo) / static_cast<double>(f.counted) : 0.0;
-    text = fmt::format("goodput: {} of the requests meet the SLO ({})\n", readable_share(share), slo);
+    text =
+        fmt::format("goodput: {} of the requests meet the SLO ({})\n", readable_share(share), slo);
   }
   return table({"throughput", "a second", "a GPU"}, rows) + text;
 }
 
 std::string system_lines(const ServingReport& report, const ServingFigures& f) {
   const ServingRun& run = report.run;
-  std::string text = wrapped(fmt::format(
-      "steps: {} ({} with prompts), {} on the mean; an EP group is busy {} of the time",
-      run.steps,
-      run.prefill_steps,
-      readable_time(f.step_mean_s),
-      readable_share(f.utilization)));
+  std::string text = wrapped(
+      fmt::format("steps: {} ({} with prompts), {} on the mean; an EP group is busy {} of the time",
+                  run.steps,
+                  run.prefill_steps,
+                  readable_time(f.step_mean_s),
+                  readable_share(f.utilization)));
   text += wrapped(fmt::format(
       "on the mean over time {} requests wait and {} run; KV cache {} full, at most {} of an "
       "attention group's {} tokens; {} preemption(s)",
@@ -114,20 +115,21 @@ std::string system_lines(const ServingReport& report, const ServingFigures& f) {
 std::string shortcut_lines(const ServingReport& report) {
   const std::optional<CheckErrors> errors = errors_of(report.checks);
   const std::string head = fmt::format(
-      "step times: attention in closed form, the layers' rest from a surface of {} simulated points",
+      "step times: attention in closed form, the layers' rest from a surface of {} simulated "
+      "points",
       report.surface_points);
   if (!errors) {
     return wrapped(head + "; not checked (requests.check_steps = 0, or interrupted)");
   }
   return wrapped(
-      head +
-      fmt::format("; against {} steps of this run simulated in full, their error is {} (median), {} "
-                  "(P90), {} (largest), {:+.1f} % over all of them",
-                  report.checks.size(),
-                  readable_share(errors->median),
-                  readable_share(errors->p90),
-                  readable_share(errors->largest),
-                  100 * errors->weighted));
+      head + fmt::format(
+                 "; against {} steps of this run simulated in full, their error is {} (median), {} "
+                 "(P90), {} (largest), {:+.1f} % over all of them",
+                 report.checks.size(),
+                 readable_share(errors->median),
+                 readable_share(errors->p90),
+                 readable_share(errors->largest),
+                 100 * errors->weighted));
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "sim/moe/generate/generated_source.hpp"
 #include "sim/moe/lost_ranks.hpp"
 #include "sim/moe/narrow_routing.hpp"
+#include "sim/scenario/assembly_notes.hpp"
 #include "sim/scenario/make_cluster.hpp"
 #include "sim/scenario/memory_model.hpp"
 #include "sim/step/layer_work.hpp"
@@ -101,26 +102,6 @@ void check_fit(const Scenario& scenario, const RoutingSourceInfo& trace, int lay
   }
 }
 
-/// Where the cost constants come from, part by part.
-void note_calibration(const CostConstants& c, std::vector<std::string>& notes) {
-  const bool experts = c.expert_fit.is_fitted();
-  const bool communication = c.communication_fit.is_fitted();
-  const bool assumed = c.evidence == Evidence::kAssumed;
-  if (!experts && !communication && assumed) {
-    notes.emplace_back(
-        "cost constants are assumed, not measured: compare scenarios, do not quote times");
-  }
-  const auto note_part = [&](const char* part, const FitRecord& fit) {
-    if (fit.is_fitted()) {
-      notes.push_back(fmt::format("{}: constants of {}, {}", part, fit.kernel, c.source));
-    } else if (assumed && (experts || communication)) {
-      notes.push_back(fmt::format("{}: constants are assumed, not measured", part));
-    }
-  };
-  note_part("experts", c.expert_fit);
-  note_part("dispatch and combine", c.communication_fit);
-}
-
 /// What a reader must know of the routing.
 void note_routing(const Scenario& scenario,
                   const RoutingSourceInfo& trace,
@@ -142,8 +123,11 @@ std::vector<std::string> notes_on(const Scenario& scenario, const Assembly& asse
     note_routing(scenario, assembly.routing->info(), notes);
   }
   const auto gpus = static_cast<int>(assembly.step.cluster.gpus.size());
-  const int used = scenario.parallel.ep *
-                   (scenario.step.kind == StepKind::kServing ? scenario.requests.groups : 1);
+  const bool trains = scenario.step.kind == StepKind::kTrain;
+  const bool serves = scenario.step.kind == StepKind::kServing;
+  const std::int64_t used = trains   ? scenario.parallel.gpus()
+                            : serves ? std::int64_t{scenario.requests.groups} * scenario.parallel.ep
+                                     : scenario.parallel.ep;
   if (used < gpus) {
     notes.push_back(fmt::format("{} of {} GPUs are used", used, gpus));
   }
@@ -271,6 +255,23 @@ void check_replicas(const Scenario& scenario, const std::vector<Placement>& plac
   }
 }
 
+/// What is simulated of pipelines, and what not.
+void check_pipeline(const Scenario& s) {
+  const bool trains = s.step.kind == StepKind::kTrain;
+  if (s.parallel.pp > 1 && !trains) {
+    throw UserError(
+        {mismatch("parallel.pp",
+                  fmt::format("{} stages are simulated in training only; moesim memory knows them "
+                              "in prefill and decode",
+                              s.parallel.pp))});
+  }
+  if (trains && s.parallel.gpus() > s.parallel.ep && !s.faults.empty()) {
+    throw UserError({mismatch("faults",
+                              "training on more than one group of parallel.ep ranks is simulated "
+                              "without faults")});
+  }
+}
+
 /// The model that steps run on, with `layers` MoE layers.
 Assembly assemble_layers(const Scenario& scenario, int layers) {
   Assembly assembly;
@@ -320,16 +321,6 @@ Diagnostic inexact(const Scenario& scenario) {
                               scenario.network.tolerance));
 }
 
-void note_whole_model(const Scenario& scenario, Assembly& assembly) {
-  assembly.notes.emplace_back(
-      "attention, dense layers and head use the constants of the experts' GEMMs and of memory; "
-      "nothing overlaps");
-  if (scenario.model.moe_layers == 0) {
-    assembly.notes.emplace_back(
-        "a dense model: [routing], [capacity], [placement] and [dispatch] say nothing");
-  }
-}
-
 /// Tokens a rank of the steps from whose loads serving makes greedy and eplb placements.
 constexpr int kTokensToPlaceBy = 256;
 
@@ -356,19 +347,12 @@ Assembly assemble(const Scenario& scenario) {
 Assembly assemble_whole(const Scenario& scenario) {
   MOESIM_CHECK(scenario.step.kind != StepKind::kMoeLayers, "a whole model");
   check_memory(scenario);
-  if (scenario.step.kind == StepKind::kTrain) {
-    throw UserError({mismatch("step.kind", "train is only known to moesim memory so far")});
-  }
-  if (scenario.parallel.pp > 1) {
-    throw UserError({mismatch(
-        "parallel.pp",
-        fmt::format("{} stages are only known to moesim memory so far", scenario.parallel.pp))});
-  }
+  check_pipeline(scenario);
   if (scenario.network.tolerance > 0.0) {
     throw UserError({inexact(scenario)});
   }
   Assembly assembly = assemble_layers(scenario, scenario.model.moe_layers);
-  note_whole_model(scenario, assembly);
+  note_whole_model(scenario, assembly.notes);
   return assembly;
 }
 
@@ -381,7 +365,7 @@ Assembly assemble_serving(const Scenario& scenario) {
   probe.batch.tokens_per_rank = kTokensToPlaceBy;
   probe.batch.steps = 0;
   Assembly assembly = assemble_layers(probe, scenario.model.moe_layers);
-  note_whole_model(scenario, assembly);
+  note_whole_model(scenario, assembly.notes);
   return assembly;
 }
 

@@ -37,6 +37,9 @@ struct NetworkSpec {
 struct StepSpec {
   StepKind kind = StepKind::kMoeLayers;
   int layers = 0;  ///< MoE layers simulated, the first ones; 0: all of the model
+  Overlap overlap = Overlap::kNone;
+  int samples = 1;                ///< train: routings that the micro-batches take turns with
+  bool overlap_gradients = true;  ///< train: gradients are reduced during the backward passes
 };
 
 struct Scenario {
@@ -47,7 +50,7 @@ struct Scenario {
   ParallelSpec parallel;
   BatchSpec batch;
   RequestSpec requests;  ///< path made absolute or relative to the working directory
-  RoutingSpec routing;  ///< trace path made absolute or relative to the working directory
+  RoutingSpec routing;   ///< trace path made absolute or relative to the working directory
   CapacitySpec capacity;
   PlacementSpec placement;
   DispatchSpec dispatch;

@@ -120,6 +120,10 @@ void check_requests(CrossChecker& c, const Scenario& s) {
   for (const std::string_view path : {"batch.tokens_per_rank", "batch.steps"}) {
     no_effect(c, true, path, kind);
   }
+  c.check(s.step.overlap == Overlap::kTwoBatch,
+          "step.overlap",
+          {"step.kind"},
+          fmt::format("two_batch, but {} cuts no batch in two; set none or shared_expert", kind));
   check_source(c, s.requests);
   check_batching(c, s.requests);
   check_groups(c, s);

@@ -27,11 +27,10 @@ std::unique_ptr<RequestRoutes> open_routes(const Scenario& s) {
   if (s.routing.source == RoutingOrigin::kTrace) {
     return open_pack_routes(s.routing, s.seed);
   }
-  return generate::open_generated_routes(s.routing.generated,
-                                         {.num_experts = s.model.num_experts,
-                                          .top_k = s.model.top_k,
-                                          .layers = s.model.moe_layers},
-                                         s.seed);
+  return generate::open_generated_routes(
+      s.routing.generated,
+      {.num_experts = s.model.num_experts, .top_k = s.model.top_k, .layers = s.model.moe_layers},
+      s.seed);
 }
 
 /// What fits beside the weights of every EP group, which are alike.
@@ -54,7 +53,9 @@ KvSpace checked_kv_space(const Scenario& scenario) {
 }
 
 /// Arrivals on a coarse grid of stamps come in bursts that nobody sent.
-void note_stamps(const RequestSpec& spec, const Arrivals& arrivals, std::vector<std::string>& notes) {
+void note_stamps(const RequestSpec& spec,
+                 const Arrivals& arrivals,
+                 std::vector<std::string>& notes) {
   const auto requests = static_cast<std::int64_t>(arrivals.requests.size());
   if (spec.source != ArrivalSource::kPoisson && spec.spread.value == 0 &&
       arrivals.stamps * 4 < requests) {
@@ -84,7 +85,8 @@ ServingModel serving_model(const Scenario& s) {
                  .kind = StepKind::kDecode,
                  .parallel = s.parallel,
                  .batch = {},
-                 .kv_dtype = s.memory.kv_dtype};
+                 .kv_dtype = s.memory.kv_dtype,
+                 .overlap = s.step.overlap};
   model.setup = {.spec = s.requests,
                  .attention_groups = s.parallel.ep / s.parallel.tp,
                  .tp = s.parallel.tp,

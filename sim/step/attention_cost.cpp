@@ -98,6 +98,20 @@ Seconds norm_time(const ComputeModel& compute, const ModelShape& model, std::int
   return memory_kernel(compute, 4.0 * static_cast<double>(tokens) * model.hidden_size * kBf16);
 }
 
+/// Of mla, from the latents of queries, keys and values.
+Seconds up_projections(const ComputeModel& compute,
+                       const ModelShape& model,
+                       const AttentionLoad& load) {
+  const AttentionShape& a = model.attention;
+  if (a.kind != AttentionKind::kMla) {
+    return {};
+  }
+  const std::int64_t queries = std::int64_t{a.heads} * (a.nope_dim + a.rope_dim);
+  return attention_expansion_time(compute, model, load.sequences * load.context) +
+         (a.q_lora_rank == 0 ? Seconds{}
+                             : gemm_time(compute, model, load.tokens(), queries, a.q_lora_rank));
+}
+
 }  // namespace
 
 AttentionLoad attention_load(StepKind kind,
@@ -105,7 +119,7 @@ AttentionLoad attention_load(StepKind kind,
                              const ParallelSpec& parallel,
                              Dtype kv_dtype) {
   const std::int64_t sequences = sequences_per_rank(kind, batch);
-  return {.kind = kind,
+  return {.kind = kind == StepKind::kTrain ? StepKind::kPrefill : kind,
           .sequences = sequences * parallel.tp,
           .new_tokens = batch.tokens_per_rank / sequences,
           .context = batch.context_tokens,
@@ -203,6 +217,22 @@ Seconds attention_time(const ComputeModel& compute,
                        const ModelShape& model,
                        const AttentionLoad& load) {
   return mixed_attention_time(compute, model, std::span(&load, 1));
+}
+
+Seconds attention_backward_time(const ComputeModel& compute,
+                                const ModelShape& model,
+                                const AttentionLoad& load,
+                                Recompute recompute) {
+  const bool none = model.attention.kind == AttentionKind::kNone;
+  const Seconds core = none ? Seconds{} : attention_core_time(compute, model.attention, load);
+  const Seconds rest = attention_time(compute, model, load) - core;
+  const Seconds backward = 2.0 * rest + 2.5 * core;
+  if (recompute != Recompute::kSelective) {
+    return backward;
+  }
+  const double norms = none ? 1 : 2;
+  return backward + norms * norm_time(compute, model, load.tokens()) +
+         up_projections(compute, model, load);
 }
 
 Seconds dense_ffn_time(const ComputeModel& compute,

@@ -22,7 +22,7 @@ struct AttentionLoad {
   [[nodiscard]] std::int64_t tokens() const { return sequences * new_tokens; }
 };
 
-/// The load of a rank; see BatchSpec.
+/// The load of a rank; see BatchSpec. A forward pass of training is a prefill of whole sequences.
 [[nodiscard]] AttentionLoad attention_load(StepKind kind,
                                            const BatchSpec& batch,
                                            const ParallelSpec& parallel,
@@ -91,6 +91,15 @@ struct AttentionLoad {
 [[nodiscard]] Seconds attention_core_time(const ComputeModel& compute,
                                           const AttentionShape& attention,
                                           std::span<const AttentionLoad> loads);
+
+/// The backward pass of attention_time: 2 (block - core) + 2.5 core, since each GEMM becomes two
+/// and the two products of the core become five. With Recompute::kSelective the norms and the
+/// up-projections of mla (queries; keys and values) once more. Source: FlashAttention-2 (Dao 2023),
+/// section 3.1.2; DeepSeek-V3 report, section 3.2.3. Checked by: attention_cost_test.
+[[nodiscard]] Seconds attention_backward_time(const ComputeModel& compute,
+                                              const ModelShape& model,
+                                              const AttentionLoad& load,
+                                              Recompute recompute);
 
 /// A dense layer's FFN of dense_width / tp over `tokens`: as shared_expert_time, in dense_dtype; 0
 /// in a model without dense layers. Checked by: attention_cost_test.

@@ -42,10 +42,12 @@ struct LayerCounts {
   int dense = 0;
 };
 
-LayerCounts count_layers(const ModelShape& m, StageLayers layers) {
+LayerCounts count_layers(const MemoryModel& m, int stage) {
   LayerCounts counts;
-  for (int layer = layers.first; layer < layers.last; ++layer) {
-    ++(is_moe_layer(m, layer) ? counts.moe : counts.dense);
+  for (const StageLayers part : stage_layers(m.model, m.parallel, stage)) {
+    for (int layer = part.first; layer < part.last; ++layer) {
+      ++(is_moe_layer(m.model, layer) ? counts.moe : counts.dense);
+    }
   }
   return counts;
 }
@@ -70,7 +72,7 @@ Bytes inference_activations(const MemoryModel& m, int stage) {
   const double tp = m.parallel.tp;
   const double of_group = tokens * tp;
   const double hidden = m.model.hidden_size;
-  const LayerCounts counts = count_layers(m.model, stage_layers(m.model, m.parallel, stage));
+  const LayerCounts counts = count_layers(m, stage);
   double working = 0;
   if (m.model.attention.kind != AttentionKind::kNone) {
     const double width = attention_width(attention_share(m.model.attention, m.parallel.tp));
@@ -90,24 +92,64 @@ Bytes inference_activations(const MemoryModel& m, int stage) {
   return is_last(m, stage) ? std::max(layer, logits(m, sampled)) : layer;
 }
 
+/// What training keeps of one token in a layer, in elements.
+struct KeptWidths {
+  double attention = 0;
+  double dense = 0;  ///< a whole layer, attention counted
+  double moe = 0;
+};
+
+/// Queries, keys, values and output of all heads; with latents, those instead of the first three.
+double kept_attention(const MemoryModel& m, bool latents) {
+  const AttentionShape& a = m.model.attention;
+  if (a.kind == AttentionKind::kNone) {
+    return 0;
+  }
+  if (latents && a.kind == AttentionKind::kMla) {
+    return a.q_lora_rank + static_cast<double>(kv_elements(a)) +
+           static_cast<double>(a.heads) * a.head_dim;
+  }
+  return m.parallel.tp * attention_width(attention_share(a, m.parallel.tp));
+}
+
+KeptWidths kept_widths(const MemoryModel& m, Recompute recompute) {
+  const bool selective = recompute == Recompute::kSelective;
+  const double hidden = m.model.hidden_size;
+  const double rows = (selective ? 1 : 2) * hidden;
+  const bool has_attention = m.model.attention.kind != AttentionKind::kNone;
+  const auto activation = [&](double width) { return selective ? width : 0.0; };
+  KeptWidths kept;
+  kept.attention = has_attention ? rows + kept_attention(m, selective) : 0;
+  kept.dense = kept.attention + rows + ffn_width(m.model.dense_width, m.model.dense_gated) -
+               activation(m.model.dense_width);
+  kept.moe = kept.attention + rows + moe_width(m.model) -
+             activation(m.model.top_k * static_cast<double>(m.model.expert_width) +
+                        m.model.shared_experts * static_cast<double>(m.model.shared_expert_width));
+  return kept;
+}
+
+/// Passes of one part of a stage that are kept at a time.
+double parts_in_flight(const MemoryModel& m, int stage) {
+  const ParallelSpec& p = m.parallel;
+  const int behind = p.pp - stage - 1;
+  const int more = m.overlap == Overlap::kDualPipe ? 1 : 0;
+  const std::int64_t warm_up =
+      p.virtual_stages == 1 ? behind : 2 * behind + (p.virtual_stages - 1) * std::int64_t{p.pp};
+  return static_cast<double>(std::min<std::int64_t>(
+      warm_up + 1 + more, std::int64_t{m.batch.micro_batches} * p.virtual_stages));
+}
+
 Bytes training_activations(const MemoryModel& m, int stage) {
   const double tokens = m.batch.tokens_per_rank;
-  const double hidden = m.model.hidden_size;
-  const LayerCounts counts = count_layers(m.model, stage_layers(m.model, m.parallel, stage));
-  const bool has_attention = m.model.attention.kind != AttentionKind::kNone;
-  const double attention = has_attention
-                               ? 2 * hidden + m.parallel.tp * attention_width(attention_share(
-                                                                  m.model.attention, m.parallel.tp))
-                               : 0;
-  const double dense = attention + 2 * hidden + ffn_width(m.model.dense_width, m.model.dense_gated);
-  const double moe = attention + 2 * hidden + moe_width(m.model);
-  double kept = counts.dense * dense + counts.moe * moe;
+  const LayerCounts counts = count_layers(m, stage);
+  const KeptWidths widths = kept_widths(m, m.memory.recompute);
+  double kept = counts.dense * widths.dense + counts.moe * widths.moe;
   double working = 0;
   if (m.memory.recompute == Recompute::kFull) {
-    kept = (counts.dense + counts.moe) * hidden;
-    working = std::max(counts.dense > 0 ? dense : 0.0, counts.moe > 0 ? moe : 0.0);
+    kept = static_cast<double>(counts.dense + counts.moe) * m.model.hidden_size;
+    working = std::max(counts.dense > 0 ? widths.dense : 0.0, counts.moe > 0 ? widths.moe : 0.0);
   }
-  const int in_flight = std::min(m.parallel.pp - stage, m.batch.micro_batches);
+  const double in_flight = parts_in_flight(m, stage) / m.parallel.virtual_stages;
   const Bytes layers = bytes(tokens * (kept * in_flight + working) * kBf16Bytes);
   return is_last(m, stage) ? layers + 2.0 * logits(m, tokens) : layers;
 }
@@ -136,7 +178,7 @@ double copies_of_others(const ParallelSpec& parallel) {
 
 StageWeights stage_weights(const MemoryModel& m, int stage) {
   const ModelShape& model = m.model;
-  const LayerCounts counts = count_layers(model, stage_layers(model, m.parallel, stage));
+  const LayerCounts counts = count_layers(m, stage);
   const double layers = counts.moe + counts.dense;
   const double tp = m.parallel.tp;
   const double hidden = model.hidden_size;

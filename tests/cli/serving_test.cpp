@@ -159,9 +159,10 @@ TEST_F(Serving, ADenseModelHasNoRouting) {
 
 TEST_F(Serving, CheckReadsTheArrivals) {
   write("a.csv", "arrival_s,prompt_tokens,output_tokens\n0,5,5\n0,5,5\n0,6,6\n0,7,7\n0,8,8\n");
-  edit_scenario("rate = 100\ncount = 60\nprompt_tokens = 200\nprompt_sigma = 0.5\noutput_tokens = "
-                "20\noutput_sigma = 0.5\n",
-                "source = \"table\"\npath = \"a.csv\"\n");
+  edit_scenario(
+      "rate = 100\ncount = 60\nprompt_tokens = 200\nprompt_sigma = 0.5\noutput_tokens = "
+      "20\noutput_sigma = 0.5\n",
+      "source = \"table\"\npath = \"a.csv\"\n");
   const Outcome outcome = moesim({"check", "scenario.toml"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.err,
@@ -175,9 +176,10 @@ TEST_F(Serving, CheckReadsTheArrivals) {
 }
 
 TEST_F(Serving, RefusesWhatContradicts) {
-  expect_mistake({"requests.chunk_tokens=4096"},
-                 "--set requests.chunk_tokens=4096: error: requests.chunk_tokens: 4096 is more than "
-                 "requests.max_batch_tokens = 2048 (default)\n");
+  expect_mistake(
+      {"requests.chunk_tokens=4096"},
+      "--set requests.chunk_tokens=4096: error: requests.chunk_tokens: 4096 is more than "
+      "requests.max_batch_tokens = 2048 (default)\n");
   expect_mistake({"requests.max_sequences=4096"},
                  "--set requests.max_sequences=4096: error: requests.max_sequences: 4096 is more "
                  "than requests.max_batch_tokens = 2048 (default): each decodes a token a step\n");
@@ -191,9 +193,10 @@ TEST_F(Serving, RefusesWhatContradicts) {
                  "--set requests.policy=disaggregated: error: requests.prefill_groups: 0 of "
                  "requests.groups = 1 (default) cannot prefill while others decode, as "
                  "requests.policy = disaggregated (--set requests.policy=disaggregated) needs\n");
-  expect_mistake({"capacity.policy=drop"},
-                 "--set capacity.policy=drop: error: capacity.policy: drop, but step.kind = serving "
-                 "(scenario.toml:32) drops nothing; set none\n");
+  expect_mistake(
+      {"capacity.policy=drop"},
+      "--set capacity.policy=drop: error: capacity.policy: drop, but step.kind = serving "
+      "(scenario.toml:32) drops nothing; set none\n");
   expect_mistake({"batch.tokens_per_rank=4"},
                  "--set batch.tokens_per_rank=4: error: batch.tokens_per_rank: has no effect with "
                  "step.kind = serving (scenario.toml:32)\n");
@@ -208,9 +211,10 @@ TEST_F(Serving, RefusesWhatSourcesDoNotKnow) {
   expect_mistake({"requests.path=x.csv"},
                  "--set requests.path=x.csv: error: requests.path: has no effect with "
                  "requests.source = poisson (default)\n");
-  expect_mistake({"step.kind=decode", "batch.tokens_per_rank=4", "batch.context_tokens=10"},
-                 "scenario.toml:22:1: error: requests: has no effect with step.kind = decode (--set "
-                 "step.kind=decode); it needs serving\n    22 | [requests]\n       | ^\n");
+  expect_mistake(
+      {"step.kind=decode", "batch.tokens_per_rank=4", "batch.context_tokens=10"},
+      "scenario.toml:22:1: error: requests: has no effect with step.kind = decode (--set "
+      "step.kind=decode); it needs serving\n    22 | [requests]\n       | ^\n");
   expect_mistake({"cluster.gpu.memory=1 MB"},
                  "error: cluster.gpu.memory: 0.001 GB leave no room for a KV cache: a rank holds "
                  "0.0268 GB of weights, activations of requests.max_batch_tokens = 2048 and "
@@ -218,9 +222,10 @@ TEST_F(Serving, RefusesWhatSourcesDoNotKnow) {
   EXPECT_EQ(moesim({"memory", "scenario.toml"}).err,
             "error: step.kind: serving has no bill of one step; moesim run shows its cache, and "
             "prefill, decode or train the bill of theirs\n");
-  expect_mistake({"--strict"},
-                 "error: --strict: attention, dense layers and head of a whole model rest on no fit "
-                 "of their own\n");
+  expect_mistake(
+      {"--strict"},
+      "error: --strict: attention, dense layers and head of a whole model rest on no fit "
+      "of their own\n");
 }
 
 TEST_F(Serving, CountsOnlyPacksHaveNoSequences) {

@@ -189,6 +189,44 @@ TEST(Training, OneForwardOneBackwardKeepsMicroBatchesInFlight) {
   EXPECT_EQ(activation_bytes(m, 2).value, 6 * 74 * 2 + 480);
 }
 
+// A pass more beside another one.
+TEST(Training, DualPipeKeepsOneMicroBatchMore) {
+  MemoryModel m = toy_training();
+  m.parallel.pp = 3;
+  m.batch.micro_batches = 2;
+  m.overlap = Overlap::kDualPipe;
+  EXPECT_EQ(activation_bytes(m, 2).value, 6 * 74 * 2 * 2 + 480);
+}
+
+// Layers 0 and 2 on stage 0, 1 and 3 on stage 1, each time one of them, 64 or 74 elements: 4 of 4
+// passes on the first stage (2 * 1 + 2 + 1 would be 5), 3 on the last, half of a stage's layers
+// each.
+TEST(Training, InterleavedStagesKeepPartsInFlight) {
+  MemoryModel m = toy_training();
+  m.model.layers = 4;
+  m.parallel.pp = 2;
+  m.parallel.virtual_stages = 2;
+  m.batch.micro_batches = 2;
+  EXPECT_EQ(activation_bytes(m, 0).value, 6 * (64 + 74) * 2 * 2);
+  EXPECT_EQ(activation_bytes(m, 1).value, 6 * (64 + 74) * 1.5 * 2 + 480);
+}
+
+// One row of 4 less a block, one width of 8 or 2 * 3 less an FFN: attention 28, dense 28 + 4 + 16,
+// MoE 28 + 4 + 28. Of mla the latents 3 + 4 and the output 8 instead of 48 elements.
+TEST(Training, SelectiveRecomputationKeepsLess) {
+  MemoryModel m = toy_training();
+  m.memory.recompute = Recompute::kSelective;
+  EXPECT_EQ(activation_bytes(m, 0).value, 6 * (48 + 2 * 60) * 2 + 480);
+  m.model.attention = {.kind = AttentionKind::kMla,
+                       .heads = 4,
+                       .head_dim = 2,
+                       .q_lora_rank = 3,
+                       .kv_lora_rank = 3,
+                       .rope_dim = 1,
+                       .nope_dim = 2};
+  EXPECT_EQ(activation_bytes(m, 0).value, 6 * (48 + 2 * 60 - 3 * (24 - 15)) * 2 + 480);
+}
+
 TEST(Sequences, ComeWholeOrAsOneChunk) {
   BatchSpec batch{.tokens_per_rank = 512, .steps = 1, .context_tokens = 128};
   EXPECT_EQ(sequences_per_rank(StepKind::kDecode, batch), 512);

@@ -77,8 +77,7 @@ std::unique_ptr<RequestRoutes> open_pack_routes(const RoutingSpec& spec, std::ui
     throw UserError(std::vector<Diagnostic>{traces::mistake(
         pack.folder, "a counts pack has no sequences for requests to read", "routing.trace")});
   }
-  std::vector<traces::TraceSequence> sequences =
-      traces::kept_sequences(pack, spec.domains, seed);
+  std::vector<traces::TraceSequence> sequences = traces::kept_sequences(pack, spec.domains, seed);
   return std::make_unique<PackRoutes>(std::move(pack), std::move(sequences));
 }
 

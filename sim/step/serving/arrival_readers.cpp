@@ -133,11 +133,10 @@ std::vector<ArrivalRow> rows_of_csv(const CsvTable& table, const Names& names, b
     } else {
       at = checked_time(table.path, line, names.time, number_in(table, r, time));
     }
-    rows.push_back(
-        {at,
-         checked_tokens(table.path, line, names.prompt, number_in(table, r, prompt)),
-         checked_tokens(table.path, line, names.output, number_in(table, r, output)),
-         line});
+    rows.push_back({at,
+                    checked_tokens(table.path, line, names.prompt, number_in(table, r, prompt)),
+                    checked_tokens(table.path, line, names.output, number_in(table, r, output)),
+                    line});
   }
   return rows;
 }
@@ -195,15 +194,13 @@ std::vector<ArrivalRow> rows_of_table(const fs::path& path, std::string_view tex
 std::vector<ArrivalRow> rows_of(ArrivalSource source, const fs::path& path, std::string_view text) {
   switch (source) {
     case ArrivalSource::kAzure:
-      return rows_of_csv(traces::parse_csv(path, text),
-                         {"TIMESTAMP", "ContextTokens", "GeneratedTokens"},
-                         true);
+      return rows_of_csv(
+          traces::parse_csv(path, text), {"TIMESTAMP", "ContextTokens", "GeneratedTokens"}, true);
     case ArrivalSource::kMooncake:
       return rows_of_json_lines(path, text, {"timestamp", "input_length", "output_length"}, 1e-3);
     case ArrivalSource::kBurstGpt:
-      return rows_of_csv(traces::parse_csv(path, text),
-                         {"Timestamp", "Request tokens", "Response tokens"},
-                         false);
+      return rows_of_csv(
+          traces::parse_csv(path, text), {"Timestamp", "Request tokens", "Response tokens"}, false);
     case ArrivalSource::kTable:
       return rows_of_table(path, text);
     case ArrivalSource::kPoisson:

@@ -98,10 +98,9 @@ Arrivals in_window(const RequestSpec& spec, const std::vector<ArrivalRow>& rows)
 }
 
 std::string origin_of(const RequestSpec& spec, std::int64_t left_out) {
-  std::string text =
-      spec.source == ArrivalSource::kPoisson
-          ? fmt::format("Poisson arrivals, {:g} a second", spec.rate)
-          : fmt::format("{} {}", source_title(spec.source), spec.path);
+  std::string text = spec.source == ArrivalSource::kPoisson
+                         ? fmt::format("Poisson arrivals, {:g} a second", spec.rate)
+                         : fmt::format("{} {}", source_title(spec.source), spec.path);
   if (spec.from.value > 0 || spec.to.value > 0) {
     text += spec.to.value > 0
                 ? fmt::format(", from {:g} s to {:g} s", spec.from.value, spec.to.value)

@@ -13,8 +13,8 @@ namespace moesim {
 /// Consecutive tokens of one request.
 struct BatchItem {
   std::int64_t request = 0;
-  std::int64_t first_token = 0;  ///< also how many of its tokens the cache holds
-  std::int64_t tokens = 0;       ///< 1 when it decodes
+  std::int64_t first_token = 0;       ///< also how many of its tokens the cache holds
+  std::int64_t tokens = 0;            ///< 1 when it decodes
   StepKind kind = StepKind::kDecode;  ///< or kPrefill
 
   [[nodiscard]] AttentionLoad load(Dtype kv_dtype) const;

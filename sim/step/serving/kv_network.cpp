@@ -20,8 +20,8 @@ void KvNetwork::start(std::int64_t id, const KvMove& move) {
     const Path path = finder_.find(GpuId{move.from_gpu + rank},
                                    GpuId{move.to_gpu + rank},
                                    static_cast<std::uint64_t>(moves_.size()));
-    const FlowId flow = network_->start(
-        {.links = path.links, .bytes = move.per_rank, .latency = path.latency});
+    const FlowId flow =
+        network_->start({.links = path.links, .bytes = move.per_rank, .latency = path.latency});
     MOESIM_CHECK(flow.index() == move_of_flow_.size(), "flows count from 0");
     move_of_flow_.push_back(static_cast<std::int64_t>(moves_.size()) - 1);
   }

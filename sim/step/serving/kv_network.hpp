@@ -15,7 +15,7 @@ namespace moesim {
 struct KvMove {
   int from_gpu = 0;
   int to_gpu = 0;
-  int ranks = 1;    ///< tp: rank i sends to rank i
+  int ranks = 1;   ///< tp: rank i sends to rank i
   Bytes per_rank;  ///< above 0
 };
 

@@ -26,15 +26,14 @@ KvSpace kv_space(const MemoryModel& model, const RequestSpec& spec) {
                          without_cache(model, StepKind::kDecode, spec.max_sequences));
   const auto elements =
       static_cast<double>(kv_elements(attention_share(model.model.attention, model.parallel.tp)));
-  space.per_token =
-      bytes(elements * model.model.layers * bytes_per_element(model.memory.kv_dtype));
+  space.per_token = bytes(elements * model.model.layers * bytes_per_element(model.memory.kv_dtype));
   if (space.fixed > model.capacity) {
     return space;
   }
-  space.tokens = space.per_token.value == 0
-                     ? kUnlimited
-                     : static_cast<std::int64_t>(
-                           std::floor((model.capacity - space.fixed) / space.per_token));
+  space.tokens =
+      space.per_token.value == 0
+          ? kUnlimited
+          : static_cast<std::int64_t>(std::floor((model.capacity - space.fixed) / space.per_token));
   return space;
 }
 

@@ -159,9 +159,8 @@ class Serving {
   void arrive() {
     const auto id = static_cast<std::int64_t>(next_arrival_++);
     if (next_arrival_ < run_.requests.size()) {
-      queue_.push(request(static_cast<std::int64_t>(next_arrival_)).arrival,
-                  Phase::kFinish,
-                  kArrival);
+      queue_.push(
+          request(static_cast<std::int64_t>(next_arrival_)).arrival, Phase::kFinish, kArrival);
     }
     ++series_.at(now_).arrivals;
     if (!member(prefilling_.front()).can_hold(request(id).request)) {
@@ -199,6 +198,7 @@ class Serving {
       run_.decoded_tokens += member.planned_decode();
       prefilled_.clear();
       member.finish_step(now_, finished_, split && group.prefills ? &prefilled_ : nullptr);
+      run_.most_kv_tokens = std::max(run_.most_kv_tokens, member.kv_used());
       ready_.insert(ready_.end(), prefilled_.begin(), prefilled_.end());
       bin.finished += static_cast<std::int64_t>(finished_.size());
       for (std::size_t i = 0; i < finished_.size(); ++i) {

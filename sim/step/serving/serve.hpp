@@ -42,8 +42,8 @@ struct ServingRun {
   std::vector<KeptStep> kept;  ///< first steps that prefill, then those that only decode
   SimTime end;                 ///< the last event
   std::int64_t steps = 0;
-  std::int64_t prefill_steps = 0;  ///< of them, with prompts
-  SimTime busy;                    ///< time in steps, over all EP groups
+  std::int64_t prefill_steps = 0;     ///< of them, with prompts
+  SimTime busy;                       ///< time in steps, over all EP groups
   std::int64_t prefilled_tokens = 0;  ///< again after a preemption counted again
   std::int64_t decoded_tokens = 0;
   std::int64_t preemptions = 0;
@@ -54,7 +54,8 @@ struct ServingRun {
 
 struct ServeControl {
   const std::atomic<bool>* cancelled = nullptr;
-  std::function<void(std::int64_t done, std::int64_t total)> on_progress;  ///< requests; may be empty
+  std::function<void(std::int64_t done, std::int64_t total)>
+      on_progress;  ///< requests; may be empty
 };
 
 /// Serves all requests to their end. Every EP group steps whenever it has a token to process: its

@@ -30,13 +30,13 @@ enum class BalanceRule {
 /// [requests]
 struct RequestSpec {
   ArrivalSource source = ArrivalSource::kPoisson;
-  std::string path;           ///< of the trace; not with kPoisson
-  Seconds from;               ///< of the trace, from its first arrival on
-  Seconds to;                 ///< up to here, not counted; 0: all
-  double rate_scale = 1;      ///< arrivals come this many times as fast
-  Seconds spread;             ///< each arrives later by a uniform draw below this
-  double rate = 1;            ///< kPoisson: arrivals a second
-  std::int64_t count = 1000;  ///< kPoisson: how many
+  std::string path;             ///< of the trace; not with kPoisson
+  Seconds from;                 ///< of the trace, from its first arrival on
+  Seconds to;                   ///< up to here, not counted; 0: all
+  double rate_scale = 1;        ///< arrivals come this many times as fast
+  Seconds spread;               ///< each arrives later by a uniform draw below this
+  double rate = 1;              ///< kPoisson: arrivals a second
+  std::int64_t count = 1000;    ///< kPoisson: how many
   double prompt_tokens = 1000;  ///< kPoisson: mean
   double prompt_sigma = 0;      ///< kPoisson: standard deviation of ln; 0: all alike
   double output_tokens = 200;

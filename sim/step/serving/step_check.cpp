@@ -10,12 +10,10 @@ namespace moesim {
 namespace {
 
 StepCheck check_of(const KeptStep& kept, Seconds simulated) {
-  StepCheck check{
-      .start = kept.start, .predicted = kept.predicted, .simulated = simulated};
+  StepCheck check{.start = kept.start, .predicted = kept.predicted, .simulated = simulated};
   for (const std::vector<BatchItem>& items : kept.batch) {
     for (const BatchItem& item : items) {
-      (item.kind == StepKind::kPrefill ? check.prefill_tokens : check.decode_tokens) +=
-          item.tokens;
+      (item.kind == StepKind::kPrefill ? check.prefill_tokens : check.decode_tokens) += item.tokens;
     }
   }
   return check;
@@ -35,8 +33,8 @@ std::vector<StepCheck> check_steps(const WholeModel& whole,
     if (cancelled != nullptr && cancelled->load()) {
       return;
     }
-    checked[i] = check_of(kept[i],
-                          simulate_batch(whole, routes, kept[i].batch).makespan.to_seconds());
+    checked[i] =
+        check_of(kept[i], simulate_batch(whole, routes, kept[i].batch).makespan.to_seconds());
     const std::scoped_lock lock(progress);
     ++done;
     if (on_progress) {

@@ -88,11 +88,11 @@ Seconds StepCompute::attention(const std::vector<AttentionLoad>& loads, std::int
     decoding += load.kind == StepKind::kDecode ? load.sequences : 0;
     expanded += load.kind == StepKind::kPrefill ? load.sequences * load.context : 0;
   }
-  Seconds time = kept(tokens_, tokens, [&] {
-    return attention_tokens_time(compute_, share_, tokens);
-  }) + kept(absorption_, decoding, [&] {
-    return attention_absorption_time(compute_, share_, decoding);
-  });
+  Seconds time =
+      kept(tokens_, tokens, [&] { return attention_tokens_time(compute_, share_, tokens); }) +
+      kept(absorption_, decoding, [&] {
+        return attention_absorption_time(compute_, share_, decoding);
+      });
   if (share_.attention.kind != AttentionKind::kNone) {
     time += attention_expansion_time(compute_, share_, expanded) +
             attention_core_time(compute_, share_.attention, loads);
@@ -224,8 +224,8 @@ Seconds StepSurface::sample(const Point& point) const {
   }
   if (dense_layers_ > 0 && whole_.parallel.tp > 1) {
     const int simulated = dense_part_.step.model.layers;
-    rest += rest_of(dense_part_, nullptr, {}, batch) *
-            (dense_layers_ / static_cast<double>(simulated));
+    rest +=
+        rest_of(dense_part_, nullptr, {}, batch) * (dense_layers_ / static_cast<double>(simulated));
   }
   return rest;
 }
@@ -250,8 +250,8 @@ Seconds StepSurface::rest_of(const WholeModel& part,
 
 ServedBatch StepSurface::batch_of(const Point& point) const {
   ServedBatch batch(static_cast<std::size_t>(num_groups_));
-  const auto name = static_cast<std::uint64_t>(
-      (point.most * (num_groups_ + 1) + point.groups) * 2 + (point.kind == StepKind::kPrefill));
+  const auto name = static_cast<std::uint64_t>((point.most * (num_groups_ + 1) + point.groups) * 2 +
+                                               (point.kind == StepKind::kPrefill));
   RngStream rng(seed_, "surface point", name);
   for (std::int64_t busy = 0; busy < point.groups; ++busy) {
     std::vector<BatchItem>& items =
@@ -266,8 +266,7 @@ ServedBatch StepSurface::batch_of(const Point& point) const {
       } else {
         const auto output = static_cast<std::uint64_t>(request.output_tokens);
         const auto at = static_cast<std::int64_t>(rng.below(output));
-        items.push_back(
-            {static_cast<std::int64_t>(id), request.prompt_tokens + at, 1, point.kind});
+        items.push_back({static_cast<std::int64_t>(id), request.prompt_tokens + at, 1, point.kind});
         --left;
       }
     }

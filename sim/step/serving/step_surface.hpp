@@ -48,15 +48,15 @@ class StepCompute {
 /// M: most tokens of an attention group, N: tokens of all, f: the part of N that is prefilled.
 /// rest is sampled at M = 1, 2, 4, ... and N / M = 1, 2, 4, ... and the number of groups, by
 /// simulating a whole step in which N / M groups, spread evenly, bring M tokens each and the others
-/// none, less compute() of the same; between the points it is bilinear in M and N / M, so that any a
+/// none, less compute() of the same; between the points it is bilinear in M and N / M, so that any
+/// a
 /// + b M + c N is met exactly. rest_decode's tokens are one of many requests each, rest_prefill's
-/// whole prompts one after the other; both from the requests of the run and their routing, a point's
-/// draws named by (seed, point). A step simulates `surface_layers` MoE layers, evenly spaced, for
-/// all of them. Points are simulated when a step first needs them.
-/// Source: ours. The parts that bind a layer go with M (sender, gate, shared expert) and with N
-/// (receivers, experts). Valid for: as far as the checked steps say, which each result prints.
-/// Left out: stragglers that differ from layer to layer; which groups are busy.
-/// Checked by: step_surface_test.
+/// whole prompts one after the other; both from the requests of the run and their routing, a
+/// point's draws named by (seed, point). A step simulates `surface_layers` MoE layers, evenly
+/// spaced, for all of them. Points are simulated when a step first needs them. Source: ours. The
+/// parts that bind a layer go with M (sender, gate, shared expert) and with N (receivers, experts).
+/// Valid for: as far as the checked steps say, which each result prints. Left out: stragglers that
+/// differ from layer to layer; which groups are busy. Checked by: step_surface_test.
 class StepSurface {
  public:
   /// @param routes  null for a dense model    All references must outlive it.

@@ -56,8 +56,7 @@ TEST(PackRoutes, KeepToDomains) {
   const ScratchDir dir;
   const RoutePack pack = small_pack(dir.path() / "pack", false);
   write_pack(pack, "", false);
-  const auto routes =
-      open_pack_routes({.trace = pack.folder.string(), .domains = {"b"}}, 1);
+  const auto routes = open_pack_routes({.trace = pack.folder.string(), .domains = {"b"}}, 1);
   EXPECT_THAT(chosen(*routes, 7, 0, 0, 3), testing::ElementsAre(3, 4, 4, 5, 3, 4));
 }
 
@@ -66,8 +65,8 @@ TEST(GeneratedRoutes, AreTheSameTokenByTokenInAnyOrder) {
   spec.token_sigma = 1;
   spec.token_correlation = 0.5;
   spec.request_sigma = 1;
-  const auto routes = generate::open_generated_routes(
-      spec, {.num_experts = 16, .top_k = 2, .layers = 3}, 9);
+  const auto routes =
+      generate::open_generated_routes(spec, {.num_experts = 16, .top_k = 2, .layers = 3}, 9);
   const std::vector<ExpertIndex> all = chosen(*routes, 4, 2, 10, 20);
   for (std::size_t t = 20; t-- > 0;) {
     EXPECT_THAT(chosen(*routes, 4, 2, 10 + static_cast<std::int64_t>(t), 1),

@@ -72,10 +72,10 @@ TEST(ArrivalFiles, BurstGptAndTablesAreRead) {
                                   "45.5,ChatGPT,1087,230,1317,API log\n")),
               testing::ElementsAre(0, 472, 18, 2, 40.5, 1087, 230, 3));
   const std::vector<double> expected = {0, 3, 2, 2, 0.25, 5, 1, 3};
-  EXPECT_EQ(flat(parse_arrivals(ArrivalSource::kTable,
-                                "t",
-                                "arrival_s,prompt_tokens,output_tokens\n1,3,2\n1.25,5,1\n")),
-            expected);
+  EXPECT_EQ(
+      flat(parse_arrivals(
+          ArrivalSource::kTable, "t", "arrival_s,prompt_tokens,output_tokens\n1,3,2\n1.25,5,1\n")),
+      expected);
   EXPECT_EQ(flat(parse_arrivals(ArrivalSource::kTable,
                                 "t",
                                 "\n{\"arrival_s\":1,\"prompt_tokens\":3,\"output_tokens\":2}\n"
@@ -121,8 +121,9 @@ RC_GTEST_PROP(ArrivalFiles, SurviveAnyBytes, (const std::string& text)) {
                                      ArrivalSource::kMooncake,
                                      ArrivalSource::kBurstGpt,
                                      ArrivalSource::kTable}) {
-    for (const std::string& head :
-         {std::string(), std::string("arrival_s,prompt_tokens,output_tokens\n"), std::string("{")}) {
+    for (const std::string& head : {std::string(),
+                                    std::string("arrival_s,prompt_tokens,output_tokens\n"),
+                                    std::string("{")}) {
       try {
         RC_ASSERT(!parse_arrivals(source, "t", head + text).empty());
       } catch (const UserError&) {
@@ -135,9 +136,9 @@ class ArrivalWindow : public testing::Test {
  protected:
   ArrivalWindow() {
     spec.source = ArrivalSource::kTable;
-    spec.path = (fs::temp_directory_path() /
-                 ("moesim_arrivals_" + std::to_string(::getpid()) + ".csv"))
-                    .string();
+    spec.path =
+        (fs::temp_directory_path() / ("moesim_arrivals_" + std::to_string(::getpid()) + ".csv"))
+            .string();
     std::ofstream(spec.path) << "arrival_s,prompt_tokens,output_tokens\n"
                                 "30,3,3\n10,1,1\n20,2,2\n20,4,4\n25,0,7\n";
   }

@@ -21,9 +21,10 @@ ServingSetup setup(std::int64_t kv_tokens = 1'000'000, int attention_groups = 1)
   return s;
 }
 
-ServingRun run(const std::vector<Request>& requests,
-               const ServingSetup& how,
-               const StepTime& time = [](const GroupLoads&) { return seconds(kStep); }) {
+ServingRun run(
+    const std::vector<Request>& requests,
+    const ServingSetup& how,
+    const StepTime& time = [](const GroupLoads&) { return seconds(kStep); }) {
   return serve(requests, how, time, nullptr, {});
 }
 
@@ -214,8 +215,9 @@ Scene random_scene() {
   double now = 0;
   for (int i = 0; i < count; ++i) {
     now += *rc::gen::inRange(0, 40) * 1e-3;
-    scene.requests.push_back(
-        {seconds(now), *rc::gen::inRange<std::int64_t>(1, 80), *rc::gen::inRange<std::int64_t>(1, 40)});
+    scene.requests.push_back({seconds(now),
+                              *rc::gen::inRange<std::int64_t>(1, 80),
+                              *rc::gen::inRange<std::int64_t>(1, 40)});
   }
   scene.how = setup(*rc::gen::inRange<std::int64_t>(120, 400), *rc::gen::inRange(1, 4));
   scene.how.spec.groups = *rc::gen::inRange(1, 3);

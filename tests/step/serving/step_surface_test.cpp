@@ -58,9 +58,7 @@ std::unique_ptr<RequestRoutes> uniform_routes() {
   GeneratorSpec spec;
   spec.kind = GeneratorKind::kUniform;
   return generate::open_generated_routes(
-      spec,
-      {.num_experts = kExperts, .top_k = 4, .layers = kLayers},
-      1);
+      spec, {.num_experts = kExperts, .top_k = 4, .layers = kLayers}, 1);
 }
 
 const std::vector<Request>& requests() {
@@ -76,12 +74,14 @@ double error_of(const WholeModel& m, const RequestRoutes* routes, const ServedBa
 }
 
 // Rows that go round in TP groups take a time linear in the largest group's tokens, which the
-// surface meets at any number; all else is computed. 48 tokens lie half-way between between two points.
+// surface meets at any number; all else is computed. 48 tokens lie half-way between between two
+// points.
 TEST(StepSurface, IsExactForADenseModel) {
   const WholeModel m = small_model(2, 0, 2);
-  const ServedBatch batch = {
-      {{0, 0, 40, StepKind::kPrefill}, {1, 310, 1, StepKind::kDecode}, {2, 0, 7, StepKind::kPrefill}},
-      {{2, 100, 1, StepKind::kDecode}, {0, 720, 1, StepKind::kDecode}}};
+  const ServedBatch batch = {{{0, 0, 40, StepKind::kPrefill},
+                              {1, 310, 1, StepKind::kDecode},
+                              {2, 0, 7, StepKind::kPrefill}},
+                             {{2, 100, 1, StepKind::kDecode}, {0, 720, 1, StepKind::kDecode}}};
   EXPECT_NEAR(error_of(m, nullptr, batch), 0, 1e-6);
 }
 
