@@ -239,9 +239,9 @@ Seconds by_tokens(const GroupLoads& loads) {
   return microseconds(1000 + 10 * static_cast<double>(tokens));
 }
 
-// INV-S1 Little's law: the integral of the requests in the system is the sum of their times in it.
-// INV-S2 Every token asked for is generated, once; every prompt token is prefilled.
-RC_GTEST_PROP(ServeProperties, LittlesLawAndConservation, ()) {
+// INV-9 Little's law: the integral of the requests in the system is the sum of their times in it.
+// INV-9 Every token asked for is generated, once; every prompt token is prefilled.
+RC_GTEST_PROP(ServeProperties, LittlesLawAndConservationINV9, ()) {
   const Scene scene = random_scene();
   const ServingRun done = run(scene.requests, scene.how, by_tokens);
   double latencies = 0;
