@@ -42,8 +42,8 @@ struct PassCosts {
   Seconds dense_backward;
   Seconds head;
   std::vector<LayerCompute> layers;                   ///< as the layers given
-  std::vector<GroupCosts> groups = {};  ///< where they differ, forward passes only
-  int tp = 1;                           ///< ranks of a group
+  std::vector<GroupCosts> groups = {};                ///< where they differ, forward passes only
+  int tp = 1;                                         ///< ranks of a group
   std::vector<std::vector<SimTime>> activation = {};  ///< by layer and rank, computed again
 };
 
