@@ -50,7 +50,7 @@ TEST_F(Serving, SaysWhatRequestsMet) {
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out,
               HasSubstr("scenario.toml: 60 requests served colocated by toy on 4 GPUs: 1 EP "
-                        "group(s), ep 4,\n"));
+                        "group(s), ep\n  4, tp 1;"));
   EXPECT_THAT(outcome.out, HasSubstr("arrivals: Poisson arrivals, 100 a second\n"));
   EXPECT_THAT(outcome.out,
               HasSubstr("a join of independent traces: arrivals and routing were not observed "
@@ -62,7 +62,7 @@ TEST_F(Serving, SaysWhatRequestsMet) {
   EXPECT_THAT(outcome.out, HasSubstr("\nTPOT "));
   EXPECT_THAT(
       outcome.out,
-      HasSubstr("goodput: 100.0 % of the requests meet the SLO (TTFT 1.00 s, TPOT 1.00 s)\n"));
+      HasSubstr("goodput: 100.00 % of the requests meet the SLO (TTFT 1.00 s, TPOT 1.00 s)\n"));
   EXPECT_THAT(outcome.out, HasSubstr("against 6 steps of this run simulated in full,"));
 }
 
@@ -217,7 +217,7 @@ TEST_F(Serving, RefusesWhatSourcesDoNotKnow) {
       "step.kind=decode); it needs serving\n    22 | [requests]\n       | ^\n");
   expect_mistake({"cluster.gpu.memory=1 MB"},
                  "error: cluster.gpu.memory: 0.001 GB leave no room for a KV cache: a rank holds "
-                 "0.0268 GB of weights, activations of requests.max_batch_tokens = 2048 and "
+                 "0.0325 GB of weights, activations of requests.max_batch_tokens = 2048 and "
                  "buffers; see moesim memory with step.kind = prefill\n");
   EXPECT_EQ(moesim({"memory", "scenario.toml"}).err,
             "error: step.kind: serving has no bill of one step; moesim run shows its cache, and "
@@ -240,7 +240,7 @@ TEST_F(Serving, CountsOnlyPacksHaveNoSequences) {
   }
   write("counts/counts.npy", npy("|u1", "False", "1, 2, 8", data));
   expect_mistake({"routing.trace=./counts"},
-                 "./counts: error: routing.trace: a counts pack has no sequences for requests to "
+                 "counts: error: routing.trace: a counts pack has no sequences for requests to "
                  "read\n");
 }
 
