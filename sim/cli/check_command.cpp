@@ -15,6 +15,7 @@
 #include "sim/scenario/assemble.hpp"
 #include "sim/scenario/digest.hpp"
 #include "sim/scenario/memory_model.hpp"
+#include "sim/scenario/serving_model.hpp"
 
 namespace moesim::cli {
 namespace {
@@ -38,6 +39,9 @@ std::vector<std::string> notes_on_check(const Scenario& scenario) {
   const StepKind kind = scenario.step.kind;
   if (kind == StepKind::kMoeLayers) {
     return assemble(scenario).notes;
+  }
+  if (kind == StepKind::kServing) {
+    return serving_model(scenario).notes;
   }
   if (kind != StepKind::kTrain && scenario.parallel.pp > 1) {
     check_memory(scenario);

@@ -16,12 +16,6 @@
 namespace moesim::cli {
 namespace {
 
-/// Nothing of a whole model but its experts and its exchanges has a fit.
-Evidence grade_of(const CostConstants& c) {
-  const bool fitted = c.expert_fit.is_fitted() && c.communication_fit.is_fitted();
-  return fitted ? Evidence::kExtrapolated : std::max(Evidence::kExtrapolated, c.evidence);
-}
-
 WholeReport simulate_whole(const ScenarioOptions& options) {
   const Scenario scenario = load(options);
   Assembly assembly = assemble_whole(scenario);
@@ -33,7 +27,7 @@ WholeReport simulate_whole(const ScenarioOptions& options) {
   report.inputs = digests(scenario);
   report.notes = assembly.notes;
   report.faults = assembly.faults;
-  report.grade = grade_of(scenario.calibration);
+  report.grade = whole_grade(scenario.calibration);
   report.evidence_source = scenario.calibration.source;
   report.kind = step_kind_words()[static_cast<std::size_t>(scenario.step.kind)];
   report.overlap = overlap_words()[static_cast<std::size_t>(scenario.step.overlap)];
@@ -70,6 +64,11 @@ WholeReport simulate_whole(const ScenarioOptions& options) {
 }
 
 }  // namespace
+
+Evidence whole_grade(const CostConstants& c) {
+  const bool fitted = c.expert_fit.is_fitted() && c.communication_fit.is_fitted();
+  return fitted ? Evidence::kExtrapolated : std::max(Evidence::kExtrapolated, c.evidence);
+}
 
 void run_whole(const ScenarioOptions& options) {
   watch_for_interrupt();

@@ -12,6 +12,7 @@
 #include "sim/moe/generate/generated_source.hpp"
 #include "sim/moe/lost_ranks.hpp"
 #include "sim/moe/narrow_routing.hpp"
+#include "sim/scenario/assembly_notes.hpp"
 #include "sim/scenario/make_cluster.hpp"
 #include "sim/scenario/memory_model.hpp"
 #include "sim/step/layer_work.hpp"
@@ -101,26 +102,6 @@ void check_fit(const Scenario& scenario, const RoutingSourceInfo& trace, int lay
   }
 }
 
-/// Where the cost constants come from, part by part.
-void note_calibration(const CostConstants& c, std::vector<std::string>& notes) {
-  const bool experts = c.expert_fit.is_fitted();
-  const bool communication = c.communication_fit.is_fitted();
-  const bool assumed = c.evidence == Evidence::kAssumed;
-  if (!experts && !communication && assumed) {
-    notes.emplace_back(
-        "cost constants are assumed, not measured: compare scenarios, do not quote times");
-  }
-  const auto note_part = [&](const char* part, const FitRecord& fit) {
-    if (fit.is_fitted()) {
-      notes.push_back(fmt::format("{}: constants of {}, {}", part, fit.kernel, c.source));
-    } else if (assumed && (experts || communication)) {
-      notes.push_back(fmt::format("{}: constants are assumed, not measured", part));
-    }
-  };
-  note_part("experts", c.expert_fit);
-  note_part("dispatch and combine", c.communication_fit);
-}
-
 /// What a reader must know of the routing.
 void note_routing(const Scenario& scenario,
                   const RoutingSourceInfo& trace,
@@ -142,8 +123,11 @@ std::vector<std::string> notes_on(const Scenario& scenario, const Assembly& asse
     note_routing(scenario, assembly.routing->info(), notes);
   }
   const auto gpus = static_cast<int>(assembly.step.cluster.gpus.size());
-  const std::int64_t used =
-      scenario.step.kind == StepKind::kTrain ? scenario.parallel.gpus() : scenario.parallel.ep;
+  const bool trains = scenario.step.kind == StepKind::kTrain;
+  const bool serves = scenario.step.kind == StepKind::kServing;
+  const std::int64_t used = trains   ? scenario.parallel.gpus()
+                            : serves ? std::int64_t{scenario.requests.groups} * scenario.parallel.ep
+                                     : scenario.parallel.ep;
   if (used < gpus) {
     notes.push_back(fmt::format("{} of {} GPUs are used", used, gpus));
   }
@@ -288,20 +272,6 @@ void check_pipeline(const Scenario& s) {
   }
 }
 
-std::string_view overlap_note(Overlap overlap) {
-  switch (overlap) {
-    case Overlap::kNone:
-      return "nothing overlaps";
-    case Overlap::kTwoBatch:
-      return "two halves of the batch take turns";
-    case Overlap::kSharedExpert:
-      return "shared experts run beside the dispatch";
-    case Overlap::kDualPipe:
-      return "forward passes run beside backward passes";
-  }
-  MOESIM_CHECK(false, "unknown overlap");
-}
-
 /// The model that steps run on, with `layers` MoE layers.
 Assembly assemble_layers(const Scenario& scenario, int layers) {
   Assembly assembly;
@@ -345,6 +315,15 @@ Assembly assemble_layers(const Scenario& scenario, int layers) {
   return assembly;
 }
 
+Diagnostic inexact(const Scenario& scenario) {
+  return mismatch("network.tolerance",
+                  fmt::format("{}, but whole models are simulated exactly; leave it out",
+                              scenario.network.tolerance));
+}
+
+/// Tokens a rank of the steps from whose loads serving makes greedy and eplb placements.
+constexpr int kTokensToPlaceBy = 256;
+
 }  // namespace
 
 PlacementSize placement_size(const Scenario& scenario, int layers) {
@@ -370,25 +349,23 @@ Assembly assemble_whole(const Scenario& scenario) {
   check_memory(scenario);
   check_pipeline(scenario);
   if (scenario.network.tolerance > 0.0) {
-    throw UserError(
-        {mismatch("network.tolerance",
-                  fmt::format("{}, but whole models are simulated exactly; leave it out",
-                              scenario.network.tolerance))});
+    throw UserError({inexact(scenario)});
   }
   Assembly assembly = assemble_layers(scenario, scenario.model.moe_layers);
-  assembly.notes.push_back(
-      fmt::format("attention, dense layers and head use the constants of the experts' GEMMs and of "
-                  "memory; {}",
-                  overlap_note(scenario.step.overlap)));
-  if (scenario.step.kind == StepKind::kTrain) {
-    assembly.notes.emplace_back(
-        "backward passes are assumed to take twice the forward time (2.5 times in the core of "
-        "attention)");
+  note_whole_model(scenario, assembly.notes);
+  return assembly;
+}
+
+Assembly assemble_serving(const Scenario& scenario) {
+  MOESIM_CHECK(scenario.step.kind == StepKind::kServing, "requests over time");
+  if (scenario.network.tolerance > 0.0) {
+    throw UserError({inexact(scenario)});
   }
-  if (scenario.model.moe_layers == 0) {
-    assembly.notes.emplace_back(
-        "a dense model: [routing], [capacity], [placement] and [dispatch] say nothing");
-  }
+  Scenario probe = scenario;  // a source of its own for placements that are made from loads
+  probe.batch.tokens_per_rank = kTokensToPlaceBy;
+  probe.batch.steps = 0;
+  Assembly assembly = assemble_layers(probe, scenario.model.moe_layers);
+  note_whole_model(scenario, assembly.notes);
   return assembly;
 }
 

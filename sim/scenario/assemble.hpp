@@ -30,5 +30,8 @@ struct Assembly {
 /// The same for a whole model, all of its MoE layers; without routing for a dense one. Throws
 /// UserError as well for a model that does not fit its GPUs, for training and for pipelines.
 [[nodiscard]] Assembly assemble_whole(const Scenario& scenario);
+/// The same for step.kind = serving; routing is what placements were made from, not what requests
+/// take (serving_model.hpp). Memory is checked there.
+[[nodiscard]] Assembly assemble_serving(const Scenario& scenario);
 
 }  // namespace moesim

@@ -91,6 +91,9 @@ class Fields {
 /// The table [placement].
 void placement_fields(Fields& f, PlacementSpec& placement);
 
+/// The table [requests].
+void request_fields(Fields& f, RequestSpec& requests);
+
 /// [model], with [model.attention].
 void model_fields(Fields& f, ModelShape& m);
 

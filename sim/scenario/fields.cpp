@@ -23,7 +23,7 @@ constexpr std::string_view kServiceOrders[] = {"token", "weight"};
 constexpr std::string_view kForwardings[] = {"pipelined", "store_and_forward"};
 constexpr std::string_view kEngines[] = {"fluid", "simgrid", "message"};
 constexpr std::string_view kPathPolicies[] = {"ecmp", "rail_aligned"};
-constexpr std::string_view kStepKinds[] = {"moe_layers", "prefill", "decode", "train"};
+constexpr std::string_view kStepKinds[] = {"moe_layers", "prefill", "decode", "train", "serving"};
 constexpr std::string_view kRecompute[] = {"none", "selective", "full"};
 constexpr std::string_view kOverlaps[] = {"none", "two_batch", "shared_expert", "dualpipe"};
 constexpr std::string_view kEvidence[] = {"measured", "interpolated", "extrapolated", "assumed"};
@@ -281,6 +281,7 @@ void visit_fields(FieldVisitor& visitor, Scenario& scenario) {
   cluster_fields(fields, scenario.cluster);
   fault_fields(fields, scenario.faults);
   load_fields(fields, scenario);
+  request_fields(fields, scenario.requests);
   policy_fields(fields, scenario);
   memory_fields(fields, scenario.memory);
   calibration_fields(fields, scenario.calibration);

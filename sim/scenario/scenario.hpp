@@ -17,6 +17,7 @@
 #include "sim/network/network.hpp"
 #include "sim/step/layout.hpp"
 #include "sim/step/memory.hpp"
+#include "sim/step/serving/serving_spec.hpp"
 #include "topology/cluster.hpp"
 #include "topology/faults.hpp"
 #include "topology/paths.hpp"
@@ -48,7 +49,8 @@ struct Scenario {
   FaultSpec faults;
   ParallelSpec parallel;
   BatchSpec batch;
-  RoutingSpec routing;  ///< trace path made absolute or relative to the working directory
+  RequestSpec requests;  ///< path made absolute or relative to the working directory
+  RoutingSpec routing;   ///< trace path made absolute or relative to the working directory
   CapacitySpec capacity;
   PlacementSpec placement;
   DispatchSpec dispatch;

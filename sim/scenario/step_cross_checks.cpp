@@ -178,7 +178,8 @@ bool step_key_has_no_effect(std::string_view path, const Scenario& scenario) {
     return path == "memory" ||
            std::find(kStepKeys.begin(), kStepKeys.end(), path) != kStepKeys.end();
   }
-  return (path == "memory.kv_dtype" && kind == StepKind::kTrain) ||
+  return (kind == StepKind::kServing && (path == "batch" || path.starts_with("batch."))) ||
+         (path == "memory.kv_dtype" && kind == StepKind::kTrain) ||
          (is_of_training(path) && kind != StepKind::kTrain) ||
          (is_of_experts(path) && scenario.model.moe_layers == 0);
 }
@@ -199,7 +200,9 @@ void check_step(CrossChecker& c, const Scenario& s) {
     return;
   }
   check_ranks(c, s);
-  check_sequences(c, s);
+  if (s.step.kind != StepKind::kServing) {
+    check_sequences(c, s);
+  }
   check_overlap(c, s);
   check_virtual_stages(c, s);
 }

@@ -11,4 +11,7 @@ namespace moesim {
 /// A key (or table) that steps of the scenario's kind, or its dense model, do not look at.
 [[nodiscard]] bool step_key_has_no_effect(std::string_view path, const Scenario& scenario);
 
+/// The same of a key of [requests].
+[[nodiscard]] bool request_key_has_no_effect(std::string_view path, const Scenario& scenario);
+
 }  // namespace moesim

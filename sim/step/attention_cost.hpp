@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "sim/core/units.hpp"
 #include "sim/moe/expert_cost.hpp"
@@ -60,6 +61,36 @@ struct AttentionLoad {
 [[nodiscard]] Seconds attention_time(const ComputeModel& compute,
                                      const ModelShape& model,
                                      const AttentionLoad& load);
+
+/// The attention block over sequences of several kinds and lengths, as a batch of decoding
+/// sequences and chunks of prompts has them. The loads share the GEMMs and norms over all their
+/// tokens; the core runs once for each kind among them, over the sum of its flops and bytes; so do
+/// the steps into and out of the latent (decode) and out of it (prefill), whose rows add up. One
+/// load alone takes what it takes above.
+/// Source: vLLM's and SGLang's backends, which split a mixed batch into decode and prefill kernels.
+/// Left out: fused kernels that run both kinds at once. Checked by: attention_cost_test.
+/// @param loads  of one TP group; without any tokens nothing runs
+[[nodiscard]] Seconds mixed_attention_time(const ComputeModel& compute,
+                                           const ModelShape& model,
+                                           std::span<const AttentionLoad> loads);
+
+/// The parts of mixed_attention_time, so that a caller may keep those that come again:
+///   tokens       norms, projections, rotation: of the tokens of all loads
+///   absorption   mla: into the latent space and out of it, of the decoding sequences
+///   expansion    mla: the latent into keys and values, of the contexts of prefill loads
+///   core         above; all loads of one kind
+[[nodiscard]] Seconds attention_tokens_time(const ComputeModel& compute,
+                                            const ModelShape& model,
+                                            std::int64_t tokens);
+[[nodiscard]] Seconds attention_absorption_time(const ComputeModel& compute,
+                                                const ModelShape& model,
+                                                std::int64_t sequences);
+[[nodiscard]] Seconds attention_expansion_time(const ComputeModel& compute,
+                                               const ModelShape& model,
+                                               std::int64_t rows);
+[[nodiscard]] Seconds attention_core_time(const ComputeModel& compute,
+                                          const AttentionShape& attention,
+                                          std::span<const AttentionLoad> loads);
 
 /// The backward pass of attention_time: 2 (block - core) + 2.5 core, since each GEMM becomes two
 /// and the two products of the core become five. With Recompute::kSelective the norms and the

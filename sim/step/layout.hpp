@@ -17,6 +17,7 @@ enum class StepKind : std::uint8_t {
   kPrefill,    ///< the whole model over prompts
   kDecode,     ///< the whole model, one token a sequence
   kTrain,      ///< forward, backward and optimiser
+  kServing,    ///< requests over time; no single step
 };
 
 /// What training computes again in the backward pass instead of keeping it.

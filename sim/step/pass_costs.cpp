@@ -45,9 +45,45 @@ SimTime twice(SimTime time) {
   return time + time;
 }
 
+/// Nothing runs for a group without tokens.
+std::vector<GroupCosts> group_costs(const WholeModel& m,
+                                    const ComputeModel& compute,
+                                    const ModelShape& share,
+                                    const PassLoad& load) {
+  std::vector<GroupCosts> costs;
+  for (std::size_t g = 0; g < load.groups.size(); ++g) {
+    std::int64_t sequences = 0;
+    for (const AttentionLoad& one : load.groups[g]) {
+      sequences += one.tokens() > 0 ? one.sequences : 0;
+    }
+    const std::int64_t tokens = load.tokens(g);
+    costs.emplace_back();
+    if (tokens > 0) {
+      costs.back() = {mixed_attention_time(compute, share, load.groups[g]),
+                      dense_ffn_time(compute, m.step.model, m.parallel.tp, tokens),
+                      head_time(compute, m.step.model, m.parallel.tp, sequences)};
+    }
+  }
+  return costs;
+}
+
 }  // namespace
 
+std::int64_t PassLoad::tokens(std::size_t group) const {
+  if (groups.empty()) {
+    return attention.tokens();
+  }
+  std::int64_t sum = 0;
+  for (const AttentionLoad& load : groups[group]) {
+    sum += load.tokens();
+  }
+  return sum;
+}
+
 PassLoad pass_load(const WholeModel& m) {
+  if (!m.loads.empty()) {
+    return {.attention = {}, .head_rows = 1, .groups = m.loads};
+  }
   const AttentionLoad load = attention_load(m.kind, m.batch, m.parallel, m.kv_dtype);
   return {load, m.kind == StepKind::kTrain ? load.tokens() : load.sequences};
 }
@@ -65,14 +101,18 @@ PassCosts pass_costs(const WholeModel& m,
   ModelShape share = shape;
   share.attention = attention_share(shape.attention, tp);
   PassCosts costs;
-  costs.attention = attention_time(compute, share, load.attention);
-  costs.attention_backward = attention_backward_time(compute, share, load.attention, recompute);
-  costs.dense = dense_ffn_time(compute, shape, tp, tokens);
-  const double width = static_cast<double>(shape.dense_width) / tp;
-  costs.dense_backward =
-      2.0 * costs.dense +
-      (selective ? activation_time(compute, static_cast<double>(tokens), width) : Seconds{});
-  costs.head = head_time(compute, shape, tp, load.head_rows);
+  costs.tp = tp;
+  costs.groups = group_costs(m, compute, share, load);
+  if (costs.groups.empty()) {
+    costs.attention = attention_time(compute, share, load.attention);
+    costs.attention_backward = attention_backward_time(compute, share, load.attention, recompute);
+    costs.dense = dense_ffn_time(compute, shape, tp, tokens);
+    const double width = static_cast<double>(shape.dense_width) / tp;
+    costs.dense_backward =
+        2.0 * costs.dense +
+        (selective ? activation_time(compute, static_cast<double>(tokens), width) : Seconds{});
+    costs.head = head_time(compute, shape, tp, load.head_rows);
+  }
   for (const PreparedLayer& layer : layers) {
     costs.layers.push_back(alone ? layer.work.compute : layer_compute(m.step, compute, layer.work));
     if (selective) {
@@ -87,6 +127,15 @@ SimTime step_time(const PassCosts& costs,
                   std::size_t moe,
                   std::size_t rank,
                   double speed) {
+  if (!costs.groups.empty()) {
+    const GroupCosts& own = costs.groups[rank / static_cast<std::size_t>(costs.tp)];
+    if (step.op == Op::kAttention || step.op == Op::kDense || step.op == Op::kHead) {
+      return ticks((step.op == Op::kAttention ? own.attention
+                    : step.op == Op::kDense   ? own.dense
+                                              : own.head) /
+                   speed);
+    }
+  }
   switch (step.op) {
     case Op::kAttention:
       return ticks((step.backward ? costs.attention_backward : costs.attention) / speed);

@@ -18,9 +18,21 @@ namespace moesim {
 struct PassLoad {
   AttentionLoad attention;
   std::int64_t head_rows = 0;  ///< of a rank's TP group
+  /// By TP group, where they differ: WholeModel::loads; the two above are then not looked at.
+  std::vector<std::vector<AttentionLoad>> groups = {};
+
+  /// Of a TP group.
+  [[nodiscard]] std::int64_t tokens(std::size_t group) const;
 };
 /// The load of a whole step, or of a micro-batch of training, whose head works on every token.
 [[nodiscard]] PassLoad pass_load(const WholeModel& model);
+
+/// Times of what a TP group computes of its own.
+struct GroupCosts {
+  Seconds attention;
+  Seconds dense;
+  Seconds head;
+};
 
 /// Times of one micro-batch on one kind of GPU.
 struct PassCosts {
@@ -30,6 +42,8 @@ struct PassCosts {
   Seconds dense_backward;
   Seconds head;
   std::vector<LayerCompute> layers;                   ///< as the layers given
+  std::vector<GroupCosts> groups = {};                ///< where they differ, forward passes only
+  int tp = 1;                                         ///< ranks of a group
   std::vector<std::vector<SimTime>> activation = {};  ///< by layer and rank, computed again
 };
 

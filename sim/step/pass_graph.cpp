@@ -67,18 +67,20 @@ TaskKind kind_of(Op op) {
   MOESIM_CHECK(false, "a step that computes nothing");
 }
 
-/// Rows of `tokens` from every rank to every other one of its TP group.
-CommPlan exchange_in_groups(const WholeModel& m, std::int64_t tokens) {
+/// A rank's rows, from every rank to every other one of its TP group.
+CommPlan exchange_in_groups(const WholeModel& m, const PassLoad& load) {
   CommPlan plan;
   plan.row_bytes = activation_row_bytes(m.step.model.hidden_size, Dtype::kBf16);
   const int tp = m.parallel.tp;
   for (int source = 0; source < m.step.ranks; ++source) {
     const int first = source / tp * tp;
+    const std::int64_t tokens = load.tokens(static_cast<std::size_t>(source / tp));
+    const std::int64_t own = tokens * (source - first + 1) / tp - tokens * (source - first) / tp;
     for (int destination = first; destination < first + tp; ++destination) {
-      if (destination != source) {
+      if (destination != source && own > 0) {
         plan.transfers.push_back({.source = RankId{source},
                                   .destination = RankId{destination},
-                                  .bytes = tokens * plan.row_bytes,
+                                  .bytes = own * plan.row_bytes,
                                   .messages = 1});
       }
     }
@@ -150,7 +152,7 @@ class PassRun {
       lane.beside = pass_costs(model_, left, pass.load, pass.layers, false);
     }
     if (model_.parallel.tp > 1) {
-      lane.gather = exchange_in_groups(model_, pass.load.attention.tokens() / model_.parallel.tp);
+      lane.gather = exchange_in_groups(model_, pass.load);
     }
     return lane;
   }

@@ -5,8 +5,10 @@
 #include <array>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "sim/core/sim_time.hpp"
+#include "sim/step/attention_cost.hpp"
 #include "sim/step/layout.hpp"
 #include "sim/step/step.hpp"
 
@@ -30,6 +32,11 @@ struct WholeModel {
   Dtype kv_dtype = Dtype::kBf16;
   Overlap overlap = Overlap::kNone;
   TrainingSpec training = {};
+  /// What each TP group (tp ranks, in order) brings, instead of what kind and batch say: sequences
+  /// of any kinds and lengths. Empty: all groups alike, by kind and batch. The routing brings the
+  /// tokens of rank i of a group of T tokens: T * i / tp up to T * (i + 1) / tp, rounded down.
+  /// Prefill and decode without two_batch only.
+  std::vector<std::vector<AttentionLoad>> loads = {};
 };
 
 /// Parts of a whole step's time.

@@ -14,6 +14,7 @@
 #include "sim/scenario/fields.hpp"
 #include "sim/scenario/scenario.hpp"
 #include "sim/scenario/toml_reader.hpp"
+#include "tests/scenario/round_trip_changes.hpp"
 
 namespace moesim {
 namespace {
@@ -30,18 +31,6 @@ tokens_per_rank = 128
 [routing]
 trace = "shipped"
 )";
-
-/// One key with another valid value than it has.
-struct Change {
-  std::string path;
-  std::string value;
-  std::vector<Override> before = {};  ///< what must hold for the key to have an effect
-  std::vector<Override> with = {};    ///< what the new value needs besides
-
-  friend std::ostream& operator<<(std::ostream& out, const Change& change) {
-    return out << change.path << " = " << change.value;
-  }
-};
 
 const std::vector<Override>& shared() {
   static const std::vector<Override> overrides = {"model.shared_experts=1",
@@ -317,6 +306,7 @@ std::vector<Change> all_changes() {
                            fault_changes(),
                            load_and_policy_changes(),
                            step_changes(),
+                           request_changes(),
                            generator_changes(),
                            calibration_changes(),
                            fit_changes()}) {
@@ -369,9 +359,11 @@ class RoundTrip : public testing::TestWithParam<Change> {
 
 TEST_P(RoundTrip, AChangedKeyShowsAndLoadsBack) {
   const Change& change = GetParam();
-  const std::string before = resolved(kScenario, change.before);
+  const bool serving = change.path.starts_with("requests.");
+  const std::string text = serving ? kServing : kScenario;
+  const std::string before = resolved(text, change.before);
   const std::vector<Override> changes = joined(change.with, {change.path + "=" + change.value});
-  const std::string after = resolved(kScenario, joined(change.before, changes));
+  const std::string after = resolved(text, joined(change.before, changes));
   EXPECT_NE(line_of(change.path, after), line_of(change.path, before));
   EXPECT_EQ(resolved(after, {}), after);
 }
