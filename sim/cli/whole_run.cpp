@@ -21,12 +21,15 @@ Evidence grade_of(const CostConstants& c) {
   return fitted ? Evidence::kExtrapolated : std::max(Evidence::kExtrapolated, c.evidence);
 }
 
-WholeReport simulate_whole(const ScenarioOptions& options) {
-  const Scenario scenario = load(options);
-  Assembly assembly = assemble_whole(scenario);
+}  // namespace
+
+WholeReport simulate_whole(const std::filesystem::path& file,
+                           const Scenario& scenario,
+                           const SimulateControl& control) {
+  Assembly assembly = assemble_whole(scenario, control.cache);
   WholeReport report;
   report.version = MOESIM_VERSION;
-  report.scenario = options.file.string();
+  report.scenario = file.string();
   report.resolved = resolved_toml(scenario);
   report.seed = scenario.seed;
   report.inputs = digests(scenario);
@@ -44,20 +47,15 @@ WholeReport simulate_whole(const ScenarioOptions& options) {
                          .parallel = scenario.parallel,
                          .batch = scenario.batch,
                          .kv_dtype = scenario.memory.kv_dtype};
-  Progress progress("steps", !options.quiet);
-  report.steps =
-      replay_whole(whole,
-                   scenario.batch.steps,
-                   {.threads = options.threads,
-                    .cancelled = &interrupted(),
-                    .on_progress = [&](int done, int total) { progress.update(done, total); }});
+  report.steps = replay_whole(
+      whole,
+      scenario.batch.steps,
+      {.threads = control.threads, .cancelled = &interrupted(), .on_progress = control.on_step});
   if (interrupted()) {
     throw Cancelled();
   }
   return report;
 }
-
-}  // namespace
 
 void run_whole(const ScenarioOptions& options) {
   watch_for_interrupt();
@@ -68,7 +66,11 @@ void run_whole(const ScenarioOptions& options) {
   if (!options.out.empty()) {
     check_result_folder(options.out);
   }
-  const WholeReport report = simulate_whole(options);
+  const Scenario scenario = load(options);
+  Progress progress("steps", !options.quiet);
+  const auto on_step = [&](int done, int total) { progress.update(done, total); };
+  const WholeReport report =
+      simulate_whole(options.file, scenario, {.threads = options.threads, .on_step = on_step});
   if (!options.out.empty()) {
     write_folder(options.out,
                  {{"report.json", whole_json(report)}, {"scenario.toml", report.resolved}});

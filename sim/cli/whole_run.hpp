@@ -3,8 +3,16 @@
 #pragma once
 
 #include "sim/cli/options.hpp"
+#include "sim/cli/simulate.hpp"
+#include "sim/report/whole_report.hpp"
 
 namespace moesim::cli {
+
+/// The steps of a whole model. Throws UserError (assemble_whole), Cancelled.
+/// @param file  the scenario's name in the report
+[[nodiscard]] WholeReport simulate_whole(const std::filesystem::path& file,
+                                         const Scenario& scenario,
+                                         const SimulateControl& control);
 
 /// Simulates the scenario's prefill or decode steps and shows them.
 void run_whole(const ScenarioOptions& options);
