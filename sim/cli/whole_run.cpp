@@ -14,14 +14,19 @@
 #include "sim/step/replay.hpp"
 
 namespace moesim::cli {
-namespace {
 
-WholeReport simulate_whole(const ScenarioOptions& options) {
-  const Scenario scenario = load(options);
-  Assembly assembly = assemble_whole(scenario);
+Evidence whole_grade(const CostConstants& c) {
+  const bool fitted = c.expert_fit.is_fitted() && c.communication_fit.is_fitted();
+  return fitted ? Evidence::kExtrapolated : std::max(Evidence::kExtrapolated, c.evidence);
+}
+
+WholeReport simulate_whole(const std::filesystem::path& file,
+                           const Scenario& scenario,
+                           const SimulateControl& control) {
+  Assembly assembly = assemble_whole(scenario, control.cache);
   WholeReport report;
   report.version = MOESIM_VERSION;
-  report.scenario = options.file.string();
+  report.scenario = file.string();
   report.resolved = resolved_toml(scenario);
   report.seed = scenario.seed;
   report.inputs = digests(scenario);
@@ -50,24 +55,14 @@ WholeReport simulate_whole(const ScenarioOptions& options) {
   report.gpus = trains ? whole.parallel.gpus() : whole.parallel.ep;
   report.step_flops = step_flops(whole);
   report.peak = whole.step.cluster.gpu.bf16_rate;
-  Progress progress(trains ? "passes" : "steps", !options.quiet);
-  report.steps =
-      replay_whole(whole,
-                   scenario.batch.steps,
-                   {.threads = options.threads,
-                    .cancelled = &interrupted(),
-                    .on_progress = [&](int done, int total) { progress.update(done, total); }});
+  report.steps = replay_whole(
+      whole,
+      scenario.batch.steps,
+      {.threads = control.threads, .cancelled = &interrupted(), .on_progress = control.on_step});
   if (interrupted()) {
     throw Cancelled();
   }
   return report;
-}
-
-}  // namespace
-
-Evidence whole_grade(const CostConstants& c) {
-  const bool fitted = c.expert_fit.is_fitted() && c.communication_fit.is_fitted();
-  return fitted ? Evidence::kExtrapolated : std::max(Evidence::kExtrapolated, c.evidence);
 }
 
 void run_whole(const ScenarioOptions& options) {
@@ -79,7 +74,12 @@ void run_whole(const ScenarioOptions& options) {
   if (!options.out.empty()) {
     check_result_folder(options.out);
   }
-  const WholeReport report = simulate_whole(options);
+  const Scenario scenario = load(options);
+  const bool trains = scenario.step.kind == StepKind::kTrain;
+  Progress progress(trains ? "passes" : "steps", !options.quiet);
+  const auto on_step = [&](int done, int total) { progress.update(done, total); };
+  const WholeReport report =
+      simulate_whole(options.file, scenario, {.threads = options.threads, .on_step = on_step});
   if (!options.out.empty()) {
     write_folder(options.out,
                  {{"report.json", whole_json(report)}, {"scenario.toml", report.resolved}});

@@ -3,12 +3,20 @@
 #pragma once
 
 #include "sim/cli/options.hpp"
+#include "sim/cli/simulate.hpp"
 #include "sim/moe/expert_cost.hpp"
+#include "sim/report/whole_report.hpp"
 
 namespace moesim::cli {
 
 /// Of a whole model: nothing but its experts and its exchanges has a fit.
 [[nodiscard]] Evidence whole_grade(const CostConstants& constants);
+
+/// The steps of a whole model. Throws UserError (assemble_whole), Cancelled.
+/// @param file  the scenario's name in the report
+[[nodiscard]] WholeReport simulate_whole(const std::filesystem::path& file,
+                                         const Scenario& scenario,
+                                         const SimulateControl& control);
 
 /// Simulates the scenario's prefill, decode or training steps and shows them.
 void run_whole(const ScenarioOptions& options);
