@@ -13,15 +13,17 @@
 #include "sim/core/diagnostics.hpp"
 #include "sim/core/text.hpp"
 #include "sim/network/network.hpp"
+#include "sim/report/page.hpp"
 #include "sim/step/replay.hpp"
 
 namespace moesim::cli {
 
 std::string version_text() {
-  return fmt::format("moesim {}\nsimgrid engine: {}\nCUDA reference: {}\nMPI: no",
+  return fmt::format("moesim {}\nsimgrid engine: {}\nCUDA reference: {}\nreport page: {}\nMPI: no",
                      MOESIM_VERSION,
                      is_available(NetworkEngine::kSimGrid) ? "yes" : "no",
-                     gpu_ref::built_with_cuda() ? "yes" : "no");
+                     gpu_ref::built_with_cuda() ? "yes" : "no",
+                     has_page() ? "yes" : "no");
 }
 
 namespace {
@@ -73,6 +75,7 @@ int run(int argc, char** argv) {
   add_calibrate_command(app);
   add_validate_command(app);
   add_capacity_command(app);
+  add_compare_command(app);
   add_place_command(app);
   add_check_command(app);
   add_memory_command(app);
