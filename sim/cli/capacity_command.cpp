@@ -51,11 +51,12 @@ void require_replicas(const CapacityGrid& grid, const std::vector<Placement>& pl
 }
 
 void write(const std::filesystem::path& folder, const CapacityReport& report) {
-  write_folder(folder,
-               {{kMark, capacity_json(report)},
-                {"capacity.csv", capacity_csv(report)},
-                {"capacity.svg", capacity_svg(report)},
-                {"scenario.toml", report.run.resolved}});
+  std::vector<ResultFile> files = {{kMark, capacity_json(report)},
+                                   {"capacity.csv", capacity_csv(report)},
+                                   {"capacity.svg", capacity_svg(report)},
+                                   {"scenario.toml", report.run.resolved}};
+  add_page(files, files.front().text);
+  write_folder(folder, files);
 }
 
 CapacityReport sweep(const CapacityOptions& options) {
@@ -96,7 +97,7 @@ void run(const CapacityOptions& options) {
   }
   print(to.json ? capacity_json(report) : capacity_text(report));
   if (!to.out.empty() && !to.quiet) {
-    print_error(fmt::format("results: {}\n", (to.out / kMark).string()));
+    print_error(results_line(to.out, kMark));
   }
   if (report.sweep.steps_done < report.sweep.steps) {
     throw Interrupted(fmt::format("interrupted; the report covers the first {} of {} steps",
@@ -114,7 +115,7 @@ void add_capacity_command(CLI::App& app) {
       "Sweep capacity factors, overflow policies and scopes: drops, cost, marginal price, knee");
   add_scenario_options(*command, options->scenario);
   command->get_option("--out")->description(
-      "write capacity.json, capacity.csv and capacity.svg into this folder");
+      "write report.html, capacity.json, capacity.csv and capacity.svg into this folder");
   command->add_option("--factors", options->grid.factors, "1,1.25,1.5 or first:last:step")
       ->type_name("LIST")
       ->capture_default_str();

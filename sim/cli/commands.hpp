@@ -17,6 +17,7 @@ void add_validate_command(CLI::App& app);
 void add_check_command(CLI::App& app);
 void add_memory_command(CLI::App& app);
 void add_capacity_command(CLI::App& app);
+void add_compare_command(CLI::App& app);
 void add_place_command(CLI::App& app);
 void add_trace_command(CLI::App& app);
 void add_topology_command(CLI::App& app);

@@ -13,16 +13,18 @@
 #include "sim/core/diagnostics.hpp"
 #include "sim/core/text.hpp"
 #include "sim/network/network.hpp"
+#include "sim/report/page.hpp"
 #include "sim/step/replay.hpp"
 #include "sim/study/mpi_world.hpp"
 
 namespace moesim::cli {
 
 std::string version_text() {
-  return fmt::format("moesim {}\nsimgrid engine: {}\nCUDA reference: {}\nMPI: {}",
+  return fmt::format("moesim {}\nsimgrid engine: {}\nCUDA reference: {}\nreport page: {}\nMPI: {}",
                      MOESIM_VERSION,
                      is_available(NetworkEngine::kSimGrid) ? "yes" : "no",
                      gpu_ref::built_with_cuda() ? "yes" : "no",
+                     has_page() ? "yes" : "no",
                      mpi_is_built() ? "yes" : "no");
 }
 
@@ -75,6 +77,7 @@ int run(int argc, char** argv) {
   add_calibrate_command(app);
   add_validate_command(app);
   add_capacity_command(app);
+  add_compare_command(app);
   add_place_command(app);
   add_sweep_command(app);
   add_results_command(app);

@@ -26,7 +26,9 @@ void add_scenario_options(CLI::App& command, ScenarioOptions& options) {
   command.add_flag(
       "--json", options.json, "one JSON document on standard output, all else on standard error");
   command.add_flag("-q,--quiet", options.quiet, "no progress");
-  command.add_option("--out", options.out, "write report.json and CSV tables into this folder")
+  command
+      .add_option(
+          "--out", options.out, "write report.html, report.json and CSV tables into this folder")
       ->type_name("DIR");
 }
 

@@ -182,6 +182,7 @@ void run(const PlaceOptions& options) {
                                      {"steps.csv", placement_steps_csv(report)},
                                      {"place.svg", placement_svg(report)},
                                      {"scenario.toml", report.run.resolved}};
+    add_page(files, files.front().text);
     if (maps) {
       add_maps(result, files);
     }
@@ -189,7 +190,7 @@ void run(const PlaceOptions& options) {
   }
   print(to.json ? placement_json(report) : placement_text(report));
   if (!to.out.empty() && !to.quiet) {
-    print_error(fmt::format("results: {}\n", (to.out / kMark).string()));
+    print_error(results_line(to.out, kMark));
   }
 }
 
@@ -273,7 +274,8 @@ void add_place_command(CLI::App& app) {
       "Placements and replicas side by side: what they gain on later steps, what moving costs");
   add_scenario_options(*command, options->scenario);
   command->get_option("--out")->description(
-      "write place.json, CSV tables, place.svg and engines' placement files into this folder");
+      "write report.html, place.json, CSV tables, place.svg and engines' placement files into this "
+      "folder");
   add_contender_options(*command, options->contenders);
   add_search_options(*command, options->contenders);
   add_study_options(*command, *options);

@@ -10,10 +10,13 @@
 #include "sim/core/diagnostics.hpp"
 #include "sim/report/csv_report.hpp"
 #include "sim/report/json_report.hpp"
+#include "sim/report/page.hpp"
 
 namespace moesim::cli {
 namespace fs = std::filesystem;
 namespace {
+
+constexpr std::string_view kPage = "report.html";
 
 void write_all(const fs::path& folder, const RunReport& report) {
   write_file_atomically(folder / "report.json", to_json(report));
@@ -22,7 +25,11 @@ void write_all(const fs::path& folder, const RunReport& report) {
   write_file_atomically(folder / "experts.csv", experts_csv(report));
   write_file_atomically(folder / "ranks.csv", ranks_csv(report));
   write_file_atomically(folder / "links.csv", links_csv(report));
+  write_file_atomically(folder / "pairs.csv", pairs_csv(report));
   write_file_atomically(folder / "scenario.toml", report.resolved);
+  if (has_page()) {
+    write_file_atomically(folder / kPage, run_page_html(report));
+  }
 }
 
 /// Puts `from` where `to` is; the old folder is gone only when the new one stands.
@@ -83,8 +90,28 @@ void write_folder(const fs::path& folder, const std::vector<ResultFile>& files) 
   });
 }
 
-void write_results(const fs::path& folder, const RunReport& report) {
-  write_whole(folder, kRunMark, [&](const fs::path& temporary) { write_all(temporary, report); });
+void write_results(const fs::path& folder,
+                   const RunReport& report,
+                   const std::function<void(const fs::path&)>& more) {
+  write_whole(folder, kRunMark, [&](const fs::path& temporary) {
+    write_all(temporary, report);
+    if (more) {
+      more(temporary);
+    }
+  });
+}
+
+std::string results_line(const fs::path& folder, std::string_view mark) {
+  return fmt::format("results: {}; {}\n",
+                     (folder / mark).string(),
+                     has_page() ? fmt::format("page: {}", (folder / kPage).string())
+                                : "no page: built without npm");
+}
+
+void add_page(std::vector<ResultFile>& files, std::string_view report_json) {
+  if (has_page()) {
+    files.push_back({std::string(kPage), page_html(report_json)});
+  }
 }
 
 void write_gpu_results(const fs::path& folder, const GpuReport& report) {

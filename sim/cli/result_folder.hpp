@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,11 +13,18 @@
 
 namespace moesim::cli {
 
-/// Writes report.json, summary.csv, layers.csv, experts.csv, ranks.csv, links.csv and scenario.toml
+/// Writes report.json, report.html (where the build has the page), CSV tables and scenario.toml
 /// into a hidden folder beside `folder` and renames it into place: the folder is whole or not
 /// there. An existing folder is replaced if a run made it (it holds report.json) or it is empty;
 /// else UserError "--out DIR: exists and holds other files; ...".
-void write_results(const std::filesystem::path& folder, const RunReport& report);
+/// @param more  writes further files into the hidden folder
+void write_results(const std::filesystem::path& folder,
+                   const RunReport& report,
+                   const std::function<void(const std::filesystem::path&)>& more = {});
+
+/// What is printed of a folder: "results: DIR/report.json; page: DIR/report.html", or why there is
+/// no page.
+[[nodiscard]] std::string results_line(const std::filesystem::path& folder, std::string_view mark);
 
 /// Throws the same UserError before any work is done. `mark` is a file that such a folder holds.
 void check_result_folder(const std::filesystem::path& folder,
@@ -27,6 +35,9 @@ struct ResultFile {
   std::string name;
   std::string text;
 };
+
+/// Adds report.html, the page of a JSON report, where the build has the page.
+void add_page(std::vector<ResultFile>& files, std::string_view report_json);
 
 /// Writes `files` as write_results does; the first of them marks the folder.
 void write_folder(const std::filesystem::path& folder, const std::vector<ResultFile>& files);

@@ -12,6 +12,7 @@
 #include "sim/cli/result_folder.hpp"
 #include "sim/cli/serving_run.hpp"
 #include "sim/cli/simulate.hpp"
+#include "sim/cli/timeline_file.hpp"
 #include "sim/cli/whole_run.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/report/json_report.hpp"
@@ -79,13 +80,30 @@ GpuReport measure_on(measure::LayerMeter& meter, const ScenarioOptions& options)
                            }});
 }
 
-void finish(const ScenarioOptions& options, const RunReport& report, const std::string& text) {
+void finish(const ScenarioOptions& options,
+            const RunReport& report,
+            const std::string& text,
+            bool timeline = false) {
   if (!options.out.empty()) {
-    write_results(options.out, report);
+    write_results(options.out, report, [&](const std::filesystem::path& folder) {
+      if (timeline) {
+        write_timeline_file(folder / "timeline.json.gz", load(options), report);
+      }
+    });
   }
   print(options.json ? to_json(report) : text);
   if (!options.out.empty() && !options.quiet) {
-    print_error(fmt::format("results: {}\n", (options.out / "report.json").string()));
+    print_error(results_line(options.out, "report.json"));
+  }
+}
+
+void check_timeline(const ScenarioOptions& options, const std::string& backend) {
+  if (options.out.empty()) {
+    throw UserError("--timeline: needs --out DIR, the folder that timeline.json.gz goes to");
+  }
+  if (backend != "sim" || load(options).step.kind != StepKind::kMoeLayers) {
+    throw UserError(
+        "--timeline: only for simulated MoE layers (step.kind = \"moe_layers\", --backend sim)");
   }
 }
 
@@ -116,7 +134,10 @@ void run_on_both(const ScenarioOptions& options) {
   say_where(options);
 }
 
-void run_on(const std::string& backend, const ScenarioOptions& options) {
+void run_on(const std::string& backend, const ScenarioOptions& options, bool timeline) {
+  if (timeline) {
+    check_timeline(options, backend);
+  }
   const StepKind kind = backend == "sim" ? load(options).step.kind : StepKind::kMoeLayers;
   if (kind == StepKind::kServing) {
     run_serving(options);
@@ -128,7 +149,7 @@ void run_on(const std::string& backend, const ScenarioOptions& options) {
     run_on_both(options);
   } else {
     const RunReport report = simulate_scenario(options);
-    finish(options, report, summary_text(report));
+    finish(options, report, summary_text(report), timeline);
   }
 }
 
@@ -137,6 +158,7 @@ void run_on(const std::string& backend, const ScenarioOptions& options) {
 void add_run_command(CLI::App& app) {
   auto options = std::make_shared<ScenarioOptions>();
   auto backend = std::make_shared<std::string>("sim");
+  auto timeline = std::make_shared<bool>(false);
   CLI::App* command =
       app.add_subcommand("run",
                          "Simulate MoE layers, a whole model or requests over time: phase times, "
@@ -148,10 +170,14 @@ void add_run_command(CLI::App& app) {
           "--backend", *backend, "sim, gpu (the layers on the attached GPUs) or both, side by side")
       ->check(CLI::IsMember({"sim", "gpu", "both"}))
       ->capture_default_str();
+  command->add_flag("--timeline",
+                    *timeline,
+                    "also write the slowest step as timeline.json.gz into the --out folder, for "
+                    "ui.perfetto.dev");
   command->footer(
       "Example: moesim run scenarios/tinymoe_h200.toml --set capacity.policy=drop "
       "--set capacity.factor=1.25 --out out/demo");
-  command->callback([options, backend] { run_on(*backend, *options); });
+  command->callback([options, backend, timeline] { run_on(*backend, *options, *timeline); });
 }
 
 void add_explain_command(CLI::App& app) {

@@ -38,6 +38,7 @@ RunReport report_head(const std::filesystem::path& file,
     report.link_names.push_back(assembly.step.cluster.link_name(id_at<LinkId>(i)));
     report.link_rates.push_back(rates[i].value);
   }
+  report.fabric = fabric_view(assembly.step.cluster);
   return report;
 }
 

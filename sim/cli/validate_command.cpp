@@ -15,6 +15,7 @@
 #include "sim/core/atomic_file.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/report/json_report.hpp"
+#include "sim/report/page.hpp"
 #include "sim/scenario/digest.hpp"
 #include "sim/step/replay.hpp"
 
@@ -88,6 +89,9 @@ void write(const ValidateOptions& options, const ValidationResults& results, std
   if (const std::string svg = validation_svg(results); !svg.empty()) {
     write_file_atomically(options.out / "validation.svg", svg);
   }
+  if (has_page()) {
+    write_file_atomically(options.out / "report.html", page_html(json));
+  }
 }
 
 void run(const ValidateOptions& options) {
@@ -116,9 +120,11 @@ void add_validate_command(CLI::App& app) {
       ->required()
       ->type_name("CASES.csv");
   command
-      ->add_option("--out",
-                   options->out,
-                   "write validation.json, validation.csv and validation.svg into this folder")
+      ->add_option(
+          "--out",
+          options->out,
+          "write report.html, validation.json, validation.csv and validation.svg into this "
+          "folder")
       ->type_name("DIR");
   command
       ->add_option(

@@ -81,12 +81,14 @@ void run_whole(const ScenarioOptions& options) {
   const WholeReport report =
       simulate_whole(options.file, scenario, {.threads = options.threads, .on_step = on_step});
   if (!options.out.empty()) {
-    write_folder(options.out,
-                 {{"report.json", whole_json(report)}, {"scenario.toml", report.resolved}});
+    std::vector<ResultFile> files = {{"report.json", whole_json(report)},
+                                     {"scenario.toml", report.resolved}};
+    add_page(files, files.front().text);
+    write_folder(options.out, files);
   }
   print(options.json ? whole_json(report) : whole_text(report));
   if (!options.out.empty() && !options.quiet) {
-    print_error(fmt::format("results: {}\n", (options.out / "report.json").string()));
+    print_error(results_line(options.out, "report.json"));
   }
 }
 

@@ -166,4 +166,20 @@ std::string links_csv(const RunReport& report) {
   return csv;
 }
 
+std::string pairs_csv(const RunReport& report) {
+  const PairLoad pairs = pair_sum(report);
+  std::string csv = "source,destination,ranks_per_cell,dispatch_bytes\n";
+  for (int source = 0; source < pairs.cells; ++source) {
+    for (int destination = 0; destination < pairs.cells; ++destination) {
+      fmt::format_to(std::back_inserter(csv),
+                     "{},{},{},{}\n",
+                     source * pairs.ranks_per_cell,
+                     destination * pairs.ranks_per_cell,
+                     pairs.ranks_per_cell,
+                     pairs.bytes[static_cast<std::size_t>(source * pairs.cells + destination)]);
+    }
+  }
+  return csv;
+}
+
 }  // namespace moesim

@@ -19,5 +19,7 @@ namespace moesim {
 [[nodiscard]] std::string ranks_csv(const RunReport& report);
 /// One row per (step, link) that carried bytes.
 [[nodiscard]] std::string links_csv(const RunReport& report);
+/// Traffic between ranks, summed over steps and layers (PairLoad).
+[[nodiscard]] std::string pairs_csv(const RunReport& report);
 
 }  // namespace moesim

@@ -3,6 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <span>
+
 namespace moesim {
 namespace {
 
@@ -34,6 +36,15 @@ Json parts_json(const Parts& parts) {
   Json json;
   for (std::size_t p = 0; p < kNumParts; ++p) {
     json[std::string(part_name(static_cast<Part>(p))) + "_s"] = s(parts[p]);
+  }
+  return json;
+}
+
+/// Seconds by part, means over steps.
+Json seconds_json(std::span<const double> parts_s) {
+  Json json;
+  for (std::size_t p = 0; p < kNumParts; ++p) {
+    json[std::string(part_name(static_cast<Part>(p))) + "_s"] = parts_s[p];
   }
   return json;
 }
@@ -98,15 +109,12 @@ Json layer_json(const LayerResult& layer, const RunReport& report) {
 
 Json summary_json(const RunReport& report) {
   const RunSummary run = summarise(report);
-  Json parts;
-  for (std::size_t p = 0; p < kNumParts; ++p) {
-    parts[std::string(part_name(static_cast<Part>(p))) + "_s"] = run.parts_s[p];
-  }
   Json layers = Json::array();
   for (const LayerSummary& layer : run.layers) {
     layers.push_back(
         {{"layer", layer.layer},
          {"makespan_s", layer.makespan_s},
+         {"critical_path", seconds_json(layer.parts_s)},
          {"phases", phases_json(layer.gate, layer.dispatch, layer.experts, layer.combine)},
          {"rank_imbalance_ratio", layer.rank_imbalance},
          {"expert_imbalance_ratio", layer.expert_imbalance},
@@ -121,7 +129,7 @@ Json summary_json(const RunReport& report) {
             {"p90", run.step_s.p90},
             {"p99", run.step_s.p99},
             {"max", run.step_s.max}}},
-          {"critical_path", parts},
+          {"critical_path", seconds_json(run.parts_s)},
           {"assignments", run.assignments},
           {"dropped_assignments", run.dropped},
           {"dropped_ratio", run.dropped_share()},
@@ -202,7 +210,7 @@ Json head_json(std::string_view format, const RunReport& report) {
           {"routing", routing_json(report.routing)}};
 }
 
-std::string to_json(const RunReport& report) {
+Json run_json(const RunReport& report) {
   Json steps = Json::array();
   for (const StepResult& step : report.steps) {
     Json layers = Json::array();
@@ -221,7 +229,11 @@ std::string to_json(const RunReport& report) {
   json["summary"] = summary_json(report);
   json["steps"] = steps;
   json["resolved_scenario"] = report.resolved;
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json;
+}
+
+std::string to_json(const RunReport& report) {
+  return run_json(report).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace moesim

@@ -16,6 +16,9 @@ namespace moesim {
 /// give equal bytes.
 [[nodiscard]] std::string to_json(const RunReport& report);
 
+/// The same as a document.
+[[nodiscard]] nlohmann::ordered_json run_json(const RunReport& report);
+
 /// What every JSON report begins with: format, version, scenario, inputs, evidence, routing.
 [[nodiscard]] nlohmann::ordered_json head_json(std::string_view format, const RunReport& report);
 

@@ -30,6 +30,9 @@ LayerSummary summarise_layer(const RunReport& report, std::size_t layer) {
   for (const StepResult& step : report.steps) {
     const LayerResult& result = step.layers[layer];
     summary.makespan_s += result.makespan().to_seconds().value * weight;
+    for (std::size_t p = 0; p < kNumParts; ++p) {
+      summary.parts_s[p] += result.parts[p].to_seconds().value * weight;
+    }
     add(summary.gate, result.gate, weight);
     add(summary.dispatch, result.dispatch, weight);
     add(summary.experts, result.experts, weight);
@@ -119,6 +122,17 @@ WithoutFaults without_faults(const std::vector<StepResult>& steps) {
   }
   sums.step_mean_s = distribution_of(std::move(makespans)).mean;
   return sums;
+}
+
+PairLoad pair_sum(const RunReport& report) {
+  PairLoad sum = report.steps.front().pairs;
+  for (std::size_t step = 1; step < report.steps.size(); ++step) {
+    const std::vector<std::int64_t>& bytes = report.steps[step].pairs.bytes;
+    for (std::size_t i = 0; i < sum.bytes.size(); ++i) {
+      sum.bytes[i] += bytes[i];
+    }
+  }
+  return sum;
 }
 
 const LayerSummary& slowest_layer(const RunSummary& run) {

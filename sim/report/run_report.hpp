@@ -2,6 +2,7 @@
 // Everything a report of one run shows, as values, and the numbers derived from its steps.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include "sim/moe/routing.hpp"
 #include "sim/step/evidence.hpp"
+#include "sim/step/fabric_view.hpp"
 #include "sim/step/result.hpp"
 
 namespace moesim {
@@ -41,7 +43,11 @@ struct RunReport {
   std::vector<double> link_rates;       ///< effective bytes/s, by LinkId
   std::vector<StepResult> steps;
   std::optional<WithoutFaults> without_faults = {};  ///< of a cluster with faults, where asked for
+  FabricView fabric = {};                            ///< for drawing; edges by LinkId
 };
+
+/// Traffic between ranks, summed over steps.
+[[nodiscard]] PairLoad pair_sum(const RunReport& report);
 
 /// Over steps: mean, nearest-rank percentiles and extremes.
 struct Distribution {
@@ -60,6 +66,7 @@ struct Distribution {
 struct LayerSummary {
   int layer = 0;
   double makespan_s = 0.0;
+  std::array<double, kNumParts> parts_s{};  ///< critical path: sums to the makespan
   RankSpread gate;
   RankSpread dispatch;
   RankSpread experts;

@@ -39,4 +39,18 @@ std::vector<HotPair> hot_pairs(const TrafficMatrix& matrix, std::size_t count) {
   return pairs;
 }
 
+void add_pairs(PairLoad& load, const TrafficMatrix& matrix) {
+  const int ranks = matrix.num_ranks;
+  while ((ranks + load.ranks_per_cell - 1) / load.ranks_per_cell > kMostPairCells) {
+    load.ranks_per_cell *= 2;
+  }
+  load.cells = (ranks + load.ranks_per_cell - 1) / load.ranks_per_cell;
+  load.bytes.resize(static_cast<std::size_t>(load.cells) * static_cast<std::size_t>(load.cells));
+  for (std::size_t i = 0; i < matrix.bytes.size(); ++i) {
+    const auto source = static_cast<int>(i) / ranks / load.ranks_per_cell;
+    const auto destination = static_cast<int>(i) % ranks / load.ranks_per_cell;
+    load.bytes[static_cast<std::size_t>(source * load.cells + destination)] += matrix.bytes[i];
+  }
+}
+
 }  // namespace moesim

@@ -20,4 +20,8 @@ namespace moesim {
 
 [[nodiscard]] std::vector<HotPair> hot_pairs(const TrafficMatrix& matrix, std::size_t count);
 
+/// Adds a layer's bytes to the cells of `load`; ranks_per_cell is the least power of two that
+/// leaves at most kMostPairCells cells.
+void add_pairs(PairLoad& load, const TrafficMatrix& matrix);
+
 }  // namespace moesim

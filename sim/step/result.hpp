@@ -79,6 +79,15 @@ struct LayerResult {
 
 inline constexpr std::size_t kHotSpots = 5;
 
+/// Dispatch bytes between ranks (origin to final rank, as in hot_pairs), summed over layers; ranks
+/// that follow each other share a cell where there are more than kMostPairCells.
+struct PairLoad {
+  int ranks_per_cell = 1;
+  int cells = 0;                    ///< of a row
+  std::vector<std::int64_t> bytes;  ///< cells * cells, by source
+};
+inline constexpr int kMostPairCells = 64;
+
 struct StepResult {
   int step = 0;
   int repeats = -1;  ///< an earlier step of the replay with the same routing, -1: none
@@ -90,6 +99,7 @@ struct StepResult {
   std::int64_t network_events = 0;
   SimTime background_finish =
       {};  ///< of the bytes beside the step (StepModel::background); 0: none
+  PairLoad pairs = {};
 };
 
 }  // namespace moesim

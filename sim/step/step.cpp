@@ -11,6 +11,7 @@
 #include "sim/step/hot_spots.hpp"
 #include "sim/step/layer_work.hpp"
 #include "sim/step/phase_load.hpp"
+#include "sim/step/step_trace.hpp"
 
 namespace moesim {
 namespace {
@@ -54,6 +55,13 @@ class StepRun {
         prepared_(std::move(layers)) {
     result_.step = step;
     result_.link_bytes.resize(capacity_.size());
+  }
+
+  StepTrace trace() {
+    build();
+    const auto network = make_network(network_settings(), capacity_);
+    TaskTimes times = execute(graph_, *network);
+    return {std::move(graph_), std::move(layers_), std::move(times)};
   }
 
   StepResult run() {
@@ -139,6 +147,7 @@ class StepRun {
     result.dispatch_cut = cut_bound(model_.cuts, traffic.dispatch, &traffic.notify);
     result.combine_cut = cut_bound(model_.cuts, traffic.combine, nullptr);
     add_links(result, dispatch, combine);
+    add_pairs(result_.pairs, traffic.dispatch.logical);
     dispatch_load_s_.push_back(dispatch.link_seconds);
   }
 
@@ -211,6 +220,10 @@ StepResult simulate_step(const StepModel& model, int step) {
 
 StepResult simulate_prepared(const StepModel& model, int step, std::vector<PreparedLayer> layers) {
   return StepRun(model, step, std::move(layers)).run();
+}
+
+StepTrace trace_step(const StepModel& model, int step) {
+  return StepRun(model, step, prepare_step(model, step)).trace();
 }
 
 }  // namespace moesim

@@ -40,7 +40,7 @@ TEST_F(Capacity, WritesJsonCsvAndAPicture) {
                                   "--policies",
                                   "drop,spill"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_EQ(outcome.err, "results: results/capacity.json\n");
+  EXPECT_THAT(outcome.err, testing::StartsWith("results: results/capacity.json; "));
   EXPECT_EQ(outcome.out, read("results/capacity.json"));
   const json report = json::parse(outcome.out);
   EXPECT_EQ(report["format"], "moesim-capacity");

@@ -5,14 +5,17 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <map>
 #include <sstream>
 
+#include "sim/moe/traces/gzip.hpp"
 #include "tests/cli/scene.hpp"
 
 namespace moesim::cli_tests {
 namespace {
 
 using nlohmann::json;
+using testing::AnyOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsSupersetOf;
@@ -58,7 +61,9 @@ TEST_F(Runs, SaysHowManyStepsRepeatTheRoutingOfAnother) {
 TEST_F(Runs, JsonIsOneDocumentAndNothingElse) {
   const Outcome outcome = moesim({"run", "scenario.toml", "--json", "--out", "results"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_EQ(outcome.err, "results: results/report.json\n");
+  EXPECT_THAT(outcome.err,
+              AnyOf("results: results/report.json; page: results/report.html\n",
+                    "results: results/report.json; no page: built without npm\n"));
   const json report = json::parse(outcome.out);
   EXPECT_EQ(report["format"], "moesim-report");
   EXPECT_EQ(outcome.out, read("results/report.json"));
@@ -132,7 +137,8 @@ TEST_F(Runs, AnEarlierResultFolderIsReplacedWhole) {
 
 // INV-6
 TEST_F(Runs, TheSameRunGivesTheSameBytesAtAnyThreadCount) {
-  const std::vector<std::string> base = {"run", "scenario.toml", "--set", "batch.steps=24"};
+  const std::vector<std::string> base = {
+      "run", "scenario.toml", "--set", "batch.steps=24", "--timeline"};
   const auto run_into = [&](const std::string& out, const std::string& threads) {
     std::vector<std::string> arguments = base;
     arguments.insert(arguments.end(), {"--out", out, "--threads", threads});
@@ -141,12 +147,72 @@ TEST_F(Runs, TheSameRunGivesTheSameBytesAtAnyThreadCount) {
   run_into("one", "1");
   run_into("four", "4");
   run_into("again", "4");
-  for (const char* file :
-       {"report.json", "summary.csv", "layers.csv", "experts.csv", "ranks.csv", "links.csv"}) {
+  for (const char* file : {"report.json",
+                           "summary.csv",
+                           "layers.csv",
+                           "experts.csv",
+                           "ranks.csv",
+                           "links.csv",
+                           "pairs.csv",
+                           "timeline.json.gz"}) {
     const std::string name = std::string("/") + file;
     EXPECT_EQ(read("one" + name), read("four" + name)) << file;
     EXPECT_EQ(read("four" + name), read("again" + name)) << file;
   }
+}
+
+// The page is a function of the report, so it is enough to look where there is one.
+TEST_F(Runs, ThePageStandsBesideTheReportInABuildThatHasIt) {
+  ASSERT_EQ(moesim({"run", "scenario.toml", "--out", "results"}).code, 0);
+  const bool built = moesim({"--version"}).out.find("\nreport page: yes") != std::string::npos;
+  EXPECT_EQ(std::filesystem::exists(folder() / "results/report.html"), built);
+  if (built) {
+    EXPECT_THAT(read("results/report.html"), StartsWith("<!doctype html>"));
+  }
+}
+
+// Times of the slowest step, read back from the timeline: means over ranks are the report's.
+TEST_F(Runs, TheTimelineAgreesWithTheSlowestStepOfTheReport) {
+  const json report =
+      json_of({"run", "scenario.toml", "--json", "--timeline", "--out", "results", "-q"});
+  const json timeline =
+      json::parse(traces::read_text(folder() / "results/timeline.json.gz", 1U << 26U));
+  const std::size_t step = timeline["otherData"]["step"];
+  for (const json& other : report["steps"]) {
+    EXPECT_LE(other["makespan_s"], report["steps"][step]["makespan_s"]);
+  }
+  const json& layers = report["steps"][step]["layers"];
+  std::map<std::pair<std::size_t, std::string>, double> seconds;
+  double last = 0.0;
+  for (const json& event : timeline["traceEvents"]) {
+    if (event["ph"] == "X") {
+      seconds[{event["args"]["layer"].get<std::size_t>(), event["name"].get<std::string>()}] +=
+          event["dur"].get<double>() * 1e-6;
+      last = std::max(last, event["ts"].get<double>() + event["dur"].get<double>());
+    }
+  }
+  EXPECT_NEAR(last * 1e-6, report["steps"][step]["makespan_s"].get<double>(), 1e-12);
+  for (std::size_t layer = 0; layer < layers.size(); ++layer) {
+    const auto mean = [&](const char* phase) {
+      return layers[layer]["phases"][phase]["mean_s"].get<double>();
+    };
+    const auto of = [&](const char* name) { return seconds[{layer, name}] / 4; };
+    EXPECT_NEAR(of("gate"), mean("gate"), 1e-12);
+    EXPECT_NEAR(of("dispatch"), mean("dispatch"), 1e-12);
+    EXPECT_NEAR(of("experts"), mean("experts"), 1e-12);
+    EXPECT_NEAR(of("combine") + of("weighted sum"), mean("combine"), 1e-12);
+  }
+}
+
+TEST_F(Runs, TheTimelineNeedsAFolderAndASimulationOfLayers) {
+  EXPECT_EQ(moesim({"run", "scenario.toml", "--timeline"}).err,
+            "error: --timeline: needs --out DIR, the folder that timeline.json.gz goes to\n");
+  const Outcome gpu =
+      moesim({"run", "scenario.toml", "--timeline", "--out", "results", "--backend", "gpu"});
+  EXPECT_EQ(gpu.code, 2);
+  EXPECT_EQ(gpu.err,
+            "error: --timeline: only for simulated MoE layers (step.kind = \"moe_layers\", "
+            "--backend sim)\n");
 }
 
 TEST_F(Runs, FaultsChangeTheResultAndAreNamed) {

@@ -189,6 +189,18 @@ TEST(JsonReport, SummaryAgreesWithTheSteps) {
   EXPECT_EQ(summary["layers"][0]["assignments"], 200);
 }
 
+// INV-7, by layer: means over steps of 20 and 40 us.
+TEST(JsonReport, TheMeanCriticalPathOfALayerSumsToItsMeanMakespan) {
+  const json layer = json::parse(to_json(small_report()))["summary"]["layers"][0];
+  double sum = 0.0;
+  for (const json& part : layer["critical_path"]) {
+    sum += part.get<double>();
+  }
+  EXPECT_EQ(layer["critical_path"].size(), kNumParts);
+  EXPECT_NEAR(layer["critical_path"]["experts_s"].get<double>(), 20e-6, 1e-15);
+  EXPECT_NEAR(sum, layer["makespan_s"].get<double>(), 1e-15);
+}
+
 TEST(JsonReport, TextThatIsNotUtf8DoesNotBreakTheDocument) {
   RunReport report = small_report();
   report.scenario = "caf\xe9.toml";
@@ -248,6 +260,12 @@ TEST(CsvReport, ExpertsAndRanksHaveOneRowEach) {
             "step,layer,expert,assignments\n0,0,0,40\n0,0,1,60\n1,0,0,40\n1,0,1,60\n");
   EXPECT_EQ(ranks_csv(small_report()),
             "step,layer,rank,assignments\n0,0,0,68\n0,0,1,22\n1,0,0,68\n1,0,1,22\n");
+}
+
+TEST(CsvReport, PairsAreSumsOverSteps) {
+  EXPECT_EQ(pairs_csv(small_report()),
+            "source,destination,ranks_per_cell,dispatch_bytes\n"
+            "0,0,1,0\n0,1,1,1400\n1,0,1,400\n1,1,1,0\n");
 }
 
 TEST(CsvReport, LinksThatCarriedNothingAreLeftOut) {

@@ -59,7 +59,14 @@ StepResult step_of(int index, std::int64_t makespan_us) {
           .layers = {layer},
           .link_bytes = {0, 3000},
           .flows = 4,
-          .network_events = 6};
+          .network_events = 6,
+          .pairs = {.ranks_per_cell = 1, .cells = 2, .bytes = {0, 700, 200, 0}}};
+}
+
+FabricView small_fabric() {
+  return {.nodes = {{VertexKind::kGpu, "a", 0}, {VertexKind::kGpu, "b", 1}},
+          .edges = {{0, 1, LinkKind::kScaleUp}, {1, 0, LinkKind::kScaleUp}},
+          .gpus = {0, 1}};
 }
 
 /// The experts were measured, nothing else was; one input left the range.
@@ -98,7 +105,8 @@ RunReport small_report() {
                       .has_weights = true},
           .link_names = {"a->b", "b->a"},
           .link_rates = {1e9, 1e9},
-          .steps = {step_of(0, 20), step_of(1, 40)}};
+          .steps = {step_of(0, 20), step_of(1, 40)},
+          .fabric = small_fabric()};
 }
 
 }  // namespace moesim

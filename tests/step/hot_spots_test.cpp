@@ -48,5 +48,31 @@ TEST(HotSpots, PairsAreNamedBySourceAndDestination) {
   EXPECT_EQ(pairs[1].bytes, 70);
 }
 
+TEST(HotSpots, PairLoadsAddLayersAndKeepEveryPairOfFewRanks) {
+  TrafficMatrix matrix(3);
+  matrix.at(RankId{2}, RankId{1}) = 70;
+  PairLoad load;
+  add_pairs(load, matrix);
+  matrix.at(RankId{0}, RankId{2}) = 5;
+  add_pairs(load, matrix);
+  EXPECT_EQ(load.ranks_per_cell, 1);
+  EXPECT_EQ(load.cells, 3);
+  EXPECT_THAT(load.bytes, ElementsAre(0, 0, 5, 0, 0, 0, 0, 140, 0));
+}
+
+// 130 ranks in at most 64 cells: 4 a cell, 33 cells, the last with two ranks.
+TEST(HotSpots, PairLoadsOfManyRanksShareCellsAndLoseNoByte) {
+  TrafficMatrix matrix(130);
+  matrix.at(RankId{5}, RankId{129}) = 1;
+  matrix.at(RankId{7}, RankId{128}) = 10;
+  matrix.at(RankId{8}, RankId{0}) = 100;
+  PairLoad load;
+  add_pairs(load, matrix);
+  EXPECT_EQ(load.ranks_per_cell, 4);
+  EXPECT_EQ(load.cells, 33);
+  EXPECT_EQ(load.bytes[1 * 33 + 32], 11);
+  EXPECT_EQ(load.bytes[2 * 33 + 0], 100);
+}
+
 }  // namespace
 }  // namespace moesim

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// `moesim compare`: two scenarios, or two results, with the same seeds.
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "sim/cli/commands.hpp"
+#include "sim/cli/console.hpp"
+#include "sim/cli/options.hpp"
+#include "sim/cli/result_folder.hpp"
+#include "sim/cli/simulate.hpp"
+#include "sim/core/diagnostics.hpp"
+#include "sim/report/compare_report.hpp"
+
+namespace moesim::cli {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::string_view kMark = "compare.json";
+
+struct CompareOptions {
+  ScenarioOptions a;  ///< file, and everything that both share
+  fs::path b;
+  std::vector<std::string> b_overrides;
+  int seeds = 5;
+};
+
+/// A result folder stands for the scenario in it.
+fs::path scenario_of(const fs::path& named) {
+  if (!fs::is_directory(named)) {
+    return named;
+  }
+  const fs::path inside = named / "scenario.toml";
+  if (!fs::exists(inside)) {
+    throw UserError(fmt::format(
+        "{}: a folder without scenario.toml; name a scenario or a result folder", named.string()));
+  }
+  return inside;
+}
+
+Scenario load_layers(const fs::path& file, const std::vector<std::string>& overrides) {
+  const Scenario scenario = load_scenario(file, overrides);
+  if (scenario.step.kind != StepKind::kMoeLayers) {
+    throw UserError(fmt::format(
+        "{}: compare takes simulated MoE layers only (step.kind = \"moe_layers\")", file.string()));
+  }
+  return scenario;
+}
+
+Comparison compare_scenarios(const CompareOptions& options) {
+  const fs::path file_a = scenario_of(options.a.file);
+  const fs::path file_b = options.b.empty() ? file_a : scenario_of(options.b);
+  if (options.b.empty() && options.b_overrides.empty()) {
+    throw UserError("compare: nothing to compare with; name B, or change it with --set-b");
+  }
+  std::vector<std::string> overrides_b = options.a.overrides;
+  overrides_b.insert(overrides_b.end(), options.b_overrides.begin(), options.b_overrides.end());
+  Scenario a = load_layers(file_a, options.a.overrides);
+  Scenario b = load_layers(file_b, overrides_b);
+  const std::uint64_t first = options.a.seed.value_or(a.seed);
+  Progress progress("runs", !options.a.quiet);
+  std::vector<RunReport> reports_a;
+  std::vector<RunReport> reports_b;
+  int done = 0;
+  const auto run = [&](const fs::path& file, const Scenario& scenario, auto& reports) {
+    reports.push_back(simulate(
+        file, scenario, {.threads = options.a.threads, .on_step = {}, .without_faults = false}));
+    progress.update(++done, 2 * options.seeds);
+  };
+  for (int i = 0; i < options.seeds; ++i) {
+    a.seed = b.seed = first + static_cast<std::uint64_t>(i);
+    run(file_a, a, reports_a);
+    run(file_b, b, reports_b);
+  }
+  return compare(reports_a, reports_b);
+}
+
+void run(const CompareOptions& options) {
+  watch_for_interrupt();
+  const fs::path& out = options.a.out;
+  if (!out.empty()) {
+    check_result_folder(out, kMark);
+  }
+  const Comparison comparison = compare_scenarios(options);
+  const std::string json = compare_json(comparison);
+  if (!out.empty()) {
+    std::vector<ResultFile> files = {{std::string(kMark), json},
+                                     {"compare.csv", compare_csv(comparison)},
+                                     {"a.toml", comparison.a.resolved},
+                                     {"b.toml", comparison.b.resolved}};
+    add_page(files, json);
+    write_folder(out, files);
+  }
+  print(options.a.json ? json : compare_text(comparison));
+  if (!out.empty() && !options.a.quiet) {
+    print_error(results_line(out, kMark));
+  }
+}
+
+}  // namespace
+
+void add_compare_command(CLI::App& app) {
+  auto options = std::make_shared<CompareOptions>();
+  CLI::App* command = app.add_subcommand(
+      "compare", "Two scenarios or results with the same seeds: what changed, where the time went");
+  add_scenario_options(*command, options->a);
+  command->get_option("scenario")->description("A: scenario file or result folder")->type_name("A");
+  command->get_option("--set")->description(
+      "override a key of both, e.g. --set batch.steps=8; may be repeated");
+  command->get_option("--out")->description(
+      "write report.html, compare.json, compare.csv, a.toml and b.toml into this folder");
+  command->get_option("--seed")->description("first seed, instead of A's");
+  command->add_option("b", options->b, "B: the same; A again if left out")->type_name("B");
+  command->add_option("--set-b", options->b_overrides, "override a key of B alone; may be repeated")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--seeds",
+                   options->seeds,
+                   "seeds to run both with; their spread is the noise that a difference must beat")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command->footer(
+      "Example: moesim compare scenarios/tinymoe_h200.toml --set-b capacity.policy=drop "
+      "--set-b capacity.factor=1.25\n"
+      "What a seed draws (requests of a batch, hashed paths) is drawn alike on both sides.");
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace moesim::cli

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report pages in a real browser: python3 page_test.py MOESIM CHROMIUM SOURCE_FOLDER.
+
+Skipped (exit 77) without Chromium or in a build without the page. MOESIM_SCREENSHOTS=DIR keeps what was seen.
+"""
+
+import json
+import os
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+import zlib
+
+from browser import Browser, Page
+
+MOESIM, CHROMIUM, SOURCE = sys.argv[1:4]
+WIDE = (1280, 900)
+PHONE = (390, 844)
+
+SCENARIO = str(pathlib.Path(SOURCE) / "scenarios/tinymoe_h200.toml")
+REPORTS = {
+    "run": ["run", SCENARIO, "--set", "routing.trace=tinymoe-unbalanced", "--set", "capacity.policy=drop", "--set", "capacity.factor=1.5"],
+    "capacity": ["capacity", SCENARIO, "--factors", "1,1.5,2", "--policies", "drop,spill", "--set", "batch.steps=2"],
+    "place": ["place", SCENARIO, "--set", "batch.steps=8", "--placements", "contiguous,eplb,greedy"],
+    "compare": ["compare", SCENARIO, "--set-b", "capacity.policy=drop", "--set-b", "capacity.factor=1.25", "--seeds", "3"],
+    "whole": ["run", str(pathlib.Path(SOURCE) / "scenarios/v3_decode_h200.toml"), "--set", "batch.steps=2"],
+}
+CASES = """case,tier,scenario,set,quantity,measured,unit,source
+dispatch,guess,%(s)s,batch.steps=1,steps.0.layers.0.phases.dispatch.max_s,100,us,made up
+experts,guess,%(s)s,batch.steps=1,steps.0.layers.0.phases.experts.max_s,150,us,made up
+combine,other guess,%(s)s,batch.steps=1,steps.0.layers.0.phases.combine.max_s,0.2,ms,made up
+"""
+
+# Texts of drawings that cover each other by more than a pixel each way.
+OVERLAPS = """(() => { const found = [];
+for (const svg of document.querySelectorAll('.chart svg')) {
+  const texts = [...svg.querySelectorAll('text')].filter(t => t.textContent && getComputedStyle(t).opacity > 0 && t.getAttribute('opacity') !== '0')
+    .map(t => [t.textContent, t.getBoundingClientRect()]).filter(([, r]) => r.width > 0);
+  for (let i = 0; i < texts.length; ++i) for (let j = i + 1; j < texts.length; ++j) {
+    const [a, b] = [texts[i][1], texts[j][1]];
+    if (Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3)
+      found.push(texts[i][0] + ' | ' + texts[j][0]);
+  } }
+return found; })()"""
+
+# Drawings cut off at their frame, and charts with nothing in them.
+CUT = """[...document.querySelectorAll('.chart svg')].flatMap(svg => { const f = svg.getBoundingClientRect();
+return [...svg.querySelectorAll('text')].filter(t => { const r = t.getBoundingClientRect();
+  return r.width > 0 && (r.left < f.left - 2 || r.right > f.right + 2 || r.top < f.top - 2 || r.bottom > f.bottom + 2); }).map(t => t.textContent); })"""
+EMPTY = """[...document.querySelectorAll('.chart')].filter(chart => { const svg = chart.querySelector('svg'), canvas = chart.querySelector('canvas');
+if (svg) return svg.querySelectorAll('.mark-rect path, .mark-symbol path, .mark-line path, .mark-rule line').length === 0;
+if (!canvas) return true;
+const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data, seen = new Set();
+for (let i = 0; i < pixels.length; i += 4) if (pixels[i + 3] > 0) seen.add(pixels[i] << 16 | pixels[i + 1] << 8 | pixels[i + 2]);
+return seen.size < 8; }).map(chart => chart.getAttribute('aria-label'))"""
+
+
+def readable_time(seconds):
+    """As sim/report/table.cpp writes times."""
+    factor, unit = [s for s in [(1e-9, "ns"), (1e-6, "us"), (1e-3, "ms"), (1.0, "s")] if s[0] == 1e-9 or seconds / s[0] >= 0.9995][-1]
+    value = seconds / factor
+    return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {unit}"
+
+
+def colours(png):
+    """How many different bytes the picture holds, filters undone on nothing: enough to tell a drawing from a blank."""
+    at, packed = 8, b""
+    while at < len(png):
+        length, kind = struct.unpack(">I4s", png[at:at + 8])
+        packed += png[at + 8:at + 8 + length] if kind == b"IDAT" else b""
+        at += 12 + length
+    return len(set(zlib.decompress(packed)))
+
+
+class Pages(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        root = pathlib.Path(cls.folder.name)
+        cls.pages = {}
+        (root / "cases.csv").write_text(CASES % {"s": SCENARIO})
+        for name, arguments in {**REPORTS, "validate": ["validate", str(root / "cases.csv")]}.items():
+            subprocess.run([MOESIM, *arguments, "--quiet", "--out", str(root / name)], check=True, stdout=subprocess.DEVNULL)
+            cls.pages[name] = root / name / "report.html"
+        cls.browser = Browser(CHROMIUM)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.browser.close()
+        cls.folder.cleanup()
+
+    def open(self, name, size):
+        page = Page(self.browser, self.pages[name], *size)
+        self.addCleanup(page.close)
+        page.wait_for("document.documentElement?.dataset.drawn > 0")
+        return page
+
+    def keep(self, name, picture):
+        if "MOESIM_SCREENSHOTS" in os.environ:
+            (pathlib.Path(os.environ["MOESIM_SCREENSHOTS"]) / (name + ".png")).write_bytes(picture)
+
+    def look_at(self, page, name):
+        picture = page.screenshot(whole=True)
+        self.keep(name, picture)
+        self.assertGreater(colours(picture), 60, name)
+        self.assertEqual(page.value(OVERLAPS), [], name)
+        self.assertEqual(page.value(CUT), [], name)
+        self.assertEqual(page.value(EMPTY), [], name)
+        self.assertEqual(page.complaints(), [], name)
+
+    def test_every_page_draws_all_its_charts_wide_and_on_a_phone_without_complaints(self):
+        for name in self.pages:
+            for screen, size in [("wide", WIDE), ("phone", PHONE)]:
+                with self.subTest(page=name, screen=screen):
+                    page = self.open(name, size)
+                    self.look_at(page, name + "-" + screen)
+                    self.assertLessEqual(page.value("document.documentElement.scrollWidth"), size[0])
+                    charts = page.value("document.querySelectorAll('.chart').length")
+                    self.assertEqual(page.value("document.querySelectorAll('.chart svg, .chart canvas').length"), charts)
+                    self.assertGreaterEqual(charts, 1 if name == "whole" else 2)
+
+    def test_the_theme_switches_page_and_charts(self):
+        page = self.open("run", WIDE)
+        before = page.value("[getComputedStyle(document.documentElement).backgroundColor, document.querySelector('.chart svg text').getAttribute('fill')]")
+        page.value("document.getElementById('theme').click()")
+        page.wait_for("document.querySelector('.chart svg text').getAttribute('fill') !== " + json.dumps(before[1]))
+        page.value("drawAll()")
+        self.assertEqual(page.value("document.documentElement.dataset.theme"), "dark")
+        self.assertNotEqual(page.value("getComputedStyle(document.documentElement).backgroundColor"), before[0])
+        self.look_at(page, "run-dark")
+        page.value("document.getElementById('theme').click()")
+        page.wait_for("document.querySelector('.chart svg text').getAttribute('fill') === " + json.dumps(before[1]))
+
+    def test_a_mark_under_the_mouse_says_what_it_is(self):
+        page = self.open("run", WIDE)
+        page.value("document.querySelector('.chart').scrollIntoView({block: 'center'})")
+        box = page.value("(() => { const r = document.querySelector('.chart .mark-rect path').getBoundingClientRect(); return [r.left + r.width / 2, r.top + r.height / 2]; })()")
+        page.move_mouse(box[0] - 1, box[1])
+        page.move_mouse(*box)
+        page.wait_for("!!document.querySelector('#vg-tooltip-element.visible')")
+        self.assertIn("time, share", page.value("document.getElementById('vg-tooltip-element').innerText"))
+        self.keep("run-tooltip", page.screenshot())
+
+    def test_the_figures_are_those_of_the_json(self):
+        page = self.open("run", WIDE)
+        report = json.loads((self.pages["run"].parent / "report.json").read_text())
+        cards = page.value("Object.fromEntries([...document.querySelectorAll('.cards li')].map(li => [li.children[0].innerText, li.children[1].innerText]))")
+        summary = report["summary"]
+        self.assertEqual(cards["step, mean"], readable_time(summary["step_s"]["mean"]))
+        self.assertEqual(cards["step, P99"], readable_time(summary["step_s"]["p99"]))
+        self.assertEqual(cards["dropped"], f"{summary['dropped_ratio'] * 100:.2f} %")
+        page.value("document.querySelectorAll('figure details').forEach(d => { d.open = true; })")
+        page.wait_for("document.querySelectorAll('figure details table').length === document.querySelectorAll('figure details').length")
+        tables = page.value("[...document.querySelectorAll('figure details table')].map(t => [...t.rows].map(r => [...r.cells].map(c => c.innerText)))")
+        parts = {row[0].replace(" ", "_") + "_s": row[1] for row in tables[0][1:]}
+        self.assertEqual(parts, {key: readable_time(value) for key, value in summary["critical_path"].items() if value > 0})
+        self.assertEqual([row[1] for row in tables[1][1:]], [readable_time(layer["makespan_s"]) for layer in summary["layers"]])
+        self.keep("run-tables", page.screenshot(whole=True))
+
+    def test_keyboard_and_screen_reader_find_their_way(self):
+        page = self.open("run", WIDE)
+        self.assertEqual(page.value("[...document.querySelectorAll('.chart')].filter(c => c.getAttribute('role') !== 'img' || !c.getAttribute('aria-label')).length"), 0)
+        self.assertEqual(page.value("[...document.querySelectorAll('nav a')].filter(a => !document.querySelector(a.getAttribute('href'))).length"), 0)
+        reached = page.value("[...document.querySelectorAll('a[href], button, summary, [tabindex=\"0\"]')].map(e => e.tagName)")
+        for kind in ["A", "BUTTON", "SUMMARY", "DIV"]:
+            self.assertIn(kind, reached)
+
+
+if __name__ == "__main__":
+    if not CHROMIUM or "NOTFOUND" in CHROMIUM:
+        print("skipped: no chromium")
+        sys.exit(77)
+    if "report page: yes" not in subprocess.run([MOESIM, "--version"], check=True, capture_output=True, text=True).stdout:
+        print("skipped: a build without the report page")
+        sys.exit(77)
+    unittest.main(argv=sys.argv[:1])
