@@ -125,7 +125,7 @@ PlaceResult study(const PlaceOptions& options) {
   report.run.evidence.grade = scenario.calibration.evidence;  // of the constants
   if (cut_short) {
     report.run.notes.emplace_back(
-        "the search was interrupted: optimised is the best placement found until then");
+        "the search was interrupted: its placements are the best found until then");
   }
   Progress progress("steps", !options.scenario.quiet);
   const ReplayControl control{
@@ -214,19 +214,23 @@ void add_contender_options(CLI::App& command, ContenderOptions& options) {
       ->type_name("N")
       ->check(CLI::Range(0, 1'000'000));
   command
-      .add_option("--survive",
-                  options.survive,
-                  "adds a placement that keeps every expert when any N nodes are lost")
+      .add_option(
+          "--survive",
+          options.survive,
+          "adds the fastest placement found that keeps every expert when any N nodes are lost")
       ->type_name("N")
       ->check(CLI::Range(0, 16));
 }
 
 void add_search_options(CLI::App& command, ContenderOptions& options) {
-  command.add_option("--moves", options.moves, "optimised: candidates tried for each layer")
+  command
+      .add_option(
+          "--moves", options.moves, "optimised and survive: candidates tried for each layer")
       ->type_name("N")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1'000'000'000}))
       ->capture_default_str();
-  command.add_flag("--shared-map", options.shared_map, "optimised: one map for all layers");
+  command.add_flag(
+      "--shared-map", options.shared_map, "optimised and survive: one map for all layers");
   command.add_flag("!--no-bounds",
                    options.bounds,
                    "leave out the least layer time of any placement, and the gaps to it");

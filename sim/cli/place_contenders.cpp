@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <sstream>
+#include <utility>
 
 #include "sim/core/diagnostics.hpp"
 #include "sim/core/text.hpp"
@@ -79,26 +81,29 @@ std::vector<Placement> made(const std::string& kind,
   return make_placements(spec, placement_size(scenario, input.assembly.step.layers), scenario.seed);
 }
 
-std::vector<Placement> optimised(const ContenderOptions& options,
-                                 const ContenderInput& input,
-                                 int slots) {
-  const SearchOptions search{.seed = input.scenario.seed,
-                             .slots = slots,
-                             .groups = input.scenario.placement.groups,
-                             .moves = options.moves,
-                             .shared = options.shared_map,
-                             .threads = input.control.threads,
-                             .cancelled = input.control.cancelled,
-                             .on_progress = input.control.on_progress};
+SearchOptions search_options(const ContenderOptions& options,
+                             const ContenderInput& input,
+                             int slots) {
+  return {.seed = input.scenario.seed,
+          .slots = slots,
+          .groups = input.scenario.placement.groups,
+          .moves = options.moves,
+          .shared = options.shared_map,
+          .threads = input.control.threads,
+          .cancelled = input.control.cancelled,
+          .on_progress = input.control.on_progress};
+}
+
+std::vector<Placement> searched(const ContenderInput& input, const SearchOptions& search) {
   const TrafficWindow window{.first = input.train.first, .steps = input.train.steps};
   return optimise_placement(input.assembly.step, window, search).placements;
 }
 
-/// A placement that outlives the loss of nodes.
-std::vector<Placement> surviving(const ContenderOptions& options,
-                                 const ContenderInput& input,
-                                 int slots,
-                                 Loads loads) {
+/// Placements that outlive the loss of nodes, before any search.
+std::vector<Placement> first_surviving(const ContenderOptions& options,
+                                       const ContenderInput& input,
+                                       int slots,
+                                       Loads loads) {
   const std::vector<int> nodes = node_of_rank(input.assembly.step);
   const int count = 1 + *std::max_element(nodes.begin(), nodes.end());
   const int copies = options.survive + 1;
@@ -133,11 +138,23 @@ std::vector<Placement> surviving(const ContenderOptions& options,
   return placements;
 }
 
+/// The fastest found that outlive the loss of nodes.
+std::vector<Placement> surviving(const ContenderOptions& options,
+                                 const ContenderInput& input,
+                                 int slots,
+                                 std::vector<Placement> starts) {
+  SearchOptions search = search_options(options, input, slots);
+  search.starts = std::move(starts);
+  search.survival = {.node_of_rank = node_of_rank(input.assembly.step),
+                     .least = options.survive + 1};
+  return searched(input, search);
+}
+
 }  // namespace
 
 bool has_search(const ContenderOptions& options) {
   const std::vector<std::string> kinds = kinds_in(options.kinds);
-  return std::find(kinds.begin(), kinds.end(), "optimised") != kinds.end();
+  return options.survive > 0 || std::find(kinds.begin(), kinds.end(), "optimised") != kinds.end();
 }
 
 int contender_slots(const ContenderOptions& options, const Scenario& scenario) {
@@ -189,19 +206,26 @@ std::vector<Contender> make_contenders(const ContenderOptions& options,
   const int layers = input.assembly.step.layers;
   const std::vector<std::vector<double>> loads =
       window_loads(*input.assembly.routing, input.train, layers);
-  std::vector<Contender> contenders;
-  contenders.reserve(kinds.size() + options.files.size() + 1);
-  for (const std::string& kind : kinds) {
-    contenders.push_back(
-        {kind,
-         kind == "optimised" ? optimised(options, input, slots) : made(kind, input, slots, loads)});
-  }
+  std::vector<Contender> files;  // what may be refused comes before the searches
   for (const std::string& file : options.files) {
-    contenders.push_back({std::filesystem::path(file).filename().string(),
-                          read_placements(file, placement_size(input.scenario, layers))});
+    files.push_back({std::filesystem::path(file).filename().string(),
+                     read_placements(file, placement_size(input.scenario, layers))});
   }
+  std::vector<Placement> starts;
   if (options.survive > 0) {
-    contenders.push_back({"survive", surviving(options, input, slots, loads)});
+    starts = first_surviving(options, input, slots, loads);
+  }
+  std::vector<Contender> contenders;
+  contenders.reserve(kinds.size() + files.size() + 1);
+  for (const std::string& kind : kinds) {
+    contenders.push_back({kind,
+                          kind == "optimised"
+                              ? searched(input, search_options(options, input, slots))
+                              : made(kind, input, slots, loads)});
+  }
+  std::move(files.begin(), files.end(), std::back_inserter(contenders));
+  if (options.survive > 0) {
+    contenders.push_back({"survive", surviving(options, input, slots, std::move(starts))});
   }
   return contenders;
 }

@@ -3,7 +3,9 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <memory>
+#include <string>
 
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
@@ -45,12 +47,17 @@ void refuse_outside(const StepEvidence& evidence) {
   }
 }
 
-RunReport simulate_scenario(const ScenarioOptions& options) {
+/// @param map  an engine's placement file that replaces the scenario's placement; "" for none
+RunReport simulate_scenario(const ScenarioOptions& options, const std::string& map = "") {
   watch_for_interrupt();
   if (!options.out.empty()) {
     check_result_folder(options.out);
   }
-  const Scenario scenario = load(options);
+  Scenario scenario = load(options);
+  if (!map.empty()) {
+    scenario.placement = {
+        .kind = PlacementKind::kFile, .file = map, .replicas = scenario.placement.replicas};
+  }
   Progress progress("steps", !options.quiet);
   const auto on_step = [&](int done, int total) { progress.update(done, total); };
   RunReport report =
@@ -153,6 +160,25 @@ void run_on(const std::string& backend, const ScenarioOptions& options, bool tim
   }
 }
 
+void explain(const ScenarioOptions& options, int layer, const std::string& map) {
+  const RunReport report = simulate_scenario(options);
+  const auto layers = static_cast<int>(report.steps.front().layers.size());
+  if (layer >= layers) {
+    throw UserError(
+        fmt::format("--layer {}: the scenario has MoE layers 0 to {}", layer, layers - 1));
+  }
+  if (map.empty()) {
+    finish(options, report, explain_text(report, layer));
+    return;
+  }
+  const RunReport with_map = simulate_scenario(options, map);
+  print(options.json
+            ? fmt::format("{{\"before\": {}, \"after\": {}}}\n", to_json(report), to_json(with_map))
+            : explain_text(report, layer) +
+                  changes_text(
+                      report, with_map, std::filesystem::path(map).filename().string(), layer));
+}
+
 }  // namespace
 
 void add_run_command(CLI::App& app) {
@@ -183,6 +209,7 @@ void add_run_command(CLI::App& app) {
 void add_explain_command(CLI::App& app) {
   auto options = std::make_shared<ScenarioOptions>();
   auto layer = std::make_shared<int>(-1);
+  auto map = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand(
       "explain", "Where each microsecond of a layer goes; hot experts, ranks, pairs and links");
   add_scenario_options(*command, *options);
@@ -190,16 +217,17 @@ void add_explain_command(CLI::App& app) {
   command->add_option("--layer", *layer, "only this MoE layer, counted from 0")
       ->type_name("N")
       ->check(CLI::Range(0, 99'999));
-  command->footer("Example: moesim explain scenarios/tinymoe_h200.toml --layer 3");
-  command->callback([options, layer] {
-    const RunReport report = simulate_scenario(*options);
-    const auto layers = static_cast<int>(report.steps.front().layers.size());
-    if (*layer >= layers) {
-      throw UserError(
-          fmt::format("--layer {}: the scenario has MoE layers 0 to {}", *layer, layers - 1));
-    }
-    finish(*options, report, explain_text(report, *layer));
-  });
+  CLI::Option* with = command
+                          ->add_option("--map",
+                                       *map,
+                                       "an engine's placement file: also what it changes, layer by "
+                                       "layer, beside the scenario's own placement")
+                          ->type_name("FILE");
+  with->excludes(command->get_option("--out"));
+  command->footer(
+      "Example: moesim explain scenarios/tinymoe_h200.toml --layer 3\n"
+      "After moesim place --out out/place: --map out/place/optimised.sglang.json");
+  command->callback([options, layer, map] { explain(*options, *layer, *map); });
 }
 
 }  // namespace moesim::cli

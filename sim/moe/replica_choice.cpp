@@ -14,6 +14,11 @@ constexpr int kDistances = 3;  // own rank, own domain, elsewhere
 
 }  // namespace
 
+std::int64_t replica_limit(const ReplicaRule& rule, std::int64_t assignments, int slots) {
+  return static_cast<std::int64_t>(
+      std::ceil(rule.limit * static_cast<double>(assignments) / static_cast<double>(slots)));
+}
+
 ReplicaChooser::ReplicaChooser(const Routing& routing, const Placed& placed)
     : placement_(placed.placement), domains_(placed.domains), rule_(placed.rule) {
   MOESIM_CHECK(placement_.num_experts() == routing.num_experts,
@@ -38,9 +43,8 @@ ReplicaChooser::ReplicaChooser(const Routing& routing, const Placed& placed)
       break;
     case ReplicaChoice::kCapacityLimited:
       slot_load_.resize(static_cast<std::size_t>(placement_.num_slots()));
-      limit_ = static_cast<std::int64_t>(
-          std::ceil(rule_.limit * static_cast<double>(routing.experts.size()) /
-                    static_cast<double>(placement_.num_slots())));
+      limit_ = replica_limit(
+          rule_, static_cast<std::int64_t>(routing.experts.size()), placement_.num_slots());
       break;
   }
 }

@@ -20,6 +20,11 @@ struct Placed {
   ReplicaRule rule = {};
 };
 
+/// kCapacityLimited: assignments of a step that a slot takes before others do.
+[[nodiscard]] std::int64_t replica_limit(const ReplicaRule& rule,
+                                         std::int64_t assignments,
+                                         int slots);
+
 /// Gives assignments their replica, one after the other.
 ///   kEven             replica (rank + n) mod R for the n-th assignment of (rank, expert): each
 ///                     source splits its tokens over all R replicas, in turn

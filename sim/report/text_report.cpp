@@ -200,7 +200,9 @@ std::vector<std::string> hot_items(const std::vector<Hot<IdType>>& list) {
   return items;
 }
 
-std::string hot_lists(const RunReport& report, const LayerResult& layer) {
+std::string hot_lists(const RunReport& report,
+                      const LayerResult& layer,
+                      const std::string& with = "") {
   std::vector<std::string> pairs;
   for (const HotPair& hot : layer.hot_pairs) {
     pairs.push_back(fmt::format("{}->{} ({})",
@@ -208,7 +210,7 @@ std::string hot_lists(const RunReport& report, const LayerResult& layer) {
                                 hot.destination.value,
                                 readable_bytes(static_cast<double>(hot.bytes))));
   }
-  std::string text = fmt::format("\nlayer {}\n", layer.layer) +
+  std::string text = fmt::format("\nlayer {}{}\n", layer.layer, with) +
                      item_line("  experts:", hot_items(layer.hot_experts)) +
                      item_line("  ranks:", hot_items(layer.hot_ranks)) +
                      item_line("  pairs:", pairs) + "  links:\n";
@@ -270,6 +272,42 @@ std::string explain_text(const RunReport& report, int layer) {
          "wait: for ranks that entered the layer late\n" +
          limits_table(run, layer) + fault_table(report, run, layer) + lists + "\n" +
          fault_line(report, run) + notes(report);
+}
+
+std::string changes_text(const RunReport& before,
+                         const RunReport& after,
+                         const std::string& name,
+                         int layer) {
+  const RunSummary was = summarise(before);
+  const RunSummary is = summarise(after);
+  std::vector<std::vector<std::string>> rows;
+  std::string lists;
+  for (std::size_t i = 0; i < was.layers.size(); ++i) {
+    if (layer >= 0 && was.layers[i].layer != layer) {
+      continue;
+    }
+    const LayerResult& a = *was.layers[i].slowest;
+    const LayerResult& b = *is.layers[i].slowest;
+    const double saved = 1.0 - b.makespan().to_seconds() / a.makespan().to_seconds();
+    rows.push_back({fmt::format("{}", a.layer),
+                    time_cell(a.makespan().to_seconds()),
+                    time_cell(b.makespan().to_seconds()),
+                    fmt::format("{:.1f} %", 100.0 * saved),
+                    three_digits(a.rank_imbalance),
+                    three_digits(b.rank_imbalance),
+                    readable_bytes(static_cast<double>(a.scale_out_bytes)),
+                    readable_bytes(static_cast<double>(b.scale_out_bytes))});
+    lists += hot_lists(after, b, " with " + name);
+  }
+  const std::string heading =
+      wrapped(fmt::format("before and with {}, each layer in its slowest step; all steps: {} "
+                          "before, {} with it",
+                          name,
+                          readable_time(was.step_s.mean),
+                          readable_time(is.step_s.mean)));
+  const std::string changes =
+      table({"layer", "makespan", "with", "saved", "imbal.", "with", "NIC bytes", "with"}, rows);
+  return fmt::format("\n{}{}{}", heading, changes, lists);
 }
 
 }  // namespace moesim

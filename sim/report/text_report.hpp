@@ -15,6 +15,14 @@ namespace moesim {
 /// pairs and links of each (of `layer` alone when it is not negative).
 [[nodiscard]] std::string explain_text(const RunReport& report, int layer);
 
+/// What another placement changes in the same steps: makespan, imbalance and NIC bytes of each
+/// layer in its slowest step, then its hot experts, ranks, pairs and links with that placement.
+/// @param name  of the placement   @param layer  alone when it is not negative
+[[nodiscard]] std::string changes_text(const RunReport& before,
+                                       const RunReport& after,
+                                       const std::string& name,
+                                       int layer);
+
 /// Lines that say where routing and constants come from.
 [[nodiscard]] std::string provenance_text(const RunReport& report);
 

@@ -12,6 +12,7 @@ constexpr double kHot = 3e-3;  // temperatures, parts of the cost of the start
 constexpr double kCold = 1e-6;
 constexpr std::int64_t kReportEvery = 2'000;
 constexpr std::int64_t kCoolEvery = 64;
+constexpr std::uint64_t kExchangeRanksOneIn = 64;
 
 }  // namespace
 
@@ -49,9 +50,11 @@ double search_objective(const std::vector<PlacementCost>& layers, const SearchOp
 
 Annealing::Annealing(std::vector<PlacementCost>& layers,
                      const SearchOptions& options,
-                     std::uint64_t stream)
+                     std::uint64_t stream,
+                     const RankLevels& levels)
     : layers_(layers),
       options_(options),
+      levels_(levels),
       rng_(options.seed, "placement search", stream),
       num_slots_(layers.front().expert_of_slot().size()),
       num_experts_(layers.front().num_experts()),
@@ -120,11 +123,66 @@ std::size_t Annealing::draw_slot() {
   return rank * layer.slots_per_rank() + rng_.below(layer.slots_per_rank());
 }
 
-/// Two changes, one, or none where the draw makes no move.
+/// Any slot, or one of a rank at a distance that is drawn first: there are more ranks far than
+/// near.
+std::size_t Annealing::draw_other(std::size_t slot) {
+  const auto& levels = levels_[rank_of(slot)];
+  if (levels.size() < 2 || rng_.below(2) == 0) {
+    return rng_.below(num_slots_);
+  }
+  const std::vector<std::size_t>& ranks = levels[rng_.below(levels.size())];
+  const std::size_t of_rank = layers_.front().slots_per_rank();
+  return ranks[rng_.below(ranks.size())] * of_rank + rng_.below(of_rank);
+}
+
+std::vector<SlotChange> Annealing::exchange_ranks(std::size_t a, std::size_t b) const {
+  const PlacementCost& layer = layers_.front();
+  const std::span<const std::size_t> experts = layer.expert_of_slot();
+  std::vector<SlotChange> changes;
+  for (std::size_t i = 0; a != b && i < layer.slots_per_rank(); ++i) {
+    const std::size_t in_a = a * layer.slots_per_rank() + i;
+    const std::size_t in_b = b * layer.slots_per_rank() + i;
+    if (experts[in_a] != experts[in_b]) {
+      changes.push_back({in_a, experts[in_b]});
+      changes.push_back({in_b, experts[in_a]});
+    }
+  }
+  return changes;
+}
+
+/// Whether experts that lose a slot stay on enough nodes.
+bool Annealing::survives(const std::vector<SlotChange>& changes) const {
+  if (!options_.survival.is_asked()) {
+    return true;
+  }
+  const PlacementCost& layer = layers_.front();
+  return std::all_of(changes.begin(), changes.end(), [&](const SlotChange& lost) {
+    const std::size_t expert = layer.expert_of_slot()[lost.slot];
+    std::vector<std::size_t> ranks;
+    for (const std::size_t slot : layer.slots_of(expert)) {
+      if (std::none_of(changes.begin(), changes.end(), [&](const SlotChange& change) {
+            return change.slot == slot;
+          })) {
+        ranks.push_back(rank_of(slot));
+      }
+    }
+    for (const SlotChange& change : changes) {
+      if (change.expert == expert) {
+        ranks.push_back(rank_of(change.slot));
+      }
+    }
+    return options_.survival.is_kept_by(ranks);
+  });
+}
+
+/// Two changes, one, those of two whole ranks, or none where the draw makes no move.
 std::vector<SlotChange> Annealing::draw_move() {
   const PlacementCost& layer = layers_.front();
   const std::span<const std::size_t> experts = layer.expert_of_slot();
   const std::size_t slot = draw_slot();
+  if (rng_.below(kExchangeRanksOneIn) == 0) {
+    return exchange_ranks(rank_of(slot), rank_of(draw_other(slot)));
+  }
   const bool spare = layer.slots_of(experts[slot]).size() > 1;
   if (spare && rng_.below(2) == 0) {
     const std::size_t expert = rng_.below(num_experts_);
@@ -133,7 +191,7 @@ std::vector<SlotChange> Annealing::draw_move() {
     }
     return {{slot, expert}};
   }
-  const std::size_t other = rng_.below(num_slots_);
+  const std::size_t other = draw_other(slot);
   if (rank_of(slot) == rank_of(other) || experts[slot] == experts[other]) {
     return {};
   }
@@ -145,7 +203,7 @@ std::vector<SlotChange> Annealing::draw_move() {
 
 void Annealing::try_move() {
   const std::vector<SlotChange> changes = draw_move();
-  if (changes.empty()) {
+  if (changes.empty() || !survives(changes)) {
     return;
   }
   for (PlacementCost& layer : layers_) {

@@ -10,6 +10,7 @@
 #include "sim/core/rng.hpp"
 #include "sim/study/placement_cost.hpp"
 #include "sim/study/placement_search.hpp"
+#include "sim/study/rank_levels.hpp"
 
 namespace moesim {
 
@@ -29,8 +30,12 @@ class AnnealingProgress {
 /// One map under search, for one layer or for all: see optimise_placement.
 class Annealing {
  public:
-  /// @pre all layers have the same placement   @param stream  names the random stream
-  Annealing(std::vector<PlacementCost>& layers, const SearchOptions& options, std::uint64_t stream);
+  /// @pre all layers have the same placement, which keeps options.survival
+  /// @param stream  names the random stream   @param levels  outlives it
+  Annealing(std::vector<PlacementCost>& layers,
+            const SearchOptions& options,
+            std::uint64_t stream,
+            const RankLevels& levels);
 
   /// Whether the search went to its end. Leaves the layers at the last state, not the best.
   bool run(AnnealingProgress& progress);
@@ -43,11 +48,15 @@ class Annealing {
   void cool(double done);
   [[nodiscard]] std::size_t rank_of(std::size_t slot) const;
   std::size_t draw_slot();
+  std::size_t draw_other(std::size_t slot);
   std::vector<SlotChange> draw_move();
+  [[nodiscard]] std::vector<SlotChange> exchange_ranks(std::size_t a, std::size_t b) const;
+  [[nodiscard]] bool survives(const std::vector<SlotChange>& changes) const;
   void try_move();
 
   std::vector<PlacementCost>& layers_;
   const SearchOptions& options_;
+  const RankLevels& levels_;
   RngStream rng_;
   std::size_t num_slots_;
   std::size_t num_experts_;

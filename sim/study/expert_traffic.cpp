@@ -32,6 +32,7 @@ class Summary {
     traffic_.stride = stride();
     traffic_.counts.resize(static_cast<std::size_t>(window_.steps) * cells());
     seen_of_source_.resize(static_cast<std::size_t>(traffic_.ranks));
+    seen_of_cell_.resize(cells());
     for (std::size_t step = 0; step < routings_.size(); ++step) {
       add_step(routings_[step], step * cells());
     }
@@ -66,9 +67,10 @@ class Summary {
           const std::size_t cell = expert * ranks + source;
           std::int32_t& count = traffic_.counts[first_count + cell];
           if (keep) {
-            loose_.push_back({cell, {traffic_.kept_tokens, count}});
+            loose_.push_back({cell, {traffic_.kept_tokens, count, seen_of_cell_[cell]}});
           }
           ++count;
+          ++seen_of_cell_[cell];
         }
         traffic_.kept_tokens += keep ? 1 : 0;
       }
@@ -94,6 +96,7 @@ class Summary {
   int layer_;
   std::vector<Routing> routings_;
   std::vector<std::int64_t> seen_of_source_;
+  std::vector<std::int32_t> seen_of_cell_;
   std::vector<Loose> loose_;
   ExpertTraffic traffic_;
 };

@@ -23,6 +23,7 @@ struct TrafficWindow {
 struct KeptAssignment {
   std::int32_t token = 0;  ///< of the kept ones
   std::int32_t turn = 0;   ///< earlier assignments of the same (step, source, expert)
+  std::int32_t order = 0;  ///< earlier assignments of the same (source, expert), all steps
 };
 
 /// The routing of one layer in a window. Counts are of all tokens. Of every source's tokens every

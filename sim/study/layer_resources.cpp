@@ -21,11 +21,6 @@ struct Hop {
   std::size_t to = 0;
 };
 
-/// Whether one message carries all rows of a pair, so that rows cost no message.
-bool merges_messages(DispatcherKind kind) {
-  return kind == DispatcherKind::kNccl || kind == DispatcherKind::kTwoDimensional;
-}
-
 std::int64_t picoseconds(double seconds) {
   return std::llround(seconds * 1e12);
 }
@@ -234,6 +229,10 @@ void keep_binding(LayerResources& resources) {
 bool counts_assignments(DispatcherKind kind) {
   return kind == DispatcherKind::kLowLatency || kind == DispatcherKind::kNccl ||
          kind == DispatcherKind::kTwoDimensional;
+}
+
+bool merges_messages(DispatcherKind kind) {
+  return kind == DispatcherKind::kNccl || kind == DispatcherKind::kTwoDimensional;
 }
 
 LayerResources layer_resources(const StepModel& model, int slots) {

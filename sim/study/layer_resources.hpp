@@ -57,6 +57,10 @@ struct LayerResources {
 /// Whether every assignment is sent for itself: low_latency, nccl, two_dimensional.
 [[nodiscard]] bool counts_assignments(DispatcherKind kind);
 
+/// Whether one message carries all rows of a pair, so that rows cost no message: nccl,
+/// two_dimensional.
+[[nodiscard]] bool merges_messages(DispatcherKind kind);
+
 /// @param slots  of a layer: copies of some dispatchers carry weights by slot
 [[nodiscard]] LayerResources layer_resources(const StepModel& model, int slots);
 

@@ -5,20 +5,19 @@
 
 #include <algorithm>
 #include <functional>
-#include <limits>
 #include <numeric>
 
 namespace moesim {
 namespace {
 
-std::span<const double> row_of(const PairCounts& counts, std::size_t expert) {
-  return std::span(counts.pairs).subspan(expert * counts.experts, counts.experts);
+std::span<const double> row_of(const PairCounts& counts, std::size_t vertex) {
+  return std::span(counts.pairs).subspan(vertex * counts.vertices(), counts.vertices());
 }
 
 std::vector<double> row_sums(const PairCounts& counts) {
   std::vector<double> sums;
-  for (std::size_t e = 0; e < counts.experts; ++e) {
-    const auto row = row_of(counts, e);
+  for (std::size_t v = 0; v < counts.vertices(); ++v) {
+    const auto row = row_of(counts, v);
     sums.push_back(std::accumulate(row.begin(), row.end(), 0.0));
   }
   return sums;
@@ -28,7 +27,7 @@ std::vector<double> row_sums(const PairCounts& counts) {
 double spectral_bound(const PairCounts& counts,
                       const GroupSizes& sizes,
                       const std::vector<double>& diagonal) {
-  const auto n = static_cast<Eigen::Index>(counts.experts);
+  const auto n = static_cast<Eigen::Index>(counts.vertices());
   Eigen::MatrixXd matrix(n, n);
   for (Eigen::Index a = 0; a < n; ++a) {
     for (Eigen::Index b = 0; b < n; ++b) {
@@ -38,10 +37,10 @@ double spectral_bound(const PairCounts& counts,
   }
   const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(matrix, Eigen::EigenvaluesOnly);
   double sum = 0.0;
-  for (Eigen::Index i = 0; i < std::min(n, static_cast<Eigen::Index>(sizes.groups)); ++i) {
+  for (Eigen::Index i = 0; i < std::min(n, static_cast<Eigen::Index>(counts.groups)); ++i) {
     sum += std::max(solver.eigenvalues()[n - 1 - i], 0.0);
   }
-  return static_cast<double>(sizes.slots) * sum -
+  return static_cast<double>(sizes.slots + 1) * sum -
          std::accumulate(diagonal.begin(), diagonal.end(), 0.0);
 }
 
@@ -50,15 +49,15 @@ double spare_pairs(const PairCounts& counts,
                    const GroupSizes& sizes,
                    const std::vector<double>& sums) {
   std::vector<double> gains;
-  for (std::size_t e = 0; e < counts.experts; ++e) {
+  for (std::size_t e = 0; e < counts.experts; ++e) {  // groups have no replicas
     const auto row = row_of(counts, e);
     std::vector<double> largest(row.begin(), row.end());
     std::sort(largest.begin(), largest.end(), std::greater<>());
-    const std::size_t others = std::min(sizes.slots - 1, largest.size());
+    const std::size_t others = std::min(sizes.slots, largest.size());
     const double of_slot = std::accumulate(
         largest.begin(), largest.begin() + static_cast<std::ptrdiff_t>(others), 0.0);
     double left = sums[e];
-    for (std::size_t copy = 1; copy < sizes.groups && left > 0.0; ++copy) {
+    for (std::size_t copy = 1; copy < counts.groups && left > 0.0; ++copy) {
       gains.push_back(std::min(of_slot, left));
       left -= gains.back();
     }
@@ -70,18 +69,29 @@ double spare_pairs(const PairCounts& counts,
 
 }  // namespace
 
-PairCounts count_pairs(const RoutingSource& routing, TrafficWindow window, int layer) {
+PairCounts count_pairs(const RoutingSource& routing,
+                       TrafficWindow window,
+                       int layer,
+                       std::span<const std::size_t> group_of_rank) {
   PairCounts counts;
+  counts.experts = static_cast<std::size_t>(routing.info().num_experts);
+  counts.groups = 1 + *std::max_element(group_of_rank.begin(), group_of_rank.end());
+  counts.pairs.resize(counts.vertices() * counts.vertices());
+  const auto add = [&](std::size_t a, std::size_t b) {
+    counts.pairs[a * counts.vertices() + b] += 1.0;
+    counts.pairs[b * counts.vertices() + a] += 1.0;
+  };
   for (int step = 0; step < window.steps; ++step) {
     const Routing routed = routing.route(window.first + step, layer);
-    counts.experts = static_cast<std::size_t>(routed.num_experts);
-    counts.pairs.resize(counts.experts * counts.experts);
-    for (std::int32_t token = 0; token < routed.num_tokens(); ++token) {
-      const auto chosen = routed.of_token(token);
-      for (std::size_t i = 0; i < chosen.size(); ++i) {
-        for (std::size_t j = 0; j < i; ++j) {
-          counts.pairs[chosen[i] * counts.experts + chosen[j]] += 1.0;
-          counts.pairs[chosen[j] * counts.experts + chosen[i]] += 1.0;
+    counts.tokens += routed.num_tokens();
+    for (std::size_t source = 0; source < group_of_rank.size(); ++source) {
+      for (std::int32_t t = routed.token_begin[source]; t < routed.token_begin[source + 1]; ++t) {
+        const auto chosen = routed.of_token(t);
+        for (std::size_t i = 0; i < chosen.size(); ++i) {
+          add(chosen[i], counts.experts + group_of_rank[source]);
+          for (std::size_t j = 0; j < i; ++j) {
+            add(chosen[i], chosen[j]);
+          }
         }
       }
     }
@@ -92,7 +102,7 @@ PairCounts count_pairs(const RoutingSource& routing, TrafficWindow window, int l
 double most_pairs_together(const PairCounts& counts, const GroupSizes& sizes) {
   const std::vector<double> sums = row_sums(counts);
   const double all = std::accumulate(sums.begin(), sums.end(), 0.0);
-  const double mean = all / static_cast<double>(counts.experts);
+  const double mean = all / static_cast<double>(counts.vertices());
   double twice = all;  // every pair together
   for (const double part : {0.0, 0.25, 0.5, 0.75, 1.0}) {
     std::vector<double> diagonal;
@@ -102,6 +112,39 @@ double most_pairs_together(const PairCounts& counts, const GroupSizes& sizes) {
     twice = std::min(twice, spectral_bound(counts, sizes, diagonal));
   }
   return std::min(twice / 2 + spare_pairs(counts, sizes, sums), all / 2);
+}
+
+double fewest_groups(std::size_t elements, std::size_t groups, double pairs) {
+  const std::size_t most = std::min(elements, groups);
+  std::vector<double> of_groups;  // pairs of an even split over 1, 2, ... groups, falling
+  for (std::size_t m = 1; m <= most; ++m) {
+    const std::size_t small = elements / m;
+    const std::size_t larger = elements % m;
+    of_groups.push_back(static_cast<double>(larger * (small + 1) * small / 2 +
+                                            (m - larger) * small * (small - 1) / 2));
+  }
+  if (pairs >= of_groups.front()) {
+    return 1.0;
+  }
+  double fewest = static_cast<double>(most);
+  for (std::size_t i = 0; i < most; ++i) {
+    for (std::size_t j = i + 1; j < most; ++j) {
+      if (of_groups[j] <= pairs && pairs <= of_groups[i]) {  // between i + 1 and j + 1 groups
+        const double part = (of_groups[i] - pairs) / (of_groups[i] - of_groups[j]);
+        fewest = std::min(fewest, static_cast<double>(i + 1) + part * static_cast<double>(j - i));
+      }
+    }
+  }
+  return fewest;
+}
+
+double fewest_copies(const PairCounts& counts, const GroupSizes& sizes, int top_k) {
+  if (counts.tokens <= 0.0) {
+    return 0.0;
+  }
+  const double pairs = most_pairs_together(counts, sizes) / counts.tokens;
+  return counts.tokens *
+         (fewest_groups(static_cast<std::size_t>(top_k) + 1, counts.groups, pairs) - 1.0);
 }
 
 }  // namespace moesim

@@ -1,39 +1,61 @@
 // SPDX-License-Identifier: Apache-2.0
-// How many pairs of experts that tokens ask for together can lie together at most.
+// How many pairs of experts that tokens ask for together can lie together at most, and how many
+// places a token must visit therefore.
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include "sim/study/expert_traffic.hpp"
 
 namespace moesim {
 
-/// pairs[a * experts + b]: tokens of a window that ask for both a and b; 0 where a = b.
+/// Vertices are the experts and, behind them, the groups of ranks that tokens come from.
+/// pairs[a * vertices + b]: tokens of a window that ask for both experts a and b, or that come from
+/// group b and ask for a; 0 where a = b.
 struct PairCounts {
   std::size_t experts = 0;
+  std::size_t groups = 0;
+  double tokens = 0.0;
   std::vector<double> pairs;
-};
-[[nodiscard]] PairCounts count_pairs(const RoutingSource& routing, TrafficWindow window, int layer);
 
-/// What may lie in one of several groups of slots (the scale-up domains).
+  [[nodiscard]] std::size_t vertices() const { return experts + groups; }
+};
+
+/// @param group_of_rank  of the source ranks: domains, or the ranks themselves
+[[nodiscard]] PairCounts count_pairs(const RoutingSource& routing,
+                                     TrafficWindow window,
+                                     int layer,
+                                     std::span<const std::size_t> group_of_rank);
+
+/// What may lie in one of the groups.
 struct GroupSizes {
-  std::size_t groups = 1;
   std::size_t slots = 1;  ///< of the largest group
   std::size_t spare = 0;  ///< slots beyond one an expert, all groups
 };
 
-/// An upper bound on the pairs of one token that are served in the same group, summed over tokens.
+/// An upper bound on the pairs of one token that meet in the same group, summed over tokens; the
+/// token's own group is one more element of it.
 ///
 ///   one slot an expert: 2 pairs = sum over groups g of x_g' (W + diag(d)) x_g - sum of d
-///                              <= slots * (sum of the largest `groups` eigenvalues of W + diag(d),
-///                                 none below 0) - sum of d
+///                              <= (slots + 1) * (sum of the largest `groups` eigenvalues of
+///                                 W + diag(d), none below 0) - sum of d
 ///   d = -t (row sums - their mean), the best of five t
-///   a spare slot of expert e adds at most the sum of the largest slots - 1 of its pairs, all spare
+///   a spare slot of expert e adds at most the sum of the largest `slots` of its pairs, all spare
 ///   ones of e together its row sum
-/// Then a token of k experts visits at least k - (its pairs together) groups.
 /// Source: Donath & Hoffman 1973 (spectral bound of graph partitioning), Ky Fan 1949.
 /// Checked by: placement_bound_test (no placement has more).
 [[nodiscard]] double most_pairs_together(const PairCounts& counts, const GroupSizes& sizes);
+
+/// The fewest groups that tokens of `elements` elements visit in the mean, when in the mean `pairs`
+/// pairs of them meet: m groups hold at least the pairs p(m) of an even split, and the mean lies on
+/// or above the lower convex hull of the points (p(m), m), m up to `groups`.
+/// Checked by: placement_bound_test (worked, and no placement visits fewer).
+[[nodiscard]] double fewest_groups(std::size_t elements, std::size_t groups, double pairs);
+
+/// The fewest copies that leave their group, summed over the tokens of the window:
+/// tokens * (fewest_groups(top_k + 1, groups, most pairs / tokens) - 1).
+[[nodiscard]] double fewest_copies(const PairCounts& counts, const GroupSizes& sizes, int top_k);
 
 }  // namespace moesim

@@ -6,11 +6,11 @@
 
 #include <algorithm>
 #include <numeric>
-#include <optional>
 #include <vector>
 
 #include "sim/core/check.hpp"
 #include "sim/step/layer_work.hpp"
+#include "sim/study/copy_times.hpp"
 #include "sim/study/expert_floor.hpp"
 #include "sim/study/layer_resources.hpp"
 #include "sim/study/pair_bound.hpp"
@@ -21,93 +21,6 @@ namespace moesim {
 namespace {
 
 constexpr double kSolverMargin = 1e-6;  // tolerances of CLP, and times rounded to picoseconds
-
-double largest(const std::vector<double>& values) {
-  return *std::max_element(values.begin(), values.end());
-}
-
-/// Usable rates of the links that only one GPU has.
-struct GpuRates {
-  std::vector<double> in;             ///< all links into the GPU
-  std::vector<double> out;            ///< all links out of it
-  std::vector<double> scale_out_in;   ///< its own way in from other domains
-  std::vector<double> scale_out_out;  ///< its own way out
-};
-
-/// Rates of a NIC towards the fabric, and how many GPUs it has.
-struct NicRates {
-  double in = 0.0;
-  double out = 0.0;
-  int gpus = 0;
-};
-
-std::vector<NicRates> nic_rates(const Cluster& cluster,
-                                const std::vector<BytesPerSecond>& capacity) {
-  std::vector<NicRates> nics(cluster.vertices.size());
-  for (std::size_t i = 0; i < cluster.links.size(); ++i) {
-    const Link& link = cluster.links[i];
-    if (link.kind == LinkKind::kNic) {
-      nics[link.target.index()].in += capacity[i].value;
-      nics[link.source.index()].out += capacity[i].value;
-    }
-    if (cluster.vertices[link.source.index()].kind == VertexKind::kGpu) {
-      ++nics[link.target.index()].gpus;
-    }
-  }
-  return nics;
-}
-
-GpuRates gpu_rates(const StepModel& model) {
-  const Cluster& cluster = model.cluster;
-  const std::vector<BytesPerSecond> capacity = effective_capacities(cluster, model.constants);
-  const std::vector<NicRates> nics = nic_rates(cluster, capacity);
-  std::vector<std::optional<std::size_t>> rank_of(cluster.vertices.size());
-  for (std::size_t r = 0; r < static_cast<std::size_t>(model.ranks); ++r) {
-    rank_of[cluster.place(id_at<GpuId>(r)).vertex.index()] = r;
-  }
-  const std::vector<double> none(static_cast<std::size_t>(model.ranks));
-  GpuRates rates{.in = none, .out = none, .scale_out_in = none, .scale_out_out = none};
-  const auto own = [&](const Link& link, VertexId other, double rate, bool in) {
-    const NicRates& nic = nics[other.index()];
-    const bool alone = cluster.vertices[other.index()].kind == VertexKind::kNic && nic.gpus == 1;
-    const double through = link.kind == LinkKind::kScaleUp ? 0.0 : rate;
-    return alone ? std::min(through, in ? nic.in : nic.out) : through;
-  };
-  for (std::size_t i = 0; i < cluster.links.size(); ++i) {
-    const Link& link = cluster.links[i];
-    const double rate = capacity[i].value;
-    if (const auto rank = rank_of[link.target.index()]) {
-      rates.in[*rank] += rate;
-      rates.scale_out_in[*rank] += own(link, link.source, rate, true);
-    }
-    if (const auto rank = rank_of[link.source.index()]) {
-      rates.out[*rank] += rate;
-      rates.scale_out_out[*rank] += own(link, link.target, rate, false);
-    }
-  }
-  return rates;
-}
-
-/// Seconds a copy takes in and out of a rank, at the best rate that any rank has.
-double both_ways(const StepModel& model,
-                 int slots,
-                 std::size_t domains,
-                 const std::vector<double>& in,
-                 const std::vector<double>& out) {
-  if (model.dispatch.kind == DispatcherKind::kAllGather) {
-    return 0.0;  // moves tokens wherever the experts lie
-  }
-  const CopyBytes copy =
-      copy_bytes(model.model, model.dispatch.kind, static_cast<int>(domains), slots);
-  double seconds = 0.0;
-  if (largest(in) > 0.0) {
-    seconds += static_cast<double>(copy.dispatch()) / largest(in);
-  }
-  if (largest(out) > 0.0) {
-    seconds += static_cast<double>(copy.combine) / largest(out);
-  }
-  return seconds;
-}
 
 /// The least that the busiest slot holds, for any numbers of replicas.
 std::int64_t least_of_busiest(const std::vector<std::int64_t>& loads, std::int64_t slots) {
@@ -138,7 +51,7 @@ class Bounds {
         compute_{model.cluster.gpu, model.constants},
         traffic_(summarise_traffic(*model.routing, window, layer)),
         domains_(make_domains(rank_places(model.cluster, model.ranks))),
-        rates_(gpu_rates(model)) {
+        copy_(copy_times(model, domains_, slots)) {
     for (std::size_t r = 0; r < static_cast<std::size_t>(model.ranks); ++r) {
       speed_ = std::max(speed_, model.cluster.place(id_at<GpuId>(r)).speed);
     }
@@ -187,7 +100,7 @@ class Bounds {
   }
 
   [[nodiscard]] double load() const {
-    const double copy = both_ways(model_, slots_, domains_.size(), rates_.in, rates_.out);
+    const double copy = copy_.any.both();
     double sum = 0.0;
     for (int step = 0; step < traffic_.steps; ++step) {
       const std::vector<std::int64_t> of_step = loads(step);
@@ -237,34 +150,59 @@ class Bounds {
     program.over_rows = lines_over_rows(compute_, model_.model, most);
     program.over_slots = lines_over_slots(compute_, model_.model, program.slots_per_rank);
     program.speed = speed_;
-    program.copy =
-        both_ways(model_, slots_, domains_.size(), rates_.scale_out_in, rates_.scale_out_out);
+    program.remote_copy = copy_.remote;
+    program.any_copy = copy_.any;
+    set_copies(program);
     return program;
   }
 
-  [[nodiscard]] double linear() const {
-    PlacementProgram program = this->program();
-    const bool shares_copies = !counts_assignments(model_.dispatch.kind);
+  /// How many copies there are at least.
+  void set_copies(PlacementProgram& program) const {
     std::size_t widest = 1;
     for (const auto& members : domains_.members) {
       widest = std::max(widest, members.size());
     }
-    const std::size_t slots = widest * static_cast<std::size_t>(program.slots_per_rank);
-    if (shares_copies) {
-      program.shared_by = std::min(static_cast<double>(traffic_.top_k), static_cast<double>(slots));
+    const auto of_rank = static_cast<std::size_t>(program.slots_per_rank);
+    if (counts_assignments(model_.dispatch.kind)) {
+      program.least_arriving = not_own() / traffic_.steps;
+      return;
     }
-    if (shares_copies && domains_.size() > 1 && program.copy > 0.0) {
-      const double together =
-          most_pairs_together(count_pairs(*model_.routing, window_, layer_),
-                              {.groups = domains_.size(),
-                               .slots = slots,
-                               .spare = static_cast<std::size_t>(slots_ - traffic_.experts)});
-      const double tokens = std::accumulate(traffic_.tokens.begin(), traffic_.tokens.end(), 0.0);
-      program.least_remote =
-          std::max(0.0, tokens * (traffic_.top_k - 1) - together) / traffic_.steps;
-    }
-    return least_time(program);
+    const auto sharing = [&](std::size_t slots) {
+      return static_cast<double>(std::min(static_cast<std::size_t>(traffic_.top_k), slots));
+    };
+    program.remote_shared_by = sharing(widest * of_rank);
+    program.arriving_shared_by = sharing(of_rank);
+    std::vector<std::size_t> rank_itself(ranks());
+    std::iota(rank_itself.begin(), rank_itself.end(), std::size_t{0});
+    program.least_remote = copies_between(domains_.of_rank, widest * of_rank);
+    program.least_arriving = copies_between(rank_itself, of_rank);
   }
+
+  [[nodiscard]] double copies_between(const std::vector<std::size_t>& group_of_rank,
+                                      std::size_t slots) const {
+    const PairCounts counts = count_pairs(*model_.routing, window_, layer_, group_of_rank);
+    const auto spare = static_cast<std::size_t>(slots_ - traffic_.experts);
+    return fewest_copies(counts, {.slots = slots, .spare = spare}, traffic_.top_k) / traffic_.steps;
+  }
+
+  /// Assignments that no rank serves for itself, however its slots are filled.
+  [[nodiscard]] double not_own() const {
+    double sum = 0.0;
+    for (std::size_t rank = 0; rank < ranks(); ++rank) {
+      std::vector<double> counts(experts());
+      for (int step = 0; step < traffic_.steps; ++step) {
+        for (std::size_t e = 0; e < experts(); ++e) {
+          counts[e] += traffic_.of(step, e)[rank];
+        }
+      }
+      std::sort(counts.begin(), counts.end());
+      const std::size_t own = std::min(experts(), static_cast<std::size_t>(slots_ / model_.ranks));
+      sum += std::accumulate(counts.begin(), counts.end() - static_cast<std::ptrdiff_t>(own), 0.0);
+    }
+    return sum;
+  }
+
+  [[nodiscard]] double linear() const { return least_time(program()); }
 
   const StepModel& model_;
   TrafficWindow window_;
@@ -273,7 +211,7 @@ class Bounds {
   ComputeModel compute_;
   ExpertTraffic traffic_;
   Domains domains_;
-  GpuRates rates_;
+  CopyTimes copy_;
   double speed_ = 0.0;
   double fixed_ = 0.0;
 };

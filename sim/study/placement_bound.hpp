@@ -30,11 +30,17 @@ struct PlacementBound {
 ///         at most those of one source its own.
 /// linear  x[e, d]: share of expert e served in domain d. Minimise T with, for each domain d, by
 ///         the means over its ranks,
-///           T >= fixed + remote[d] * (bytes in + bytes out) / scale-out rate + experts[d]
+///           T >= fixed + in[d] + experts[d] + out[d]
+///           in[d], out[d] >= remote[d] * a copy over links to other domains,
+///                            arriving[d] * a copy over all links    (copy_times.hpp)
 ///           experts[d] >= every line of expert_floor.hpp, over rows and over slots with rows
-///           remote[d] >= sum over e of x[e, d] * (assignments from other domains) / s, s = 1 where
-///             no copy is shared, else min(top_k, slots of the domain)
-///           sum over d of remote[d] >= tokens * (top_k - 1) - most_pairs_together (where shared)
+///           remote[d] >= sum over e of x[e, d] * (assignments from other domains) / s,
+///           arriving[d] >= the same / s' and >= remote[d], s = s' = 1 where no copy is shared,
+///           else
+///             s = min(top_k, slots of the domain), s' = min(top_k, slots of a rank)
+///           sum over d of remote[d], of arriving[d] >= fewest_copies of domains, of ranks
+///             (pair_bound.hpp); where no copy is shared, arriving: assignments beyond those of the
+///             busiest experts that a rank may hold for itself
 ///           sum over d of x[e, d] = 1,  sum over e of x[e, d] <= slots of d
 /// Counted over all tokens. Source: LP by CLP (COIN-OR); its optimum less one part in a million,
 /// for its tolerances. Valid for: dropless layers without padding. A NIC that several GPUs share,

@@ -2,6 +2,7 @@
 #include "sim/study/placement_cost.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <utility>
 
@@ -16,23 +17,34 @@ std::size_t kept_rows(const TermTable& table, std::size_t rows) {
   return table.is_used() ? rows : 0;
 }
 
-double picoseconds_to_seconds(std::int64_t ps) {
-  return static_cast<double>(ps) * 1e-12;
-}
-
 }  // namespace
+
+double expected_copies(std::int64_t assignments, double tokens, int top_k, bool shared) {
+  const double of_token = tokens > 0.0 ? static_cast<double>(assignments) / tokens : 0.0;
+  if (!shared) {
+    return of_token;
+  }
+  double none = 1.0;
+  for (int i = 0; i < top_k; ++i) {
+    none *= std::max(0.0, 1.0 - of_token / top_k);
+  }
+  return 1.0 - none;
+}
 
 PlacementCost::PlacementCost(const StepModel& model,
                              const ExpertTraffic& traffic,
                              const LayerResources& resources,
-                             const Placement& start)
+                             const Placement& start,
+                             const Believed& believed)
     : model_(model),
       compute_{model.cluster.gpu, model.constants},
       traffic_(traffic),
       resources_(resources),
       slots_per_rank_(static_cast<std::size_t>(start.slots_per_rank())),
+      shares_(model.replicas, traffic, resources.domains, start.num_slots(), believed.rows),
+      believed_sharing_(believed.sharing),
+      tokens_of_source_(resources.domains.of_rank.size()),
       slots_of_(static_cast<std::size_t>(traffic.experts)),
-      even_(static_cast<std::size_t>(traffic.experts)),
       rows_(static_cast<std::size_t>(start.num_slots()) *
             (static_cast<std::size_t>(traffic.steps) + 1)),
       sent_(resources.domains.of_rank.size() * resources.domains.of_rank.size()),
@@ -59,11 +71,16 @@ PlacementCost::PlacementCost(const StepModel& model,
     expert_of_slot_.push_back(expert.index());
   }
   fixed_.fixed = fixed_time(model, traffic);
+  for (std::size_t i = 0; i < traffic.tokens.size(); ++i) {
+    tokens_of_source_[i % ranks()] += traffic.tokens[i];
+    tokens_ += traffic.tokens[i];
+  }
   set_shared();
   set_peaks();
   for (std::size_t e = 0; e < slots_of_.size(); ++e) {
-    share_rows(e, slots_of_[e], 1);
-    count_kept(e);
+    const ServedExpert now = serve(e);
+    share_rows(e, now, 1);
+    count_kept(e, now.ranks);
   }
   for (std::size_t rank = 0; rank < ranks(); ++rank) {
     touch(rank);
@@ -112,7 +129,7 @@ LayerCost PlacementCost::cost() const {
     for (std::size_t i = first; i < last; ++i) {
       most = std::max(most, loads_[i]);
     }
-    return seconds(picoseconds_to_seconds(most) / static_cast<double>(steps()));
+    return seconds(1e-12 * static_cast<double>(most) / static_cast<double>(steps()));
   };
   cost.dispatch = busiest(0, resources_.num_dispatch);
   cost.combine = busiest(resources_.num_dispatch, resources_.num_resources);
@@ -195,10 +212,11 @@ void PlacementCost::move(std::span<const SlotChange> changes) {
     is_touched_[rank] = 0;
   }
   touched_.clear();
-  std::vector<std::vector<std::size_t>> before;
+  std::vector<ReplicaRows> before;
   for (const std::size_t expert : experts) {
-    before.push_back(slots_of_[expert]);
-    share_rows(expert, before.back(), -1);
+    ServedExpert was = serve(expert);
+    share_rows(expert, was, -1);
+    before.push_back(std::move(was.ranks));
   }
   for (const SlotChange& change : changes) {
     std::erase(slots_of_[expert_of_slot_[change.slot]], change.slot);
@@ -208,34 +226,11 @@ void PlacementCost::move(std::span<const SlotChange> changes) {
   }
   for (std::size_t i = 0; i < experts.size(); ++i) {
     MOESIM_CHECK(!slots_of_[experts[i]].empty(), "every expert keeps a slot");
-    share_rows(experts[i], slots_of_[experts[i]], 1);
-    recount(experts[i], before[i]);
+    const ServedExpert now = serve(experts[i]);
+    share_rows(experts[i], now, 1);
+    recount(experts[i], before[i], now.ranks);
   }
   settle_loads();
-}
-
-const ReplicaSplit& PlacementCost::even(std::size_t expert, std::size_t replicas) {
-  std::vector<std::optional<ReplicaSplit>>& known = even_[expert];
-  if (known.size() < replicas) {
-    known.resize(replicas);
-  }
-  std::optional<ReplicaSplit>& split = known[replicas - 1];
-  if (!split) {
-    split = even_split(traffic_, expert, replicas);
-  }
-  return *split;
-}
-
-ReplicaRows PlacementCost::ranks_of(std::size_t expert,
-                                    const std::vector<std::size_t>& slots) const {
-  ReplicaRows ranks;
-  for (const std::size_t slot : slots) {
-    ranks.rows.push_back(slot / slots_per_rank_);
-  }
-  if (is_nearest() && slots.size() > 1) {
-    ranks.nearest = nearest_replicas(resources_.domains, expert, ranks.rows);
-  }
-  return ranks;
 }
 
 ReplicaRows PlacementCost::domains_of(ReplicaRows ranks) const {
@@ -245,57 +240,49 @@ ReplicaRows PlacementCost::domains_of(ReplicaRows ranks) const {
   return ranks;
 }
 
-void PlacementCost::share_rows(std::size_t expert,
-                               const std::vector<std::size_t>& slots,
-                               int sign) {
-  ReplicaSplit own;
-  const ReplicaSplit* split = &own;
-  if (is_nearest() && slots.size() > 1) {
-    own = split_by_source(traffic_, expert, ranks_of(expert, slots).nearest, slots.size());
-  } else {
-    split = &even(expert, slots.size());
-  }
+void PlacementCost::share_rows(std::size_t expert, const ServedExpert& served, int sign) {
+  const std::vector<std::size_t>& slots = served.slots;
+  const ReplicaSplit& split = served.split();
   for (std::size_t i = 0; i < slots.size(); ++i) {
     const std::size_t rank = slots[i] / slots_per_rank_;
     const std::size_t domain = resources_.domains.of_rank[rank];
     touch(rank);
     for (std::size_t step = 0; step < steps(); ++step) {
       rows_[step * expert_of_slot_.size() + slots[i]] =
-          sign > 0 ? split->rows[i * steps() + step] : 0;
+          sign > 0 ? split.rows[i * steps() + step] : 0;
     }
     rows_[steps() * expert_of_slot_.size() + slots[i]] =
-        sign > 0 ? split->rows[i * steps() + peak_step_[expert]] : 0;
+        sign > 0 ? split.rows[i * steps() + peak_step_[expert]] : 0;
     for (std::size_t source = 0; source < ranks(); ++source) {
-      const std::int64_t sent = sign * split->sent[i * ranks() + source];
+      const std::int64_t sent = sign * split.sent[i * ranks() + source];
       sent_[rank * ranks() + source] += sent;
       sent_to_domain_[domain * ranks() + source] += sent;
     }
   }
 }
 
-void PlacementCost::count_kept(std::size_t expert) {
-  const ReplicaRows ranks_now = ranks_of(expert, slots_of_[expert]);
-  const ReplicaRows domains_now = domains_of(ranks_now);
-  for (std::size_t source = 0; source < ranks(); ++source) {
-    for (const KeptAssignment& kept : traffic_.kept_of(expert, source)) {
-      if (resources_.copies.is_used()) {
-        by_rank_.add(ranks_now.of(source, kept.turn), source, kept.token);
-      }
-      if (resources_.relayed.is_used()) {
-        by_domain_.add(domains_now.of(source, kept.turn), source, kept.token);
+void PlacementCost::count_kept(std::size_t expert, const ReplicaRows& ranks_now) {
+  const auto count = [&](OverlapCounter& counter, const ReplicaRows& rows) {
+    for (std::size_t source = 0; source < ranks(); ++source) {
+      for (const KeptAssignment& kept : traffic_.kept_of(expert, source)) {
+        counter.add(rows.of(source, kept), source, kept.token);
       }
     }
+  };
+  if (resources_.copies.is_used()) {
+    count(by_rank_, ranks_now);
+  }
+  if (resources_.relayed.is_used()) {
+    count(by_domain_, domains_of(ranks_now));
   }
 }
 
-void PlacementCost::recount(std::size_t expert, const std::vector<std::size_t>& before) {
-  const ReplicaRows ranks_before = ranks_of(expert, before);
-  const ReplicaRows ranks_now = ranks_of(expert, slots_of_[expert]);
+void PlacementCost::recount(std::size_t expert, const ReplicaRows& before, const ReplicaRows& now) {
   if (resources_.copies.is_used()) {
-    recount_rows(by_rank_, expert, ranks_before, ranks_now);
+    recount_rows(by_rank_, expert, before, now);
   }
   if (resources_.relayed.is_used()) {
-    recount_rows(by_domain_, expert, domains_of(ranks_before), domains_of(ranks_now));
+    recount_rows(by_domain_, expert, domains_of(before), domains_of(now));
   }
 }
 
@@ -303,7 +290,10 @@ void PlacementCost::recount_rows(OverlapCounter& counter,
                                  std::size_t expert,
                                  const ReplicaRows& before,
                                  const ReplicaRows& after) {
-  if (before.nearest.empty() && after.nearest.empty() && before.rows == after.rows) {
+  const auto in_turn = [](const ReplicaRows& rows) {
+    return rows.nearest.empty() && rows.turns.replica.empty();
+  };
+  if (in_turn(before) && in_turn(after) && before.rows == after.rows) {
     return;
   }
   for (std::size_t source = 0; source < ranks(); ++source) {
@@ -315,8 +305,8 @@ void PlacementCost::recount_rows(OverlapCounter& counter,
       continue;
     }
     for (const KeptAssignment& assignment : kept) {
-      const std::size_t from = before.of(source, assignment.turn);
-      const std::size_t to = after.of(source, assignment.turn);
+      const std::size_t from = before.of(source, assignment);
+      const std::size_t to = after.of(source, assignment);
       if (from != to) {
         counter.remove(from, source, assignment.token);
         counter.add(to, source, assignment.token);
@@ -333,39 +323,58 @@ void PlacementCost::touch(std::size_t rank) {
 }
 
 void PlacementCost::settle_loads() {
-  for (const std::size_t rank : touched_) {
-    settle_rank(rank);
-  }
-  if (resources_.relayed.is_used()) {
-    for (std::size_t i = 0; i < touched_.size(); ++i) {  // a domain twice settles nothing anew
-      settle_domain(resources_.domains.of_rank[touched_[i]]);
-    }
+  for (const std::size_t rank : touched_) {  // a domain twice settles nothing anew
+    settle(to_ranks(), rank);
+    settle(to_domains(), resources_.domains.of_rank[rank]);
   }
 }
 
-void PlacementCost::settle_rank(std::size_t rank) {
-  const bool dedup = resources_.copies.is_used();
-  const TermTable& table = dedup ? resources_.copies : resources_.assignments;
-  if (!table.is_used()) {
+PlacementCost::Copies PlacementCost::to_ranks() {
+  const bool shared = resources_.copies.is_used();
+  return {.table = shared ? resources_.copies : resources_.assignments,
+          .sent = sent_,
+          .again = shared ? &by_rank_ : nullptr,
+          .settled = settled_rank_};
+}
+
+PlacementCost::Copies PlacementCost::to_domains() {
+  return {.table = resources_.relayed,
+          .sent = sent_to_domain_,
+          .again = &by_domain_,
+          .settled = settled_domain_};
+}
+
+std::int64_t PlacementCost::counted(const Copies& copies,
+                                    std::size_t row,
+                                    std::size_t source) const {
+  const std::int64_t again = copies.again != nullptr ? copies.again->again(row, source) : 0;
+  return copies.sent[row * ranks() + source] - std::int64_t{traffic_.stride} * again;
+}
+
+double PlacementCost::expected_of_token(const Copies& copies, std::size_t row) const {
+  const auto sent = std::span(copies.sent).subspan(row * ranks(), ranks());
+  return expected_copies(std::accumulate(sent.begin(), sent.end(), std::int64_t{0}),
+                         tokens_,
+                         traffic_.top_k,
+                         copies.again != nullptr);
+}
+
+void PlacementCost::settle(const Copies& copies, std::size_t row) {
+  if (!copies.table.is_used()) {
     return;
   }
+  const bool all_counted = believed_sharing_ >= 1.0;
+  const double of_token = all_counted ? 0.0 : expected_of_token(copies, row);
   for (std::size_t source = 0; source < ranks(); ++source) {
-    const std::size_t cell = rank * ranks() + source;
-    const std::int64_t units =
-        sent_[cell] -
-        (dedup ? std::int64_t{traffic_.stride} * by_rank_.again(rank, source) : std::int64_t{0});
-    shift(table.of(cell), units - settled_rank_[cell]);
-    settled_rank_[cell] = units;
-  }
-}
-
-void PlacementCost::settle_domain(std::size_t domain) {
-  for (std::size_t source = 0; source < ranks(); ++source) {
-    const std::size_t cell = domain * ranks() + source;
-    const std::int64_t units =
-        sent_to_domain_[cell] - std::int64_t{traffic_.stride} * by_domain_.again(domain, source);
-    shift(resources_.relayed.of(cell), units - settled_domain_[cell]);
-    settled_domain_[cell] = units;
+    const std::size_t cell = row * ranks() + source;
+    std::int64_t units = counted(copies, row, source);
+    if (!all_counted) {
+      const double expected = of_token * tokens_of_source_[source];
+      units = static_cast<std::int64_t>(
+          std::floor(expected + believed_sharing_ * (static_cast<double>(units) - expected) + 0.5));
+    }
+    shift(copies.table.of(cell), units - copies.settled[cell]);
+    copies.settled[cell] = units;
   }
 }
 

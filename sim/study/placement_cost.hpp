@@ -16,7 +16,8 @@
 #include "sim/study/layer_cost.hpp"
 #include "sim/study/layer_resources.hpp"
 #include "sim/study/overlap_counter.hpp"
-#include "sim/study/replica_split.hpp"
+#include "sim/study/replica_shares.hpp"
+#include "sim/study/row_spread.hpp"
 
 namespace moesim {
 
@@ -26,25 +27,14 @@ struct SlotChange {
   std::size_t expert = 0;
 };
 
-/// Where the replicas of an expert lie: ranks, or domains.
-struct ReplicaRows {
-  std::vector<std::size_t> rows;     ///< by replica
-  std::vector<std::size_t> nearest;  ///< the replica of each source; empty: they take turns
-
-  [[nodiscard]] bool is_fixed() const { return rows.size() == 1 || !nearest.empty(); }
-  /// The row of every assignment of a source. @pre is_fixed()
-  [[nodiscard]] std::size_t of(std::size_t source) const {
-    return rows[nearest.empty() ? 0 : nearest[source]];
-  }
-  /// The row of one assignment.
-  [[nodiscard]] std::size_t of(std::size_t source, std::int32_t turn) const {
-    if (is_fixed()) {
-      return of(source);
-    }
-    const auto count = static_cast<std::uint32_t>(rows.size());
-    return rows[(static_cast<std::uint32_t>(source) + static_cast<std::uint32_t>(turn)) % count];
-  }
-};
+/// Copies a token that go to a rank or domain with so many `assignments` of `tokens` tokens when
+/// every choice goes there by itself, p = assignments / (tokens * top_k):
+/// 1 - (1 - p)^top_k; where no copy is shared, assignments / tokens.
+/// Checked by: search_parts_test.
+[[nodiscard]] double expected_copies(std::int64_t assignments,
+                                     double tokens,
+                                     int top_k,
+                                     bool shared);
 
 /// What a placement costs in a window of the routing of one layer:
 ///
@@ -55,25 +45,29 @@ struct ReplicaRows {
 ///   copies[r, s] = assignments[r, s] - stride * (kept assignments of a token beyond its first)
 ///
 /// Rows and assignments are exact; de-duplication is counted on the kept tokens. Replicas share as
-/// kNearest or, for the other three rules, as kEven does. Loads are whole picoseconds, so a state
-/// reached by changes equals one built afresh. Source: DESIGN 5.4 to 5.7 without the clock: the
-/// busiest link and rank, each phase after the other. Valid for: dropless layers; a step's layers
-/// one after the other. Left out: sharing among flows, ranks that run ahead, latencies, capacity.
-/// Cost: of a change, O(kept assignments of the experts moved + ranks * (terms + steps)).
-/// Checked by: placement_cost_test (worked, and against the simulated layer), placement_bench.
+/// their rule says, but as kEven does for kLeastLoaded, whose choices hang together through all
+/// experts: it evens out further what is even already. Searches believe a part of it: rows are
+/// smoothed over the steps, and copies are a mean of those counted, with weight believed.sharing,
+/// and those expected (expected_copies), rounded. Loads are whole picoseconds, so a state reached
+/// by changes equals one built afresh. Source: DESIGN 5.4 to 5.7 without the clock: the busiest
+/// link and rank, each phase after the other. Valid for: dropless layers; a step's layers one after
+/// the other. Left out: sharing among flows, ranks that run ahead, latencies, capacity. Cost: of a
+/// change, O(kept assignments of the experts moved + ranks * (terms + steps)). Checked by:
+/// placement_cost_test (worked, and against the simulated layer), placement_bench.
 class PlacementCost {
  public:
   /// `model`, `traffic` and `resources` outlive it. @pre start has model.ranks ranks
   PlacementCost(const StepModel& model,
                 const ExpertTraffic& traffic,
                 const LayerResources& resources,
-                const Placement& start);
+                const Placement& start,
+                const Believed& believed = {});
 
   [[nodiscard]] LayerCost cost() const;
   /// What searches minimise: cost().guarded(tail), the busiest resource of either phase softened to
   /// (sum of load^64)^(1/64), so that a second busiest one counts and noise does less.
   [[nodiscard]] Seconds objective(double tail) const;
-  /// At most two slots, each once; every expert keeps a slot.
+  /// Each slot once; every expert keeps a slot.
   void change(std::span<const SlotChange> changes);
   /// Takes back the last change(), once.
   void undo();
@@ -91,29 +85,38 @@ class PlacementCost {
 
  private:
   [[nodiscard]] std::size_t ranks() const { return resources_.domains.of_rank.size(); }
-  [[nodiscard]] bool is_nearest() const {
-    return model_.replicas.choice == ReplicaChoice::kNearest;
-  }
   void set_shared();
   void set_experts(LayerCost& cost) const;
   void set_peaks();
   void move(std::span<const SlotChange> changes);
-  void share_rows(std::size_t expert, const std::vector<std::size_t>& slots, int sign);
-  void count_kept(std::size_t expert);
-  void recount(std::size_t expert, const std::vector<std::size_t>& before);
+  [[nodiscard]] ServedExpert serve(std::size_t expert) {
+    return shares_.serve(expert, slots_of_[expert]);
+  }
+  void share_rows(std::size_t expert, const ServedExpert& served, int sign);
+  void count_kept(std::size_t expert, const ReplicaRows& ranks_now);
+  void recount(std::size_t expert, const ReplicaRows& before, const ReplicaRows& now);
   void recount_rows(OverlapCounter& counter,
                     std::size_t expert,
                     const ReplicaRows& before,
                     const ReplicaRows& after);
-  [[nodiscard]] ReplicaRows ranks_of(std::size_t expert,
-                                     const std::vector<std::size_t>& slots) const;
   [[nodiscard]] ReplicaRows domains_of(ReplicaRows ranks) const;
-  const ReplicaSplit& even(std::size_t expert, std::size_t replicas);
   void touch(std::size_t rank);
   void settle_loads();
-  void settle_rank(std::size_t rank);
-  void settle_domain(std::size_t domain);
   void shift(std::span<const ResourceTerm> terms, std::int64_t units);
+  /// Copies to ranks or to domains, by source: what was counted and what loads_ holds of it.
+  struct Copies {
+    const TermTable& table;
+    std::vector<std::int64_t>& sent;     ///< assignments
+    const OverlapCounter* again;         ///< none: no copy is shared
+    std::vector<std::int64_t>& settled;  ///< units that loads_ holds
+  };
+  [[nodiscard]] Copies to_ranks();
+  [[nodiscard]] Copies to_domains();
+  [[nodiscard]] std::int64_t counted(const Copies& copies,
+                                     std::size_t row,
+                                     std::size_t source) const;
+  [[nodiscard]] double expected_of_token(const Copies& copies, std::size_t row) const;
+  void settle(const Copies& copies, std::size_t row);
   [[nodiscard]] double rank_seconds(std::size_t step, std::size_t rank) const;
 
   const StepModel& model_;
@@ -121,13 +124,16 @@ class PlacementCost {
   const ExpertTraffic& traffic_;
   const LayerResources& resources_;
   std::size_t slots_per_rank_;
+  ReplicaShares shares_;
+  double believed_sharing_;
+  std::vector<double> tokens_of_source_;
+  double tokens_ = 0.0;
   LayerCost fixed_;
   std::vector<std::size_t> expert_of_slot_;
-  std::vector<std::vector<std::size_t>> slots_of_;              ///< ascending
-  std::vector<std::vector<std::optional<ReplicaSplit>>> even_;  ///< [expert][replicas - 1]
-  std::vector<std::int64_t> rows_;                              ///< [step, last: peaks][slot]
-  std::vector<std::int64_t> sent_;                              ///< [rank][source] assignments
-  std::vector<std::int64_t> sent_to_domain_;                    ///< [domain][source]
+  std::vector<std::vector<std::size_t>> slots_of_;  ///< ascending
+  std::vector<std::int64_t> rows_;                  ///< [step, last: peaks][slot]
+  std::vector<std::int64_t> sent_;                  ///< [rank][source] assignments
+  std::vector<std::int64_t> sent_to_domain_;        ///< [domain][source]
   OverlapCounter by_rank_;
   OverlapCounter by_domain_;
   std::vector<std::int64_t> settled_rank_;    ///< [rank][source] units that loads_ holds

@@ -13,7 +13,8 @@ namespace {
 
 constexpr double kMicroseconds = 1e6;  // the program's unit: its numbers are then near 1
 
-/// Rows and columns as CLP wants them. Columns: x[e, d] by e then d, remote[d], experts[d], T.
+/// Rows and columns as CLP wants them. Columns: x[e, d] by e then d, then remote, arriving, in, out
+/// and experts by d, then T.
 class Tableau {
  public:
   explicit Tableau(const PlacementProgram& program)
@@ -24,7 +25,8 @@ class Tableau {
     for (std::size_t d = 0; d < domains_; ++d) {
       add_domain(d);
     }
-    add_cut();
+    add_total(kRemote, p_.least_remote);
+    add_total(kArriving, p_.least_arriving);
     ClpSimplex simplex;
     simplex.setLogLevel(0);
     const std::vector<double> lower(columns(), 0.0);
@@ -46,9 +48,11 @@ class Tableau {
 
  private:
   [[nodiscard]] std::size_t share(std::size_t e, std::size_t d) const { return e * domains_ + d; }
-  [[nodiscard]] std::size_t remote(std::size_t d) const { return experts_ * domains_ + d; }
-  [[nodiscard]] std::size_t compute(std::size_t d) const { return remote(domains_) + d; }
-  [[nodiscard]] std::size_t time() const { return compute(domains_); }
+  enum Part : std::size_t { kRemote, kArriving, kIn, kOut, kExperts, kParts };
+  [[nodiscard]] std::size_t of(Part part, std::size_t d) const {
+    return (experts_ + part) * domains_ + d;
+  }
+  [[nodiscard]] std::size_t time() const { return (experts_ + kParts) * domains_; }
   [[nodiscard]] std::size_t columns() const { return time() + 1; }
 
   void insert(CoinPackedVector& row, std::size_t column, double value) const {
@@ -77,21 +81,44 @@ class Tableau {
 
   void add_domain(std::size_t d) {
     CoinPackedVector room;
-    CoinPackedVector copies;
-    insert(copies, remote(d), 1.0);
     for (std::size_t e = 0; e < experts_; ++e) {
       insert(room, share(e, d), 1.0);
-      insert(copies, share(e, d), -p_.remote[d][e] / p_.shared_by);
     }
     append(room, 0.0, p_.ranks[d] * p_.slots_per_rank);
-    append(copies, 0.0, COIN_DBL_MAX);
+    add_served(d, kRemote, p_.remote_shared_by);
+    add_served(d, kArriving, p_.arriving_shared_by);
+    add_multiple(of(kArriving, d), of(kRemote, d), 1.0);
+    const double per_rank = kMicroseconds / p_.ranks[d];
+    add_multiple(of(kIn, d), of(kRemote, d), p_.remote_copy.in * per_rank);
+    add_multiple(of(kIn, d), of(kArriving, d), p_.any_copy.in * per_rank);
+    add_multiple(of(kOut, d), of(kRemote, d), p_.remote_copy.out * per_rank);
+    add_multiple(of(kOut, d), of(kArriving, d), p_.any_copy.out * per_rank);
     add_lines(d, p_.over_rows, p_.rows);
     add_lines(d, p_.over_slots, p_.active);
     CoinPackedVector chain;
     insert(chain, time(), 1.0);
-    insert(chain, compute(d), -1.0);
-    insert(chain, remote(d), -p_.copy * kMicroseconds / p_.ranks[d]);
+    for (const Part part : {kIn, kExperts, kOut}) {
+      insert(chain, of(part, d), -1.0);
+    }
     append(chain, p_.fixed * kMicroseconds, COIN_DBL_MAX);
+  }
+
+  /// copies of d >= what others ask of its experts / shared_by
+  void add_served(std::size_t d, Part copies, double shared_by) {
+    CoinPackedVector row;
+    insert(row, of(copies, d), 1.0);
+    for (std::size_t e = 0; e < experts_; ++e) {
+      insert(row, share(e, d), -p_.remote[d][e] / shared_by);
+    }
+    append(row, 0.0, COIN_DBL_MAX);
+  }
+
+  /// column >= factor * other
+  void add_multiple(std::size_t column, std::size_t other, double factor) {
+    CoinPackedVector row;
+    insert(row, column, 1.0);
+    insert(row, other, -factor);
+    append(row, 0.0, COIN_DBL_MAX);
   }
 
   /// experts[d] >= intercept + slope * sum of x[e, d] * weight / ranks, for every line.
@@ -99,7 +126,7 @@ class Tableau {
     const double scale = kMicroseconds / p_.speed;
     for (const Line& line : lines) {
       CoinPackedVector row;
-      insert(row, compute(d), 1.0);
+      insert(row, of(kExperts, d), 1.0);
       for (std::size_t e = 0; e < experts_; ++e) {
         insert(row, share(e, d), -line.slope * scale * weight[e] / p_.ranks[d]);
       }
@@ -107,12 +134,12 @@ class Tableau {
     }
   }
 
-  void add_cut() {
+  void add_total(Part part, double least) {
     CoinPackedVector row;
     for (std::size_t d = 0; d < domains_; ++d) {
-      insert(row, remote(d), 1.0);
+      insert(row, of(part, d), 1.0);
     }
-    append(row, p_.least_remote, COIN_DBL_MAX);
+    append(row, least, COIN_DBL_MAX);
   }
 
   const PlacementProgram& p_;

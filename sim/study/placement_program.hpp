@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "sim/study/copy_times.hpp"
 #include "sim/study/expert_floor.hpp"
 
 namespace moesim {
@@ -18,10 +19,13 @@ struct PlacementProgram {
   int slots_per_rank = 0;
   std::vector<Line> over_rows;
   std::vector<Line> over_slots;
-  double speed = 1.0;         ///< of the fastest rank
-  double copy = 0.0;          ///< of a remote copy, in and out of its rank
-  double shared_by = 1.0;     ///< most assignments that one copy serves
-  double least_remote = 0.0;  ///< copies over all domains
+  double speed = 1.0;               ///< of the fastest rank
+  CopyTime remote_copy;             ///< of a copy from another domain
+  CopyTime any_copy;                ///< of a copy from another rank
+  double remote_shared_by = 1.0;    ///< most assignments that one copy to a domain serves
+  double arriving_shared_by = 1.0;  ///< the same to a rank
+  double least_remote = 0.0;        ///< copies from other domains, over all domains
+  double least_arriving = 0.0;      ///< copies from other ranks, over all domains
 };
 
 /// The least T. Throws std::runtime_error when CLP ends without an optimum.

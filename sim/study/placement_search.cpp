@@ -14,6 +14,9 @@
 #include "sim/study/annealing.hpp"
 #include "sim/study/exact_search.hpp"
 #include "sim/study/layer_resources.hpp"
+#include "sim/study/rank_levels.hpp"
+#include "sim/study/row_spread.hpp"
+#include "sim/study/trial_search.hpp"
 
 namespace moesim {
 namespace {
@@ -29,6 +32,7 @@ class Search {
         space_{.experts = model.model.num_experts, .slots = slots_, .ranks = model.ranks},
         space_size_(count_placements(space_, kSmallSpace)),
         resources_(layer_resources(model, slots_)),
+        levels_(rank_levels(model)),
         progress_(options,
                   space_size_.value_or(options.moves) *
                       (options.shared ? std::int64_t{1} : std::int64_t{model.layers})) {
@@ -71,33 +75,68 @@ class Search {
     for (int layer = first; layer < last; ++layer) {
       traffic.push_back(summarise_traffic(*model_.routing, window_, layer));
     }
-    std::vector<PlacementCost> layers = best_start(traffic);
+    const TrialResult trial = options_.trial ? tried(traffic, map) : TrialResult{};
+    const std::vector<Believed> believed = believe(traffic, trial);
+    std::vector<PlacementCost> layers = best_start(traffic, believed, map);
+    const Placement start = layers.front().placement();
     SearchResult result;
-    for (const PlacementCost& layer : layers) {
-      result.layers.push_back({.start = layer.cost(),
-                               .best = {},
-                               .start_objective = layer.objective(options_.tail),
-                               .best_objective = {}});
-    }
-    const Placement best =
-        space_size_ ? best_of_all(traffic, layers, result) : annealed(layers, map, result);
+    result.interrupted = is_stopped(options_);
+    const Placement best = space_size_  ? best_of_all(traffic, believed, layers, result)
+                           : trial.pays ? annealed(layers, map, result)
+                                        : kept_start(layers);
     for (std::size_t i = 0; i < traffic.size(); ++i) {
+      const auto cost = [&](const Placement& placement, const Believed& part) {
+        return PlacementCost(model_, traffic[i], resources_, placement, part);
+      };
       result.placements.push_back(best);
-      const PlacementCost cost(model_, traffic[i], resources_, best);
-      result.layers[i].best = cost.cost();
-      result.layers[i].best_objective = cost.objective(options_.tail);
+      result.layers.push_back({.start = cost(start, {}).cost(),
+                               .best = cost(best, {}).cost(),
+                               .believed = believed[i],
+                               .pays = trial.pays,
+                               .start_objective = cost(start, believed[i]).objective(options_.tail),
+                               .best_objective = cost(best, believed[i]).objective(options_.tail)});
     }
     return result;
   }
 
+  [[nodiscard]] TrialResult tried(const std::vector<ExpertTraffic>& traffic,
+                                  std::size_t map) const {
+    const TrialSearch trial{.model = model_,
+                            .resources = resources_,
+                            .levels = levels_,
+                            .window = window_,
+                            .first = static_cast<int>(map),  // 0 where the map is of all layers
+                            .layers = static_cast<int>(traffic.size())};
+    return try_search(trial, kept_starts(traffic, map).front(), options_);
+  }
+
+  /// How much of each layer's traffic the search believes.
+  [[nodiscard]] std::vector<Believed> believe(const std::vector<ExpertTraffic>& traffic,
+                                              const TrialResult& trial) const {
+    std::vector<Believed> believed;
+    for (const ExpertTraffic& layer : traffic) {
+      believed.push_back(
+          {.rows = options_.trial ? kept_spread(layer) : 1.0, .sharing = trial.sharing});
+    }
+    return believed;
+  }
+
+  /// The best start, where a search would only learn chance.
+  Placement kept_start(const std::vector<PlacementCost>& layers) {
+    progress_.start(search_objective(layers, options_));
+    progress_.add(options_.moves, 0.0);
+    return layers.front().placement();
+  }
+
   Placement annealed(std::vector<PlacementCost>& layers, std::size_t map, SearchResult& result) {
-    Annealing annealing(layers, options_, map);
+    Annealing annealing(layers, options_, map, levels_);
     result.interrupted = !annealing.run(progress_);
     result.moves = annealing.moves();
     return placement_from_slots(annealing.best_slots(), model_.ranks);
   }
 
   Placement best_of_all(const std::vector<ExpertTraffic>& traffic,
+                        const std::vector<Believed>& believed,
                         const std::vector<PlacementCost>& start,
                         SearchResult& result) {
     Placement best = start.front().placement();
@@ -109,8 +148,11 @@ class Search {
         result.interrupted = true;
         return false;
       }
+      if (!options_.survival.is_kept_by_all(slots)) {
+        return true;
+      }
       const Placement placement = placement_from_slots(slots, model_.ranks);
-      const double cost = search_objective(costs_of(traffic, placement), options_);
+      const double cost = search_objective(costs_of(traffic, believed, placement), options_);
       ++result.moves;
       if (cost < least) {
         least = cost;
@@ -124,20 +166,22 @@ class Search {
   }
 
   [[nodiscard]] std::vector<PlacementCost> costs_of(const std::vector<ExpertTraffic>& traffic,
+                                                    const std::vector<Believed>& believed,
                                                     const Placement& placement) const {
     std::vector<PlacementCost> costs;
     costs.reserve(traffic.size());
-    for (const ExpertTraffic& layer : traffic) {
-      costs.emplace_back(model_, layer, resources_, placement);
+    for (std::size_t i = 0; i < traffic.size(); ++i) {
+      costs.emplace_back(model_, traffic[i], resources_, placement, believed[i]);
     }
     return costs;
   }
 
-  [[nodiscard]] std::vector<PlacementCost> best_start(
-      const std::vector<ExpertTraffic>& traffic) const {
+  [[nodiscard]] std::vector<PlacementCost> best_start(const std::vector<ExpertTraffic>& traffic,
+                                                      const std::vector<Believed>& believed,
+                                                      std::size_t map) const {
     std::vector<PlacementCost> best;
-    for (const Placement& start : starts(traffic)) {
-      std::vector<PlacementCost> costs = costs_of(traffic, start);
+    for (const Placement& start : kept_starts(traffic, map)) {
+      std::vector<PlacementCost> costs = costs_of(traffic, believed, start);
       if (best.empty() || search_objective(costs, options_) < search_objective(best, options_)) {
         best = std::move(costs);
       }
@@ -145,7 +189,19 @@ class Search {
     return best;
   }
 
-  [[nodiscard]] std::vector<Placement> starts(const std::vector<ExpertTraffic>& traffic) const {
+  /// The starts that keep the survival rule.
+  [[nodiscard]] std::vector<Placement> kept_starts(const std::vector<ExpertTraffic>& traffic,
+                                                   std::size_t map) const {
+    std::vector<Placement> kept = starts(traffic, map);
+    std::erase_if(kept, [&](const Placement& start) {
+      return !options_.survival.is_kept_by_all(start.expert_of_slot);
+    });
+    MOESIM_CHECK(!kept.empty(), "a start keeps the survival rule");
+    return kept;
+  }
+
+  [[nodiscard]] std::vector<Placement> starts(const std::vector<ExpertTraffic>& traffic,
+                                              std::size_t map) const {
     std::vector<double> load(static_cast<std::size_t>(model_.model.num_experts));
     for (const ExpertTraffic& layer : traffic) {
       const std::vector<double> of_layer = expert_loads(layer);
@@ -158,6 +214,9 @@ class Search {
     if (slots_ == model_.model.num_experts) {
       placements.push_back(greedy_placement(load, model_.ranks));
       placements.push_back(contiguous_placement(slots_, model_.ranks));
+    }
+    if (!options_.starts.empty()) {
+      placements.push_back(options_.starts[map]);
     }
     size.groups = options_.groups;
     size.nodes = eplb_nodes(resources_.domains);
@@ -174,6 +233,7 @@ class Search {
   PlacementSpace space_;
   std::optional<std::int64_t> space_size_;  ///< of a small space
   LayerResources resources_;
+  RankLevels levels_;
   AnnealingProgress progress_;
 };
 

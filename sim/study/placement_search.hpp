@@ -11,6 +11,7 @@
 #include "sim/step/step.hpp"
 #include "sim/study/expert_traffic.hpp"
 #include "sim/study/placement_cost.hpp"
+#include "sim/study/survival.hpp"
 
 namespace moesim {
 
@@ -24,12 +25,16 @@ struct SearchProgress {
 
 struct SearchOptions {
   std::uint64_t seed = 1;
-  int slots = 0;                 ///< of a layer, a multiple of the ranks; 0: one an expert
-  int groups = 1;                ///< of experts, for the EPLB that the search starts from
-  std::int64_t moves = 100'000;  ///< candidates a layer (a shared map: in all)
-  bool shared = false;           ///< one map for all layers
-  double tail = 0.35;            ///< weight of the peaks in the experts' time, [0, 1]
-  int threads = 0;               ///< 0: all cores
+  int slots = 0;                       ///< of a layer, a multiple of the ranks; 0: one an expert
+  int groups = 1;                      ///< of experts, for the EPLB that the search starts from
+  std::int64_t moves = 100'000;        ///< candidates a layer (a shared map: in all)
+  bool shared = false;                 ///< one map for all layers
+  double tail = 0.35;                  ///< weight of the peaks in the experts' time, [0, 1]
+  SurvivalRule survival = {};          ///< kept by every candidate
+  std::vector<Placement> starts = {};  ///< by layer, to start from beside the search's own; a
+                                       ///< shared map takes the first; empty: none
+  bool trial = true;  ///< learn from halves of the window what to believe (trial_search.hpp)
+  int threads = 0;    ///< 0: all cores
   const std::atomic<bool>* cancelled = nullptr;  ///< set: the best so far is kept
   /// Called from any thread, one at a time.
   std::function<void(const SearchProgress&)> on_progress = {};
@@ -39,6 +44,8 @@ struct SearchOptions {
 struct SearchedLayer {
   LayerCost start;  ///< of the best placement that it started from
   LayerCost best;
+  Believed believed;  ///< of the window, by the objectives
+  bool pays = true;   ///< a trial was faster in the second half of the window; else the start stays
   Seconds start_objective;
   Seconds best_objective;
 };

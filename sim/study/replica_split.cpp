@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/study/replica_split.hpp"
 
+#include <algorithm>
+
 #include "sim/core/check.hpp"
 #include "sim/core/rng.hpp"
 
@@ -57,6 +59,38 @@ void add(const ExpertTraffic& traffic, ReplicaSplit& split, const Share& share) 
   split.sent[share.replica * static_cast<std::size_t>(traffic.ranks) + share.source] += assignments;
 }
 
+/// Replicas in the order in which a source wants them: by distance, then from its hashed one on.
+std::vector<std::size_t> wanted(const Domains& domains,
+                                std::size_t source,
+                                std::size_t expert,
+                                std::span<const std::size_t> rank_of) {
+  std::vector<std::size_t> order;
+  const std::size_t first = mix_hash(source, expert) % rank_of.size();
+  for (int d = 0; d < kDistances; ++d) {
+    for (std::size_t i = 0; i < rank_of.size(); ++i) {
+      const std::size_t replica = (first + i) % rank_of.size();
+      if (distance(domains, source, rank_of[replica]) == d) {
+        order.push_back(replica);
+      }
+    }
+  }
+  return order;
+}
+
+/// Places of (source, step) in ReplicaTurns::replica, [source * steps + step].
+std::vector<std::int32_t> turn_places(const ExpertTraffic& traffic, std::size_t expert) {
+  std::vector<std::int32_t> places;
+  std::int32_t place = 0;
+  for (std::size_t source = 0; source < static_cast<std::size_t>(traffic.ranks); ++source) {
+    for (int step = 0; step < traffic.steps; ++step) {
+      places.push_back(place);
+      place += traffic.of(step, expert)[source];
+    }
+  }
+  places.push_back(place);
+  return places;
+}
+
 }  // namespace
 
 ReplicaSplit even_split(const ExpertTraffic& traffic, std::size_t expert, std::size_t replicas) {
@@ -102,6 +136,64 @@ ReplicaSplit split_by_source(const ExpertTraffic& traffic,
            .step = static_cast<std::size_t>(step),
            .source = source,
            .assignments = static_cast<std::size_t>(counts[source])});
+    }
+  }
+  return split;
+}
+
+ReplicaTurns limited_turns(const ExpertTraffic& traffic,
+                           const Domains& domains,
+                           std::size_t expert,
+                           std::span<const std::size_t> rank_of,
+                           std::span<const std::int64_t> limits) {
+  const auto steps = static_cast<std::size_t>(traffic.steps);
+  const auto ranks = static_cast<std::size_t>(traffic.ranks);
+  const std::vector<std::int32_t> places = turn_places(traffic, expert);
+  ReplicaTurns turns;
+  turns.replica.resize(static_cast<std::size_t>(places.back()));
+  std::vector<std::vector<std::int64_t>> load(steps, std::vector<std::int64_t>(rank_of.size()));
+  for (std::size_t source = 0; source < ranks; ++source) {
+    turns.begin.push_back(places[source * steps]);
+    const std::vector<std::size_t> order = wanted(domains, source, expert, rank_of);
+    for (std::size_t step = 0; step < steps; ++step) {
+      std::vector<std::int64_t>& taken = load[step];
+      const auto end = static_cast<std::size_t>(places[source * steps + step + 1]);
+      auto at = static_cast<std::size_t>(places[source * steps + step]);
+      const auto give = [&](std::size_t replica) {
+        turns.replica[at++] = static_cast<std::uint16_t>(replica);
+        ++taken[replica];
+      };
+      for (const std::size_t replica : order) {
+        while (at < end && taken[replica] < limits[step]) {
+          give(replica);
+        }
+      }
+      while (at < end) {
+        give(
+            static_cast<std::size_t>(std::min_element(taken.begin(), taken.end()) - taken.begin()));
+      }
+    }
+  }
+  turns.begin.push_back(places.back());
+  return turns;
+}
+
+ReplicaSplit split_by_turns(const ExpertTraffic& traffic,
+                            std::size_t expert,
+                            const ReplicaTurns& turns,
+                            std::size_t replicas) {
+  ReplicaSplit split = empty_split(traffic, replicas);
+  for (std::size_t source = 0; source < static_cast<std::size_t>(traffic.ranks); ++source) {
+    auto at = static_cast<std::size_t>(turns.begin[source]);
+    for (int step = 0; step < traffic.steps; ++step) {
+      for (std::int32_t turn = 0; turn < traffic.of(step, expert)[source]; ++turn) {
+        add(traffic,
+            split,
+            {.replica = turns.replica[at++],
+             .step = static_cast<std::size_t>(step),
+             .source = source,
+             .assignments = 1});
+      }
     }
   }
   return split;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sim/moe/domains.hpp"
+#include "sim/moe/placement.hpp"
 #include "sim/study/expert_traffic.hpp"
 
 namespace moesim {
@@ -34,5 +35,27 @@ struct ReplicaSplit {
                                            std::size_t expert,
                                            std::span<const std::size_t> replica_of_source,
                                            std::size_t replicas);
+
+/// The replica of every assignment of an expert, source by source, step by step.
+struct ReplicaTurns {
+  std::vector<std::int32_t> begin;     ///< [source + 1] into replica
+  std::vector<std::uint16_t> replica;  ///< by KeptAssignment::order of a source
+
+  [[nodiscard]] std::size_t of(std::size_t source, std::int32_t order) const {
+    return replica[static_cast<std::size_t>(begin[source] + order)];
+  }
+};
+
+/// As ReplicaChoice::kCapacityLimited does. @param limits  by step (replica_limit)
+[[nodiscard]] ReplicaTurns limited_turns(const ExpertTraffic& traffic,
+                                         const Domains& domains,
+                                         std::size_t expert,
+                                         std::span<const std::size_t> rank_of,
+                                         std::span<const std::int64_t> limits);
+
+[[nodiscard]] ReplicaSplit split_by_turns(const ExpertTraffic& traffic,
+                                          std::size_t expert,
+                                          const ReplicaTurns& turns,
+                                          std::size_t replicas);
 
 }  // namespace moesim

@@ -152,6 +152,17 @@ TEST_F(Place, ASurvivingPlacementOutlivesANode) {
   EXPECT_EQ(report["placements"][1]["experts_lost_with_a_node"], 8);  // 4 of each of 2 layers
   EXPECT_EQ(report["placements"][2]["name"], "survive");
   EXPECT_EQ(report["placements"][2]["experts_lost_with_a_node"], 0);
+  const json unsearched = json_of({"place",
+                                   "scenario.toml",
+                                   "--json",
+                                   "--survive",
+                                   "1",
+                                   "--placements",
+                                   "greedy",
+                                   "--moves",
+                                   "0"});
+  EXPECT_LE(report["placements"][2]["layer_s"]["mean"].get<double>(),
+            unsearched["placements"][2]["layer_s"]["mean"].get<double>());
   const std::vector<std::string> with_loss = {"run",
                                               "scenario.toml",
                                               "--json",
@@ -169,6 +180,32 @@ TEST_F(Place, ASurvivingPlacementOutlivesANode) {
     EXPECT_EQ(run["summary"]["assignments"], 2 * 16 * 2 * 8 * 2) << dispatcher;
     EXPECT_EQ(run["summary"]["dropped_assignments"], 0);
   }
+}
+
+TEST_F(Place, ExplainShowsWhatAMapChanges) {
+  ASSERT_EQ(moesim(place({"--placements", "eplb", "--out", "results"})).code, 0);
+  const std::string map = "results/eplb.sglang.json";
+  const Outcome explained = moesim({"explain", "scenario.toml", "--layer", "1", "--map", map});
+  ASSERT_EQ(explained.code, 0) << explained.err;
+  const std::string own = moesim({"explain", "scenario.toml", "--layer", "1"}).out;
+  EXPECT_THAT(explained.out, StartsWith(own));
+  EXPECT_THAT(explained.out, HasSubstr("\nbefore and with eplb.sglang.json, each layer in its "));
+  EXPECT_THAT(explained.out, HasSubstr("\nlayer 1 with eplb.sglang.json\n  experts:"));
+  EXPECT_THAT(explained.out, testing::Not(HasSubstr("layer 0 with")));
+  const json both = json_of({"explain", "scenario.toml", "--json", "--map", map});
+  const json as_file = json_of({"run",
+                                "scenario.toml",
+                                "--json",
+                                "--set",
+                                "placement.kind=file",
+                                "--set",
+                                "placement.file=" + map});
+  EXPECT_EQ(both["before"]["steps"], json_of({"run", "scenario.toml", "--json"})["steps"]);
+  EXPECT_EQ(both["after"]["steps"], as_file["steps"]);
+  EXPECT_NE(both["after"]["steps"], both["before"]["steps"]);
+  const Outcome refused = moesim({"explain", "scenario.toml", "--map", map, "--out", "elsewhere"});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("--map excludes --out"));
 }
 
 TEST_F(Place, ALostNodeWithExpertsThatHaveNoReplicaIsRefused) {
@@ -262,7 +299,7 @@ TEST_F(Place, CtrlCEndsTheSearchAndKeepsItsBest) {
   EXPECT_EQ(report["placements"].size(), 7U);
   EXPECT_THAT(report["notes"],
               testing::Contains(
-                  "the search was interrupted: optimised is the best placement found until then"));
+                  "the search was interrupted: its placements are the best found until then"));
 }
 
 TEST_F(Place, OneMapForAllLayersAndNoBoundsWhenAsked) {

@@ -6,6 +6,8 @@
 #include <rapidcheck/gtest.h>
 
 #include <algorithm>
+#include <map>
+#include <numeric>
 #include <utility>
 
 #include "sim/moe/domains.hpp"
@@ -71,24 +73,6 @@ class OneRouting final : public RoutingSource {
   Routing routing_;
 };
 
-/// Pairs of a token's experts that one domain serves, counted one by one.
-double pairs_together(const Routing& routing, const Placement& placement, const Domains& domains) {
-  double together = 0.0;
-  for (std::int32_t token = 0; token < routing.num_tokens(); ++token) {
-    const auto chosen = routing.of_token(token);
-    for (std::size_t i = 0; i < chosen.size(); ++i) {
-      for (std::size_t j = 0; j < i; ++j) {
-        const auto domain = [&](ExpertIndex e) {
-          const SlotId slot = placement.slots_of(ExpertId{e}).front();
-          return domains.of_rank[placement.rank_of(slot).index()];
-        };
-        together += domain(chosen[i]) == domain(chosen[j]) ? 1.0 : 0.0;
-      }
-    }
-  }
-  return together;
-}
-
 }  // namespace
 
 RC_GTEST_PROP(PlacementBound, NoPlacementIsFaster, (std::uint64_t seed)) {
@@ -146,26 +130,74 @@ TEST(PlacementBound, LoadBoundIsTheRankOfTheBusiestSlot) {
       placement_bound(model, window, 0, 16).load.value, kMargin * (fixed + experts({10})), 1e-12);
 }
 
-RC_GTEST_PROP(PairBound, NoPlacementHasMorePairsTogether, (std::uint64_t seed)) {
+/// What the tokens of a step do under a placement, replicas drawn for every assignment.
+struct Visits {
+  double pairs = 0.0;   ///< elements of a token that meet, its own group one of them
+  double copies = 0.0;  ///< groups that tokens visit beside their own
+};
+
+Visits visits_of(const Routing& routing,
+                 const Placement& placement,
+                 const std::vector<std::size_t>& group_of_rank,
+                 RngStream& rng) {
+  Visits visits;
+  for (std::size_t source = 0; source < group_of_rank.size(); ++source) {
+    for (std::int32_t t = routing.token_begin[source]; t < routing.token_begin[source + 1]; ++t) {
+      std::map<std::size_t, double> elements = {{group_of_rank[source], 1.0}};
+      for (const ExpertIndex expert : routing.of_token(t)) {
+        const auto slots = placement.slots_of(ExpertId{expert});
+        ++elements[group_of_rank[placement.rank_of(slots[rng.below(slots.size())]).index()]];
+      }
+      for (const auto& [group, count] : elements) {
+        visits.pairs += count * (count - 1) / 2;
+      }
+      visits.copies += static_cast<double>(elements.size()) - 1.0;
+    }
+  }
+  return visits;
+}
+
+RC_GTEST_PROP(PairBound, NoPlacementHasMorePairsTogetherOrFewerCopies, (std::uint64_t seed)) {
   const RandomStep step = placement_scene(seed);
   const StepModel& model = step.model;
   const Domains domains = make_domains(rank_places(model.cluster, model.ranks));
+  std::vector<std::size_t> rank_itself(static_cast<std::size_t>(model.ranks));
+  std::iota(rank_itself.begin(), rank_itself.end(), std::size_t{0});
   const Routing routing = model.routing->route(0, 0);
-  const PairCounts counts = count_pairs(*model.routing, {.first = 0, .steps = 1}, 0);
   RngStream rng(seed, "pairs");
-  for (const int spare : {0, model.ranks}) {
-    const int slots = model.model.num_experts + spare;
-    const double most = most_pairs_together(
-        counts,
-        {.groups = domains.size(),
-         .slots = domains.members.front().size() * static_cast<std::size_t>(slots / model.ranks),
-         .spare = static_cast<std::size_t>(spare)});
-    for (int i = 0; i < 5; ++i) {
-      const Placement placement =
-          random_placement_of(model.model.num_experts, slots, model.ranks, rng);
-      RC_ASSERT(pairs_together(routing, placement, domains) <= most + 1e-6);
+  for (const bool by_domain : {false, true}) {
+    const std::vector<std::size_t>& group_of_rank = by_domain ? domains.of_rank : rank_itself;
+    const PairCounts counts =
+        count_pairs(*model.routing, {.first = 0, .steps = 1}, 0, group_of_rank);
+    for (const int spare : {0, model.ranks}) {
+      const int slots = model.model.num_experts + spare;
+      const std::size_t ranks_of_group = by_domain ? domains.members.front().size() : 1;
+      const GroupSizes sizes{
+          .slots = ranks_of_group * static_cast<std::size_t>(slots / model.ranks),
+          .spare = static_cast<std::size_t>(spare)};
+      const double most = most_pairs_together(counts, sizes);
+      const double fewest = fewest_copies(counts, sizes, model.model.top_k);
+      for (int i = 0; i < 5; ++i) {
+        const Placement placement =
+            random_placement_of(model.model.num_experts, slots, model.ranks, rng);
+        const Visits visits = visits_of(routing, placement, group_of_rank, rng);
+        RC_ASSERT(visits.pairs <= most + 1e-6);
+        RC_ASSERT(visits.copies >= fewest - 1e-6);
+      }
     }
   }
+}
+
+// 9 elements: in 4 groups at best 3, 2, 2, 2 meet, 3 + 1 + 1 + 1 = 6 pairs; in 3 groups 9, in 2
+// groups (5 and 4) 10 + 6 = 16, in one 36. Between them the mean lies on the lines.
+TEST(PairBound, FewestGroupsLieOnTheHullOfEvenSplits) {
+  EXPECT_DOUBLE_EQ(fewest_groups(9, 4, 0.0), 4.0);
+  EXPECT_DOUBLE_EQ(fewest_groups(9, 4, 6.0), 4.0);
+  EXPECT_DOUBLE_EQ(fewest_groups(9, 4, 7.5), 3.5);
+  EXPECT_DOUBLE_EQ(fewest_groups(9, 4, 9.0), 3.0);
+  EXPECT_DOUBLE_EQ(fewest_groups(9, 4, 26.0), 1.5);
+  EXPECT_DOUBLE_EQ(fewest_groups(9, 4, 40.0), 1.0);
+  EXPECT_DOUBLE_EQ(fewest_groups(3, 64, 0.5), 2.5);  // no more groups than elements
 }
 
 RC_GTEST_PROP(ExpertFloor, LinesLieBelowTheExpertsWhateverTheSlots, (std::uint64_t seed)) {

@@ -2,6 +2,7 @@
 // Random layers with replicas, for tests of what places experts.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -16,14 +17,19 @@ namespace moesim::testing {
 
 inline constexpr int kSceneSteps = 3;
 
-/// A random dropless step model whose replicas are shared evenly or by nearness, with copy rates.
+/// The rules that PlacementCost follows to the letter.
+inline constexpr std::array kSceneChoices = {
+    ReplicaChoice::kEven, ReplicaChoice::kNearest, ReplicaChoice::kCapacityLimited};
+
+/// A random dropless step model whose replicas are shared by one of these, with copy rates.
 inline RandomStep placement_scene(std::uint64_t seed) {
   RandomStep step = random_step(seed, {.max_tokens = 40, .replicas = true});
   RngStream rng(seed, "placement scene");
   StepModel& m = step.model;
   m.capacity = {};
   m.dispatch.notify = false;
-  m.replicas.choice = static_cast<ReplicaChoice>(rng.below(2));
+  m.replicas = {.choice = kSceneChoices[rng.below(kSceneChoices.size())],
+                .limit = 0.5 + rng.uniform01()};
   m.constants.message_overhead = bytes(static_cast<double>(rng.below(3)) * 500.0);
   m.constants.sm_copy_rate = gigabytes_per_second(static_cast<double>(rng.below(2)) * 2.0);
   m.constants.combine_sm_copy_rate = m.constants.sm_copy_rate * 0.5;

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/study/replica_shares.hpp"
+
+#include <numeric>
+#include <utility>
+
+#include "sim/moe/replica_choice.hpp"
+#include "sim/study/row_spread.hpp"
+
+namespace moesim {
+namespace {
+
+/// What a slot takes before others do, by step.
+std::vector<std::int64_t> step_limits(const ReplicaRule& rule,
+                                      const ExpertTraffic& traffic,
+                                      int num_slots) {
+  std::vector<std::int64_t> limits;
+  for (int step = 0; step < traffic.steps; ++step) {
+    std::int64_t assignments = 0;
+    for (std::size_t e = 0; e < static_cast<std::size_t>(traffic.experts); ++e) {
+      const std::span<const std::int32_t> counts = traffic.of(step, e);
+      assignments = std::accumulate(counts.begin(), counts.end(), assignments);
+    }
+    limits.push_back(replica_limit(rule, assignments, num_slots));
+  }
+  return limits;
+}
+
+}  // namespace
+
+ReplicaShares::ReplicaShares(const ReplicaRule& rule,
+                             const ExpertTraffic& traffic,
+                             const Domains& domains,
+                             int num_slots,
+                             double kept)
+    : choice_(rule.choice),
+      traffic_(traffic),
+      domains_(domains),
+      slots_per_rank_(static_cast<std::size_t>(num_slots / traffic.ranks)),
+      kept_(kept),
+      even_(static_cast<std::size_t>(traffic.experts)) {
+  if (choice_ == ReplicaChoice::kCapacityLimited) {
+    limits_ = step_limits(rule, traffic, num_slots);
+  }
+}
+
+ServedExpert ReplicaShares::serve(std::size_t expert, std::vector<std::size_t> slots) {
+  ServedExpert served;
+  ReplicaRows& ranks = served.ranks;
+  const std::size_t replicas = slots.size();
+  for (const std::size_t slot : slots) {
+    ranks.rows.push_back(slot / slots_per_rank_);
+  }
+  served.slots = std::move(slots);
+  if (choice_ == ReplicaChoice::kNearest && replicas > 1) {
+    ranks.nearest = nearest_replicas(domains_, expert, ranks.rows);
+    served.own = smoothed(split_by_source(traffic_, expert, ranks.nearest, replicas));
+  } else if (choice_ == ReplicaChoice::kCapacityLimited && replicas > 1) {
+    ranks.turns = limited_turns(traffic_, domains_, expert, ranks.rows, limits_);
+    served.own = smoothed(split_by_turns(traffic_, expert, ranks.turns, replicas));
+  } else {
+    served.even = &even(expert, replicas);
+  }
+  return served;
+}
+
+const ReplicaSplit& ReplicaShares::even(std::size_t expert, std::size_t replicas) {
+  std::vector<std::optional<ReplicaSplit>>& known = even_[expert];
+  if (known.size() < replicas) {
+    known.resize(replicas);
+  }
+  std::optional<ReplicaSplit>& split = known[replicas - 1];
+  if (!split) {
+    split = smoothed(even_split(traffic_, expert, replicas));
+  }
+  return *split;
+}
+
+ReplicaSplit ReplicaShares::smoothed(ReplicaSplit split) const {
+  const auto steps = static_cast<std::size_t>(traffic_.steps);
+  for (std::size_t first = 0; first < split.rows.size(); first += steps) {
+    smooth_rows(std::span(split.rows).subspan(first, steps), kept_);
+  }
+  return split;
+}
+
+}  // namespace moesim
