@@ -31,6 +31,7 @@ WholeReport simulate_whole(const ScenarioOptions& options) {
   report.seed = scenario.seed;
   report.inputs = digests(scenario);
   report.notes = assembly.notes;
+  report.joins = assembly.joins;
   report.faults = assembly.faults;
   report.grade = grade_of(scenario.calibration);
   report.evidence_source = scenario.calibration.source;

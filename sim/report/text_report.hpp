@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "sim/report/run_report.hpp"
 
@@ -14,6 +15,9 @@ namespace moesim {
 /// Where each microsecond of the layers goes: critical path per layer, then hot experts, ranks,
 /// pairs and links of each (of `layer` alone when it is not negative).
 [[nodiscard]] std::string explain_text(const RunReport& report, int layer);
+
+/// A line for each thing that was put together though recorded apart.
+[[nodiscard]] std::string joins_text(const std::vector<std::string>& joins);
 
 /// Lines that say where routing and constants come from.
 [[nodiscard]] std::string provenance_text(const RunReport& report);

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "sim/report/table.hpp"
+#include "sim/report/text_report.hpp"
 
 namespace moesim {
 namespace {
@@ -121,6 +122,7 @@ std::string whole_text(const WholeReport& report) {
                              readable_time(times.max)}}) +
                      "\n" + critical_path(report, times.mean) + "\n" +
                      throughput_lines(report, times.mean);
+  text += joins_text(report.joins);
   for (const std::string& note : report.notes) {
     text += wrapped("note: " + note);
   }
@@ -159,6 +161,7 @@ std::string whole_json(const WholeReport& report) {
       {"step_kind", report.kind},
       {"evidence", {{"grade", to_text(report.grade)}, {"source", report.evidence_source}}},
       {"notes", report.notes},
+      {"joins", report.joins},
       {"faults", report.faults},
       {"summary", summary},
       {"steps", steps_json(report)},

@@ -4,16 +4,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "sim/core/check.hpp"
 #include "sim/core/diagnostics.hpp"
-#include "sim/moe/generate/generated_source.hpp"
+#include "sim/core/unit_text.hpp"
 #include "sim/moe/lost_ranks.hpp"
-#include "sim/moe/narrow_routing.hpp"
 #include "sim/scenario/make_cluster.hpp"
 #include "sim/scenario/memory_model.hpp"
+#include "sim/scenario/open_routing.hpp"
 #include "sim/step/layer_work.hpp"
 #include "sim/step/placement_training.hpp"
 
@@ -26,79 +25,6 @@ Diagnostic mismatch(std::string key, std::string message) {
           .message = std::move(message),
           .source_line = {},
           .hint = {}};
-}
-
-/// The trace records more experts a token than the model takes, and the policy asks for them.
-bool is_narrowed(const Scenario& scenario, const RoutingSourceInfo& trace) {
-  return needs_candidates(scenario.capacity.policy) && trace.top_k > scenario.model.top_k;
-}
-
-std::string source_name(const Scenario& scenario) {
-  return scenario.routing.source == RoutingOrigin::kTrace ? "\"" + scenario.routing.trace + "\""
-                                                          : "the generator";
-}
-
-/// What the policy needs of the routing.
-std::vector<Diagnostic> policy_mistakes(const Scenario& scenario, const RoutingSourceInfo& trace) {
-  std::vector<Diagnostic> mistakes;
-  const CapacitySpec& capacity = scenario.capacity;
-  const std::string name = source_name(scenario);
-  const std::string_view policy = to_text(capacity.policy);
-  if (needs_candidates(capacity.policy) && trace.top_k <= scenario.model.top_k) {
-    mistakes.push_back(mismatch(
-        "capacity.policy",
-        fmt::format("{} needs a trace with more than model.top_k = {} experts a token; {} has {}",
-                    policy,
-                    scenario.model.top_k,
-                    name,
-                    trace.top_k)));
-  } else if (needs_candidates(capacity.policy) && !trace.has_weights && !trace.slots_by_weight) {
-    mistakes.push_back(mismatch("capacity.policy",
-                                fmt::format("{} needs experts in order of gate weight; {} has "
-                                            "neither weights nor ordered slots",
-                                            policy,
-                                            name)));
-  }
-  const bool by_weight = capacity.order == ServiceOrder::kWeight;
-  const bool chooses = capacity.policy == OverflowPolicy::kExpertChoice;
-  if ((by_weight || chooses) && !trace.has_weights) {
-    mistakes.push_back(mismatch(
-        by_weight ? "capacity.order" : "capacity.policy",
-        fmt::format("{} needs gate weights; {} has none", by_weight ? "weight" : policy, name)));
-  }
-  return mistakes;
-}
-
-void check_fit(const Scenario& scenario, const RoutingSourceInfo& trace, int layers) {
-  std::vector<Diagnostic> mistakes = policy_mistakes(scenario, trace);
-  const std::string name = scenario.routing.trace;
-  if (trace.num_experts != scenario.model.num_experts) {
-    mistakes.push_back(
-        mismatch("routing.trace",
-                 fmt::format("\"{}\" has {} experts a layer; model.num_experts is {}",
-                             name,
-                             trace.num_experts,
-                             scenario.model.num_experts)));
-  }
-  if (trace.top_k != scenario.model.top_k && !is_narrowed(scenario, trace)) {
-    mistakes.push_back(mismatch(
-        "routing.trace",
-        fmt::format(
-            "\"{}\" has top_k {}; model.top_k is {}", name, trace.top_k, scenario.model.top_k)));
-  }
-  if (trace.layers < layers) {
-    mistakes.push_back(mismatch(
-        "routing.trace",
-        fmt::format(
-            "\"{}\" has {} MoE layers; {} are to be simulated; set step.layers = {} or less",
-            name,
-            trace.layers,
-            layers,
-            trace.layers)));
-  }
-  if (!mistakes.empty()) {
-    throw UserError(mistakes);
-  }
 }
 
 /// Where the cost constants come from, part by part.
@@ -121,25 +47,46 @@ void note_calibration(const CostConstants& c, std::vector<std::string>& notes) {
   note_part("dispatch and combine", c.communication_fit);
 }
 
-/// What a reader must know of the routing.
-void note_routing(const Scenario& scenario,
-                  const RoutingSourceInfo& trace,
-                  std::vector<std::string>& notes) {
-  if (!trace.model.empty() && trace.model != scenario.model.name) {
-    notes.push_back(fmt::format("routing was recorded from {}; layer sizes are those of {}",
-                                trace.model,
-                                scenario.model.name));
-  }
-  if (scenario.capacity.policy == OverflowPolicy::kSpill && !trace.slots_by_weight) {
-    notes.emplace_back(
-        "the trace does not order a token's experts by weight: spill asks them as they stand");
-  }
+/// Bytes of a dispatched row: what one assignment takes in a buffer.
+std::int64_t row_bytes(const Scenario& scenario) {
+  return copy_bytes(scenario.model, scenario.dispatch.kind).dispatch();
+}
+
+/// [capacity] with the caps in bytes turned into assignments.
+CapacitySpec caps_in_rows(const Scenario& scenario) {
+  CapacitySpec spec = scenario.capacity;
+  const auto in_rows = [&](Bytes bytes, std::int64_t& cap, const char* key) {
+    if (bytes.value > 0.0) {
+      cap = static_cast<std::int64_t>(bytes.value / static_cast<double>(row_bytes(scenario)));
+      if (cap == 0) {
+        throw UserError({mismatch(
+            key, fmt::format("{} hold no row of {} B", to_text(bytes), row_bytes(scenario)))});
+      }
+    }
+  };
+  in_rows(spec.sender_bytes, spec.sender_cap, "capacity.sender_bytes");
+  in_rows(spec.receiver_bytes, spec.receiver_cap, "capacity.receiver_bytes");
+  return spec;
+}
+
+void note_caps(const Scenario& scenario,
+               const CapacitySpec& spec,
+               std::vector<std::string>& notes) {
+  const auto note = [&](Bytes bytes, std::int64_t rows, const char* key) {
+    if (bytes.value > 0.0) {
+      notes.push_back(
+          fmt::format("{} = {}: {} rows of {} B", key, to_text(bytes), rows, row_bytes(scenario)));
+    }
+  };
+  note(spec.sender_bytes, spec.sender_cap, "capacity.sender_bytes");
+  note(spec.receiver_bytes, spec.receiver_cap, "capacity.receiver_bytes");
 }
 
 std::vector<std::string> notes_on(const Scenario& scenario, const Assembly& assembly) {
   std::vector<std::string> notes;
   if (assembly.routing) {
     note_routing(scenario, assembly.routing->info(), notes);
+    note_caps(scenario, assembly.step.capacity, notes);
   }
   const auto gpus = static_cast<int>(assembly.step.cluster.gpus.size());
   if (scenario.parallel.ep < gpus) {
@@ -163,42 +110,6 @@ std::vector<std::string> notes_on(const Scenario& scenario, const Assembly& asse
         last));
   }
   return notes;
-}
-
-std::unique_ptr<RoutingSource> open_source(const Scenario& scenario, int layers) {
-  if (scenario.routing.source == RoutingOrigin::kTrace) {
-    std::unique_ptr<RoutingSource> source = open_routing_source(
-        scenario.routing, scenario.parallel.ep, scenario.batch.tokens_per_rank, scenario.seed);
-    check_fit(scenario, source->info(), layers);
-    if (is_narrowed(scenario, source->info())) {
-      return narrowed_source(std::move(source), scenario.model.top_k);
-    }
-    return source;
-  }
-  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
-  if (scenario.batch.tokens_per_rank > kMost / scenario.parallel.ep / scenario.model.top_k) {
-    throw UserError({mismatch("batch.tokens_per_rank",
-                              fmt::format("{} tokens on each of {} ranks with top_k {}; at most {} "
-                                          "assignments a step",
-                                          scenario.batch.tokens_per_rank,
-                                          scenario.parallel.ep,
-                                          scenario.model.top_k,
-                                          kMost))});
-  }
-  std::unique_ptr<RoutingSource> source =
-      generate::open_generated_source(scenario.routing.generated,
-                                      {.num_experts = scenario.model.num_experts,
-                                       .top_k = scenario.model.top_k,
-                                       .layers = layers,
-                                       .ranks = scenario.parallel.ep,
-                                       .tokens_per_rank = scenario.batch.tokens_per_rank},
-                                      scenario.routing.draw,
-                                      scenario.seed);
-  std::vector<Diagnostic> mistakes = policy_mistakes(scenario, source->info());
-  if (!mistakes.empty()) {
-    throw UserError(std::move(mistakes));
-  }
-  return source;
 }
 
 std::vector<Placement> place_experts(const Scenario& scenario,
@@ -278,14 +189,14 @@ Assembly assemble_layers(const Scenario& scenario, int layers) {
   }
   StepModel& step = assembly.step;
   if (layers > 0) {
-    assembly.routing = open_source(scenario, layers);
+    assembly.routing = open_scenario_routing(scenario, layers);
   }
   step.model = scenario.model;
   ScenarioCluster made = make_cluster(scenario);
   step.cluster = std::move(made.cluster);
   assembly.faults = std::move(made.hits);
   step.cuts = CutBounds(step.cluster, effective_capacities(step.cluster, scenario.calibration));
-  step.capacity = scenario.capacity;
+  step.capacity = caps_in_rows(scenario);
   step.dispatch = scenario.dispatch;
   step.constants = scenario.calibration;
   step.engine = scenario.network.engine;
@@ -309,6 +220,9 @@ Assembly assemble_layers(const Scenario& scenario, int layers) {
   step.layers = layers;
   step.seed = scenario.seed;
   assembly.notes = notes_on(scenario, assembly);
+  if (assembly.routing) {
+    assembly.joins = joins_of(scenario, assembly.routing->info());
+  }
   return assembly;
 }
 

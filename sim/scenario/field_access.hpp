@@ -91,6 +91,9 @@ class Fields {
 /// The table [placement].
 void placement_fields(Fields& f, PlacementSpec& placement);
 
+/// The table [routing].
+void routing_fields(Fields& f, RoutingSpec& routing);
+
 /// [model], with [model.attention].
 void model_fields(Fields& f, ModelShape& m);
 
