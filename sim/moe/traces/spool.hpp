@@ -18,7 +18,7 @@ namespace moesim::traces {
 class Spool {
  public:
   /// More bytes than this go into the file.
-  static constexpr std::size_t kMostInMemory = std::size_t{16} << 20U;
+  static constexpr std::size_t kMostInMemory = std::size_t{8} << 20U;
 
   /// @param folder  where the file is made; the nearest folder above it that is there
   explicit Spool(std::filesystem::path folder);
