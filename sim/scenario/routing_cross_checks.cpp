@@ -105,7 +105,7 @@ void check_learned(CrossChecker& c, const Scenario& s) {
   c.check(t.expert_choice && !chooses,
           "routing.learned.expert_choice",
           {"capacity.policy"},
-          fmt::format("true needs experts that choose in the layer too: expert_choice, but {}",
+          fmt::format("true needs expert_choice in the layer too, not {}",
                       c.other("capacity.policy", to_text(s.capacity.policy))));
   c.check(t.expert_choice && s.model.num_experts > 0 &&
               std::int64_t{t.tokens} * s.model.top_k % s.model.num_experts != 0,
