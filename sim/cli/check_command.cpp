@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sim/cli/commands.hpp"
@@ -20,34 +21,45 @@
 namespace moesim::cli {
 namespace {
 
-std::string as_json(const Scenario& scenario,
-                    const std::vector<std::string>& notes,
-                    const std::string& resolved) {
+/// What a reader must know.
+struct Remarks {
+  std::vector<std::string> notes;
+  std::vector<std::string> joins;
+};
+
+std::string as_json(const Scenario& scenario, const Remarks& remarks, const std::string& resolved) {
   nlohmann::ordered_json inputs = nlohmann::ordered_json::array();
   for (const std::filesystem::path& path : scenario.inputs) {
     inputs.push_back({{"path", path.string()}, {"sha256", sha256_hex(path)}});
   }
   const nlohmann::ordered_json json = {{"format", "moesim-check"},
                                        {"inputs", inputs},
-                                       {"notes", notes},
+                                       {"notes", remarks.notes},
+                                       {"joins", remarks.joins},
                                        {"resolved_scenario", resolved}};
   return json.dump(2) + "\n";
 }
 
-/// What a reader must know. Pipelines of inference cannot be run, but what they hold is checked.
-std::vector<std::string> notes_on_check(const Scenario& scenario) {
+Remarks remarks_on(Assembly assembly) {
+  return {std::move(assembly.notes), std::move(assembly.joins)};
+}
+
+/// Pipelines of inference cannot be run, but what they hold is checked.
+Remarks remarks_on_check(const Scenario& scenario) {
   const StepKind kind = scenario.step.kind;
   if (kind == StepKind::kMoeLayers) {
-    return assemble(scenario).notes;
+    return remarks_on(assemble(scenario));
   }
   if (kind == StepKind::kServing) {
-    return serving_model(scenario).notes;
+    return {.notes = serving_model(scenario).notes, .joins = {}};
   }
   if (kind != StepKind::kTrain && scenario.parallel.pp > 1) {
     check_memory(scenario);
-    return {"only the memory was checked: moesim run simulates pipelines in training only"};
+    return {
+        .notes = {"only the memory was checked: moesim run simulates pipelines in training only"},
+        .joins = {}};
   }
-  return assemble_whole(scenario).notes;
+  return remarks_on(assemble_whole(scenario));
 }
 
 }  // namespace
@@ -61,13 +73,16 @@ void add_check_command(CLI::App& app) {
   command->footer("Example: moesim check scenarios/tinymoe_h200.toml > resolved.toml");
   command->callback([options] {
     const Scenario scenario = load(*options);
-    const std::vector<std::string> notes = notes_on_check(scenario);
+    const Remarks remarks = remarks_on_check(scenario);
     const std::string resolved = resolved_toml(scenario);
     if (!options->out.empty()) {
       write_file_atomically(options->out / "scenario.toml", resolved);
     }
-    print(options->json ? as_json(scenario, notes, resolved) : resolved);
-    for (const std::string& note : notes) {
+    print(options->json ? as_json(scenario, remarks, resolved) : resolved);
+    for (const std::string& join : remarks.joins) {
+      print_error("joined: " + join + "\n");
+    }
+    for (const std::string& note : remarks.notes) {
       print_error("note: " + note + "\n");
     }
   });

@@ -169,7 +169,8 @@ RankSpread phase_total(const GpuReport& report, Phase phase) {
 }
 
 std::vector<std::string> gpu_notes(const GpuReport& report) {
-  std::vector<std::string> notes = report.head.notes;
+  std::vector<std::string> notes = report.head.joins;
+  notes.insert(notes.end(), report.head.notes.begin(), report.head.notes.end());
   if (report.network) {
     notes.push_back(fmt::format(
         "{} ranks ran side by side, one a GPU; dispatch and combine hold NCCL all-to-alls",

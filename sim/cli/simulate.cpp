@@ -29,6 +29,7 @@ RunReport report_head(const std::filesystem::path& file,
   report.seed = scenario.seed;
   report.inputs = digests(scenario);
   report.notes = assembly.notes;
+  report.joins = assembly.joins;
   report.faults = assembly.faults;
   report.evidence_source = scenario.calibration.source;
   report.routing = assembly.routing->info();

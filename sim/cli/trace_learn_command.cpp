@@ -52,10 +52,11 @@ void run_learn(const LearnCommand& command) {
     throw UserError(
         fmt::format("--top-k {}: more than the {} experts of a layer", gate.top_k, gate.experts));
   }
-  if (gate.expert_choice && std::int64_t{gate.tokens} * gate.top_k % gate.experts != 0) {
+  if (gate.training.expert_choice &&
+      std::int64_t{gate.training.tokens} * gate.top_k % gate.experts != 0) {
     throw UserError(fmt::format(
         "--expert-choice: {} tokens x top-{} are no equal shares of {} experts; change --tokens",
-        gate.tokens,
+        gate.training.tokens,
         gate.top_k,
         gate.experts));
   }
@@ -76,22 +77,24 @@ void add_gate_options(CLI::App& command, generate::GateSpec& gate) {
   count("--top-k", gate.top_k, "experts of a token", 256);
   count("--layers", gate.layers, "gates, trained apart", 256);
   count("--steps", gate.steps, "training steps", 100'000);
-  count("--tokens", gate.tokens, "tokens of a step", 65'536);
-  count("--clusters", gate.clusters, "kinds of tokens", 65'536);
+  count("--tokens", gate.training.tokens, "tokens of a step", 65'536);
+  count("--clusters", gate.training.clusters, "kinds of tokens", 65'536);
   const auto number = [&](const char* name, double& value, const char* what) {
     command.add_option(name, value, what)->check(CLI::Range(0.0, 1000.0))->capture_default_str();
   };
-  number("--aux-loss", gate.aux_loss, "weight of the auxiliary load-balancing loss");
-  number("--z-loss", gate.z_loss, "weight of the z-loss");
-  number("--noise", gate.noise, "noisy top-k: standard deviation of the noise");
-  number("--bias-rate", gate.bias_rate, "bias adjustment as in DeepSeek-V3: its step");
-  number("--initial-scale", gate.initial_scale, "standard deviation of the gate's first weights");
-  number("--learning-rate", gate.learning_rate, "of the gate");
-  number("--skill-rate", gate.skill_rate, "of the experts");
-  command.add_flag("--expert-choice", gate.expert_choice, "experts choose tokens");
+  number("--aux-loss", gate.training.aux_loss, "weight of the auxiliary load-balancing loss");
+  number("--z-loss", gate.training.z_loss, "weight of the z-loss");
+  number("--noise", gate.training.noise, "noisy top-k: standard deviation of the noise");
+  number("--bias-rate", gate.training.bias_rate, "bias adjustment as in DeepSeek-V3: its step");
+  number("--initial-scale",
+         gate.training.initial_scale,
+         "standard deviation of the gate's first weights");
+  number("--learning-rate", gate.training.learning_rate, "of the gate");
+  number("--skill-rate", gate.training.skill_rate, "of the experts");
+  command.add_flag("--expert-choice", gate.training.expert_choice, "experts choose tokens");
   command
       .add_option("--reset-after",
-                  gate.reset_after,
+                  gate.training.reset_after,
                   "steps after which a dead expert starts anew; 0: never")
       ->check(CLI::Range(0, 100'000))
       ->capture_default_str();

@@ -31,6 +31,7 @@ WholeReport simulate_whole(const std::filesystem::path& file,
   report.seed = scenario.seed;
   report.inputs = digests(scenario);
   report.notes = assembly.notes;
+  report.joins = assembly.joins;
   report.faults = assembly.faults;
   report.grade = whole_grade(scenario.calibration);
   report.evidence_source = scenario.calibration.source;

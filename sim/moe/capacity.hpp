@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "sim/core/units.hpp"
 #include "sim/moe/placement.hpp"
 #include "sim/moe/replica_choice.hpp"
 #include "sim/moe/routing.hpp"
@@ -55,6 +56,8 @@ struct CapacitySpec {
       0;  ///< kSpill, kNextBest, kReplica: experts or replicas asked after the first, 0: all
   std::int64_t sender_cap = 0;    ///< assignments a rank may send to others in a layer, 0: any
   std::int64_t receiver_cap = 0;  ///< assignments a rank may accept in a layer, 0: any
+  Bytes sender_bytes = {};        ///< sender_cap as a buffer of dispatched rows; 0: none is stated
+  Bytes receiver_bytes = {};      ///< receiver_cap so
 
   [[nodiscard]] bool has_caps() const { return sender_cap > 0 || receiver_cap > 0; }
 };

@@ -20,6 +20,7 @@ class NarrowedSource final : public RoutingSource {
     MOESIM_CHECK(info_.has_weights || info_.slots_by_weight, "nothing says which experts are best");
     info_.draw += fmt::format(
         "; the best {} of {} recorded experts, the others are candidates", top_k, info_.top_k);
+    info_.candidates = info_.top_k - top_k;
     info_.top_k = top_k;
     info_.slots_by_weight = true;
   }

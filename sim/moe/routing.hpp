@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "sim/core/ids.hpp"
+#include "sim/moe/generate/gate_spec.hpp"
 #include "sim/moe/generate/generator_spec.hpp"
 
 namespace moesim {
@@ -42,19 +43,29 @@ struct Routing {
   }
 };
 
+/// Sorts out what a source drew, top_k and then `candidates` of each token, best first: fills
+/// experts, weights (if there are any) and candidates.
+void take_choices(Routing& routing,
+                  std::vector<ExpertIndex> experts,
+                  std::vector<float> weights,
+                  int candidates);
+
 /// Assignments per expert, [num_experts].
 [[nodiscard]] std::vector<std::int64_t> expert_load(const Routing& routing);
 
 /// Facts of a source that reports show and checks need.
 struct RoutingSourceInfo {
   std::string model;   ///< the model it was recorded from, "" if unknown
-  std::string origin;  ///< "trace", "counts", "generated"
+  std::string origin;  ///< "trace", "counts", "generated", "learned"
   std::string draw;    ///< one sentence: how tokens were given to ranks
   int num_experts = 0;
   int top_k = 0;
   int layers = 0;  ///< MoE layers it can route
   bool has_weights = false;
   bool slots_by_weight = false;  ///< a token's experts stand in descending order of gate weight
+  int candidates = 0;            ///< experts after its top_k that every token tells of
+  std::string phase = {};      ///< in which it was recorded, as a pack says it; "" if nothing does
+  std::string fitted_on = {};  ///< generated: the recording that its numbers were fitted on
 };
 
 /// Gives the routing of any (step, layer). Deterministic: same arguments, same routing, from any
@@ -78,7 +89,7 @@ enum class TraceDraw {
                ///< (decode)
 };
 
-enum class RoutingOrigin { kTrace, kGenerated };
+enum class RoutingOrigin { kTrace, kGenerated, kLearned };
 
 /// [routing]
 struct RoutingSpec {
@@ -87,6 +98,7 @@ struct RoutingSpec {
   TraceDraw draw = TraceDraw::kSequences;
   std::vector<std::string> domains;  ///< keep only sequences of these domains; empty: all
   GeneratorSpec generated = {};      ///< only with kGenerated
+  LearnedSpec learned = {};          ///< only with kLearned
 };
 
 /// Opens a per-token or counts pack as a source for `ranks` ranks of `tokens_per_rank` tokens each.

@@ -206,6 +206,7 @@ Json head_json(std::string_view format, const RunReport& report) {
           {"inputs", inputs},
           {"evidence", evidence_json(report)},
           {"notes", report.notes},
+          {"joins", report.joins},
           {"faults", report.faults},
           {"routing", routing_json(report.routing)}};
 }

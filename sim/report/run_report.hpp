@@ -35,6 +35,7 @@ struct RunReport {
   std::uint64_t seed = 0;
   std::vector<InputDigest> inputs;
   std::vector<std::string> notes;
+  std::vector<std::string> joins;   ///< what was put together though recorded apart
   std::vector<std::string> faults;  ///< what is broken, slow or taken by others
   StepEvidence evidence;            ///< grades and bands
   std::string evidence_source;

@@ -225,11 +225,20 @@ std::string hot_lists(const RunReport& report,
 
 }  // namespace
 
+std::string joins_text(const std::vector<std::string>& joins) {
+  std::string text;
+  for (const std::string& join : joins) {
+    text += wrapped("joined: " + join);
+  }
+  return text;
+}
+
 std::string provenance_text(const RunReport& report) {
   return wrapped(fmt::format(
              "routing: {} ({})",
              report.routing.model.empty() ? report.routing.origin : report.routing.model,
              report.routing.draw)) +
+         joins_text(report.joins) +
          wrapped(fmt::format("evidence: {}{} ({})",
                              to_text(report.evidence.grade),
                              band_words(report.evidence.band),

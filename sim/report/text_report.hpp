@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "sim/report/run_report.hpp"
 
@@ -22,6 +23,8 @@ namespace moesim {
                                        const RunReport& after,
                                        const std::string& name,
                                        int layer);
+/// A line for each thing that was put together though recorded apart.
+[[nodiscard]] std::string joins_text(const std::vector<std::string>& joins);
 
 /// Lines that say where routing and constants come from.
 [[nodiscard]] std::string provenance_text(const RunReport& report);

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "sim/report/table.hpp"
+#include "sim/report/text_report.hpp"
 
 namespace moesim {
 namespace {
@@ -180,6 +181,7 @@ std::string whole_text(const WholeReport& report) {
                              readable_time(times.max)}}) +
                      "\n" + critical_path(report, times.mean) + "\n" +
                      throughput_lines(report, times.mean);
+  text += joins_text(report.joins);
   for (const std::string& note : report.notes) {
     text += wrapped("note: " + note);
   }
@@ -227,6 +229,7 @@ std::string whole_json(const WholeReport& report) {
       {"overlap", report.overlap},
       {"evidence", {{"grade", to_text(report.grade)}, {"source", report.evidence_source}}},
       {"notes", report.notes},
+      {"joins", report.joins},
       {"faults", report.faults},
       {"summary", summary},
       {"steps", steps_json(report)},

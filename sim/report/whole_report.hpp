@@ -17,6 +17,7 @@ struct WholeReport {
   std::uint64_t seed = 0;
   std::vector<InputDigest> inputs;
   std::vector<std::string> notes;
+  std::vector<std::string> joins;
   std::vector<std::string> faults;
   Evidence grade = Evidence::kAssumed;
   std::string evidence_source;

@@ -8,12 +8,13 @@
 
 #include "sim/core/check.hpp"
 #include "sim/core/diagnostics.hpp"
+#include "sim/core/unit_text.hpp"
 #include "sim/moe/lost_ranks.hpp"
 #include "sim/scenario/assembly_cache.hpp"
 #include "sim/scenario/assembly_notes.hpp"
 #include "sim/scenario/make_cluster.hpp"
 #include "sim/scenario/memory_model.hpp"
-#include "sim/scenario/open_source.hpp"
+#include "sim/scenario/open_routing.hpp"
 #include "sim/step/layer_work.hpp"
 #include "sim/step/placement_training.hpp"
 
@@ -28,25 +29,46 @@ Diagnostic mismatch(std::string key, std::string message) {
           .hint = {}};
 }
 
-/// What a reader must know of the routing.
-void note_routing(const Scenario& scenario,
-                  const RoutingSourceInfo& trace,
-                  std::vector<std::string>& notes) {
-  if (!trace.model.empty() && trace.model != scenario.model.name) {
-    notes.push_back(fmt::format("routing was recorded from {}; layer sizes are those of {}",
-                                trace.model,
-                                scenario.model.name));
-  }
-  if (scenario.capacity.policy == OverflowPolicy::kSpill && !trace.slots_by_weight) {
-    notes.emplace_back(
-        "the trace does not order a token's experts by weight: spill asks them as they stand");
-  }
+/// Bytes of a dispatched row: what one assignment takes in a buffer.
+std::int64_t row_bytes(const Scenario& scenario) {
+  return copy_bytes(scenario.model, scenario.dispatch.kind).dispatch();
+}
+
+/// [capacity] with the caps in bytes turned into assignments.
+CapacitySpec caps_in_rows(const Scenario& scenario) {
+  CapacitySpec spec = scenario.capacity;
+  const auto in_rows = [&](Bytes bytes, std::int64_t& cap, const char* key) {
+    if (bytes.value > 0.0) {
+      cap = static_cast<std::int64_t>(bytes.value / static_cast<double>(row_bytes(scenario)));
+      if (cap == 0) {
+        throw UserError({mismatch(
+            key, fmt::format("{} hold no row of {} B", to_text(bytes), row_bytes(scenario)))});
+      }
+    }
+  };
+  in_rows(spec.sender_bytes, spec.sender_cap, "capacity.sender_bytes");
+  in_rows(spec.receiver_bytes, spec.receiver_cap, "capacity.receiver_bytes");
+  return spec;
+}
+
+void note_caps(const Scenario& scenario,
+               const CapacitySpec& spec,
+               std::vector<std::string>& notes) {
+  const auto note = [&](Bytes bytes, std::int64_t rows, const char* key) {
+    if (bytes.value > 0.0) {
+      notes.push_back(
+          fmt::format("{} = {}: {} rows of {} B", key, to_text(bytes), rows, row_bytes(scenario)));
+    }
+  };
+  note(spec.sender_bytes, spec.sender_cap, "capacity.sender_bytes");
+  note(spec.receiver_bytes, spec.receiver_cap, "capacity.receiver_bytes");
 }
 
 std::vector<std::string> notes_on(const Scenario& scenario, const Assembly& assembly) {
   std::vector<std::string> notes;
   if (assembly.routing) {
     note_routing(scenario, assembly.routing->info(), notes);
+    note_caps(scenario, assembly.step.capacity, notes);
   }
   const auto gpus = static_cast<int>(assembly.step.cluster.gpus.size());
   const bool trains = scenario.step.kind == StepKind::kTrain;
@@ -188,11 +210,11 @@ Assembly assemble_layers(const Scenario& scenario, int layers, AssemblyCache* ca
   }
   StepModel& step = assembly.step;
   if (layers > 0) {
-    assembly.routing = open_source(scenario, layers, cache);
+    assembly.routing = open_scenario_routing(scenario, layers, cache);
   }
   step.model = scenario.model;
   const std::vector<int> lost_nodes = put_cluster(assembly, scenario, cache);
-  step.capacity = scenario.capacity;
+  step.capacity = caps_in_rows(scenario);
   step.dispatch = scenario.dispatch;
   step.constants = scenario.calibration;
   step.engine = scenario.network.engine;
@@ -216,6 +238,9 @@ Assembly assemble_layers(const Scenario& scenario, int layers, AssemblyCache* ca
   step.layers = layers;
   step.seed = scenario.seed;
   assembly.notes = notes_on(scenario, assembly);
+  if (assembly.routing) {
+    assembly.joins = joins_of(scenario, assembly.routing->info());
+  }
   return assembly;
 }
 

@@ -18,6 +18,7 @@ struct Assembly {
   StepModel step;                          ///< refers to *routing
   std::vector<std::string> faults;         ///< what is broken, slow or taken, a sentence each
   std::vector<std::string> notes;          ///< sentences a reader of the result must know
+  std::vector<std::string> joins;          ///< what was put together though recorded apart
 };
 
 class AssemblyCache;

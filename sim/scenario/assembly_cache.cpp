@@ -62,15 +62,17 @@ std::shared_ptr<const AssemblyCache::ClusterParts> AssemblyCache::cluster(
 std::unique_ptr<RoutingSource> AssemblyCache::routing(
     const Scenario& scenario,
     int layers,
+    int candidates,
     const std::function<std::unique_ptr<RoutingSource>()>& open) {
   const std::string key =
-      tables_of(resolved_toml(scenario), "routing") + fmt::format("{} {} {} {} {} {}",
+      tables_of(resolved_toml(scenario), "routing") + fmt::format("{} {} {} {} {} {} {}",
                                                                   scenario.seed,
                                                                   scenario.model.num_experts,
                                                                   scenario.model.top_k,
                                                                   layers,
                                                                   scenario.parallel.ep,
-                                                                  scenario.batch.tokens_per_rank);
+                                                                  scenario.batch.tokens_per_rank,
+                                                                  candidates);
   const std::scoped_lock lock(mutex_);
   drop_oldest_sources();
   std::shared_ptr<RoutingMemo>& known = sources_[key];

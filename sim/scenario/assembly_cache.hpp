@@ -34,9 +34,11 @@ class AssemblyCache {
   [[nodiscard]] std::shared_ptr<const ClusterParts> cluster(const Scenario& scenario);
 
   /// By [routing], the seed and the counts that the source is opened with.
+  /// @param candidates  experts beyond top_k that it was asked for
   [[nodiscard]] std::unique_ptr<RoutingSource> routing(
       const Scenario& scenario,
       int layers,
+      int candidates,
       const std::function<std::unique_ptr<RoutingSource>()>& open);
 
   /// How often something was made, for tests.

@@ -99,6 +99,8 @@ inline void no_effect(CrossChecker& c,
 /// GPUs of a scale-up domain that the keys describe.
 [[nodiscard]] std::int64_t domain_size(const ClusterSpec& cluster);
 
+/// The table [routing].
+void check_routing(CrossChecker& checker, const Scenario& scenario);
 /// The table [placement].
 void check_placement(CrossChecker& checker, const Scenario& scenario);
 /// The table [model].

@@ -47,6 +47,30 @@ void check_layout(CrossChecker& c, const Scenario& s) {
           "{} is more than {}", s.step.layers, c.other("model.moe_layers", s.model.moe_layers)));
 }
 
+/// Caps that the policy does not look at, or that are stated twice.
+void check_caps(CrossChecker& c, const CapacitySpec& k) {
+  const std::string policy = c.other("capacity.policy", to_text(k.policy));
+  const auto idle = [&](std::string_view path, bool given, const std::string& value) {
+    c.check(
+        given && !moves_on(k.policy) && k.policy != OverflowPolicy::kDrop,
+        path,
+        {"capacity.policy"},
+        fmt::format(
+            "{} has no effect with {}; it needs drop, spill, next_best or replica", value, policy));
+  };
+  const auto cap =
+      [&](std::string_view rows_path, std::int64_t rows, std::string_view bytes_path, Bytes bytes) {
+        idle(rows_path, rows > 0, fmt::format("{}", rows));
+        idle(bytes_path, bytes.value > 0.0, to_text(bytes));
+        c.check(rows > 0 && bytes.value > 0.0,
+                bytes_path,
+                {rows_path},
+                fmt::format("the cap is already {}; keep one", c.other(rows_path, rows)));
+      };
+  cap("capacity.sender_cap", k.sender_cap, "capacity.sender_bytes", k.sender_bytes);
+  cap("capacity.receiver_cap", k.receiver_cap, "capacity.receiver_bytes", k.receiver_bytes);
+}
+
 /// Keys of [capacity] that the policy leaves without effect.
 void check_capacity(CrossChecker& c, const Scenario& s) {
   const CapacitySpec& k = s.capacity;
@@ -64,14 +88,7 @@ void check_capacity(CrossChecker& c, const Scenario& s) {
        !moves,
        fmt::format(
            "{} has no effect with {}; it needs spill, next_best or replica", k.tries, policy));
-  const std::pair<std::string_view, std::int64_t> caps[] = {
-      {"capacity.sender_cap", k.sender_cap}, {"capacity.receiver_cap", k.receiver_cap}};
-  for (const auto& [path, cap] : caps) {
-    idle(path,
-         cap > 0 && !moves && k.policy != OverflowPolicy::kDrop,
-         fmt::format(
-             "{} has no effect with {}; it needs drop, spill, next_best or replica", cap, policy));
-  }
+  check_caps(c, k);
   c.check(k.micro_batches > s.batch.tokens_per_rank,
           "capacity.micro_batches",
           {"batch.tokens_per_rank"},
@@ -195,94 +212,7 @@ void check_engine(CrossChecker& c, const NetworkSpec& n) {
                       to_text(kLeastChunk)));
 }
 
-void check_routing(CrossChecker& c, const RoutingSpec& r) {
-  const bool from_trace = r.source == RoutingOrigin::kTrace;
-  const std::string source = c.other("routing.source", from_trace ? "trace" : "generated");
-  const bool no_trace = trimmed(r.trace).empty();
-  c.check(from_trace && no_trace && c.given("routing"),
-          "routing.trace",
-          {"routing", "routing.source"},
-          fmt::format("missing, but needed by {}", source));
-  c.check(!from_trace && !no_trace,
-          "routing.trace",
-          {"routing.source"},
-          fmt::format("has no effect with {}", source));
-  c.check(!from_trace && !r.domains.empty(),
-          "routing.domains",
-          {"routing.source"},
-          fmt::format("has no effect with {}", source));
-  c.check(from_trace && c.given("routing.generated"),
-          "routing.generated",
-          {"routing.source"},
-          fmt::format("has no effect with {}", source));
-}
-
-/// Sigmas up to here keep sums of scores inside 32 bits.
-constexpr double kMostSigma = 100.0;
-
-void check_generator_numbers(CrossChecker& c, const GeneratorSpec& g) {
-  const std::pair<std::string_view, double> sigmas[] = {
-      {"routing.generated.zipf_exponent", g.zipf_exponent},
-      {"routing.generated.popularity_sigma", g.popularity_sigma},
-      {"routing.generated.cold_drop", g.cold_drop},
-      {"routing.generated.domain_sigma", g.domain_sigma},
-      {"routing.generated.request_sigma", g.request_sigma},
-      {"routing.generated.token_sigma", g.token_sigma}};
-  for (const auto& [path, sigma] : sigmas) {
-    c.check(sigma > kMostSigma, path, {}, fmt::format("{} is more than {}", sigma, kMostSigma));
-  }
-  c.check(g.cold_share > 1.0,
-          "routing.generated.cold_share",
-          {},
-          fmt::format("{} is more than 1", g.cold_share));
-  c.check(g.token_correlation >= 1.0,
-          "routing.generated.token_correlation",
-          {},
-          fmt::format("{} is not below 1", g.token_correlation));
-}
-
-void check_generator(CrossChecker& c, const Scenario& s) {
-  const GeneratorSpec& g = s.routing.generated;
-  if (s.routing.source != RoutingOrigin::kGenerated) {
-    return;
-  }
-  check_generator_numbers(c, g);
-  const std::string experts = c.other("model.num_experts", s.model.num_experts);
-  c.check(
-      g.experts > 0 && g.experts != s.model.num_experts,
-      "routing.generated.experts",
-      {"model.num_experts"},
-      fmt::format("fitted for {}, but {}; set it to 0 to use it all the same", g.experts, experts));
-  c.check(g.top_k > 0 && g.top_k != s.model.top_k,
-          "routing.generated.top_k",
-          {"model.top_k"},
-          fmt::format("fitted for {}, but {}; set it to 0 to use it all the same",
-                      g.top_k,
-                      c.other("model.top_k", s.model.top_k)));
-  c.check(s.model.num_experts % g.groups != 0,
-          "routing.generated.groups",
-          {"model.num_experts"},
-          fmt::format("{} does not divide {}", g.groups, experts));
-  c.check(g.top_groups > g.groups,
-          "routing.generated.top_groups",
-          {"routing.generated.groups"},
-          fmt::format(
-              "{} is more than {}", g.top_groups, c.other("routing.generated.groups", g.groups)));
-  c.check(s.model.num_experts / g.groups * std::int64_t{g.top_groups} < s.model.top_k,
-          "routing.generated.top_groups",
-          {"routing.generated.groups", "model.num_experts", "model.top_k"},
-          fmt::format("{} groups have fewer experts than {}",
-                      g.top_groups,
-                      c.other("model.top_k", s.model.top_k)));
-}
-
 }  // namespace
-
-std::vector<Diagnostic> generator_checks(const ConfigTree& tree, const FieldReading& reading) {
-  CrossChecker checker(tree, reading);
-  check_generator_numbers(checker, reading.scenario.routing.generated);
-  return std::move(checker.found);
-}
 
 bool is_dense(const ConfigTree& tree, const Scenario& scenario) {
   return scenario.model.moe_layers == 0 && tree.find("model.moe_layers") != nullptr;
@@ -304,8 +234,7 @@ std::vector<Diagnostic> cross_checks(const ConfigTree& tree, const FieldReading&
   check_placement(checker, scenario);
   check_dispatch(checker, scenario);
   check_engine(checker, scenario.network);
-  check_routing(checker, scenario.routing);
-  check_generator(checker, scenario);
+  check_routing(checker, scenario);
   return std::move(checker.found);
 }
 

@@ -93,6 +93,8 @@ void placement_fields(Fields& f, PlacementSpec& placement);
 
 /// The table [requests].
 void request_fields(Fields& f, RequestSpec& requests);
+/// The table [routing].
+void routing_fields(Fields& f, RoutingSpec& routing);
 
 /// [model], with [model.attention].
 void model_fields(Fields& f, ModelShape& m);

@@ -8,7 +8,6 @@ namespace {
 
 constexpr CountRange kNodes{.min = 1, .max = 100'000};
 constexpr CountRange kGpusPerNode{.min = 1, .max = 1024};
-constexpr CountRange kExperts{.min = 1, .max = 65'534};  // ExpertIndex has 16 bits
 constexpr CountRange kTileEdge{.min = 1, .max = 65'536};
 
 // Words stand in the order of the enumerators.
@@ -16,9 +15,6 @@ constexpr std::string_view kFabricKinds[] = {
     "single_switch", "rail", "fat_tree", "rail_only", "dragonfly_plus", "torus"};
 constexpr std::string_view kScaleUpKinds[] = {"switch", "pcie", "none"};
 constexpr std::string_view kPathChoices[] = {"hash", "static", "spray", "adaptive"};
-constexpr std::string_view kRoutingOrigins[] = {"trace", "generated"};
-constexpr std::string_view kGeneratorKinds[] = {"uniform", "zipf", "log_normal", "one_hot"};
-constexpr std::string_view kTraceDraws[] = {"sequences", "tokens"};
 constexpr std::string_view kServiceOrders[] = {"token", "weight"};
 constexpr std::string_view kForwardings[] = {"pipelined", "store_and_forward"};
 constexpr std::string_view kEngines[] = {"fluid", "simgrid", "message"};
@@ -104,29 +100,6 @@ void fault_fields(Fields& f, FaultSpec& faults) {
   f.end();
 }
 
-void generator_fields(Fields& f, GeneratorSpec& g) {
-  f.begin(optional("generated"));
-  f.word(optional("kind"), g.kind, kGeneratorKinds);
-  f.text(optional("fitted_on"), g.fitted_on);
-  f.count(optional("experts"), g.experts, {.min = 0, .max = kExperts.max});
-  f.count(optional("top_k"), g.top_k, {.min = 0, .max = kExperts.max});
-  f.count(optional("layers"), g.layers, {.min = 0, .max = kLayers.max});
-  f.number(optional("zipf_exponent"), g.zipf_exponent, NumberRange::kNotNegative);
-  f.number(optional("popularity_sigma"), g.popularity_sigma, NumberRange::kNotNegative);
-  f.number(optional("cold_share"), g.cold_share, NumberRange::kNotNegative);
-  f.number(optional("cold_drop"), g.cold_drop, NumberRange::kNotNegative);
-  f.number(optional("domain_sigma"), g.domain_sigma, NumberRange::kNotNegative);
-  f.number(optional("request_sigma"), g.request_sigma, NumberRange::kNotNegative);
-  f.number(optional("token_sigma"), g.token_sigma, NumberRange::kNotNegative);
-  f.number(optional("token_correlation"), g.token_correlation, NumberRange::kNotNegative);
-  f.count(optional("groups"), g.groups, kExperts);
-  f.count(optional("top_groups"), g.top_groups, kExperts);
-  f.count(optional("domains"), g.domains, kAtLeastOne);
-  f.count(optional("request_tokens"), g.request_tokens, kAtLeastOne);
-  f.count(optional("drift_steps"), g.drift_steps, kMayBeZero);
-  f.end();
-}
-
 void load_fields(Fields& f, Scenario& s) {
   f.begin(required("parallel"));
   f.count(required("ep"), s.parallel.ep, kAtLeastOne);
@@ -143,13 +116,7 @@ void load_fields(Fields& f, Scenario& s) {
   f.count(optional("micro_batches"), s.batch.micro_batches, {.min = 1, .max = 1'000'000});
   f.end();
 
-  f.begin(optional("routing"));  // a model with experts needs it: load_scenario()
-  f.word(optional("source"), s.routing.source, kRoutingOrigins);
-  f.text(optional("trace"), s.routing.trace);
-  f.word(optional("draw"), s.routing.draw, kTraceDraws);
-  f.list(optional("domains"), s.routing.domains);
-  generator_fields(f, s.routing.generated);
-  f.end();
+  routing_fields(f, s.routing);
 }
 
 void policy_fields(Fields& f, Scenario& s) {
@@ -162,6 +129,8 @@ void policy_fields(Fields& f, Scenario& s) {
   f.count(optional("tries"), s.capacity.tries, kMayBeZero);
   f.count(optional("sender_cap"), s.capacity.sender_cap, kMayBeZero);
   f.count(optional("receiver_cap"), s.capacity.receiver_cap, kMayBeZero);
+  f.not_negative(optional("sender_bytes"), s.capacity.sender_bytes);
+  f.not_negative(optional("receiver_bytes"), s.capacity.receiver_bytes);
   f.end();
 
   placement_fields(f, s.placement);

@@ -77,6 +77,7 @@ void visit_fields(FieldVisitor& visitor, Scenario& scenario);
 [[nodiscard]] std::span<const std::string_view> fabric_kind_words();
 [[nodiscard]] std::span<const std::string_view> scale_up_kind_words();
 [[nodiscard]] std::span<const std::string_view> engine_words();
+[[nodiscard]] std::span<const std::string_view> routing_origin_words();
 [[nodiscard]] std::span<const std::string_view> placement_kind_words();
 [[nodiscard]] std::span<const std::string_view> replica_choice_words();
 

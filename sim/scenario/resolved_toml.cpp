@@ -136,10 +136,12 @@ class FieldWriter : public FieldVisitor {
     return !random && (path == "faults.random_remaining" || path == "faults.seed");
   }
   [[nodiscard]] bool routing_has_no_effect(std::string_view path) const {
-    if (scenario_.routing.source == RoutingOrigin::kTrace) {
-      return path.starts_with("routing.generated");
-    }
-    return path == "routing.trace" || path == "routing.domains";
+    const RoutingOrigin source = scenario_.routing.source;
+    return (source != RoutingOrigin::kGenerated && path.starts_with("routing.generated")) ||
+           (source != RoutingOrigin::kLearned && path.starts_with("routing.learned")) ||
+           (source == RoutingOrigin::kLearned && path == "routing.draw") ||
+           (source != RoutingOrigin::kTrace &&
+            (path == "routing.trace" || path == "routing.domains"));
   }
   void line(Key key, const std::string& value) {
     if (!has_no_effect(fmt::format("{}.{}", prefix_, key.name))) {

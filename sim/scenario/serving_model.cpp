@@ -27,6 +27,11 @@ std::unique_ptr<RequestRoutes> open_routes(const Scenario& s) {
   if (s.routing.source == RoutingOrigin::kTrace) {
     return open_pack_routes(s.routing, s.seed);
   }
+  if (s.routing.source == RoutingOrigin::kLearned) {
+    throw mistake(
+        "routing.source",
+        "learned gates route steps, not requests; serving takes \"trace\" or \"generated\"");
+  }
   return generate::open_generated_routes(
       s.routing.generated,
       {.num_experts = s.model.num_experts, .top_k = s.model.top_k, .layers = s.model.moe_layers},
@@ -75,7 +80,8 @@ ServingModel serving_model(const Scenario& s) {
   model.arrivals = read_arrivals(s.requests, s.seed);
   model.assembly = assemble_serving(s);
   model.routes = open_routes(s);
-  model.notes = model.assembly.notes;
+  model.notes = model.assembly.joins;
+  model.notes.insert(model.notes.end(), model.assembly.notes.begin(), model.assembly.notes.end());
   note_stamps(s.requests, model.arrivals, model.notes);
   if (s.requests.groups > 1) {
     model.notes.emplace_back(

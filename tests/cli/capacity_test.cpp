@@ -130,6 +130,30 @@ TEST_F(Capacity, RefusesGridsThatCannotBe) {
                  "capacity.order: weight needs gate weights; \"pack\" has none");
 }
 
+// A row of the toy model is 256 * 2 B and 2 * 8 B of indices: 528 B; 4 kB hold 7 of them.
+TEST_F(Capacity, CapsMayBeBytes) {
+  const auto dropped = [&](const std::string& cap) {
+    return json_of({"run",
+                    "scenario.toml",
+                    "--json",
+                    "--set",
+                    "capacity.policy=drop",
+                    "--set",
+                    "capacity.factor=4",
+                    "--set",
+                    cap});
+  };
+  const json bytes = dropped("capacity.sender_bytes=4 kB");
+  const json rows = dropped("capacity.sender_cap=7");
+  EXPECT_EQ(bytes["summary"], rows["summary"]);
+  EXPECT_GT(rows["summary"]["dropped_assignments"], 0);
+  EXPECT_THAT(bytes["notes"], testing::Contains("capacity.sender_bytes = 4 kB: 7 rows of 528 B"));
+  EXPECT_EQ(dropped("capacity.receiver_bytes=4 kB")["summary"],
+            dropped("capacity.receiver_cap=7")["summary"]);
+  expect_mistake({"--set", "capacity.policy=drop", "--set", "capacity.receiver_bytes=500 B"},
+                 "capacity.receiver_bytes: 500 B hold no row of 528 B");
+}
+
 TEST_F(Capacity, ReplicasTakeWhatOneSlotCannot) {
   const auto dropped = [&](const char* policy) {
     const json sweep = json_of({"capacity",

@@ -109,6 +109,9 @@ constexpr const char* kGoldenHead = R"({
   "notes": [
     "a note"
   ],
+  "joins": [
+    "a join"
+  ],
   "faults": [],
   "routing": {
     "model": "toy",

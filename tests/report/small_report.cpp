@@ -93,6 +93,7 @@ RunReport small_report() {
           .seed = 3,
           .inputs = {{"small.toml", "00ff"}},
           .notes = {"a note"},
+          .joins = {"a join"},
           .faults = {},
           .evidence = small_evidence(),
           .evidence_source = "a guess",

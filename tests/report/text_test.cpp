@@ -30,6 +30,7 @@ TEST(SummaryText, IsThisForASmallRun) {
   EXPECT_EQ(summary_text(small_report()),
             "small.toml: 2 step(s) of 1 MoE layers, 8 network flows, seed 3\n"
             "routing: toy (whole sequences)\n"
+            "joined: a join\n"
             "evidence: assumed (a guess)\n"
             "\n"
             "MoE layers of a step     mean      min      P50      P99      max\n"

@@ -2,25 +2,13 @@
 // What the round trip of a scenario changes, and the part of it that is of serving.
 #pragma once
 
-#include <ostream>
 #include <string>
 #include <vector>
 
 #include "sim/scenario/scenario.hpp"
+#include "tests/scenario/key_changes.hpp"
 
 namespace moesim {
-
-/// One key with another valid value than it has.
-struct Change {
-  std::string path;
-  std::string value;
-  std::vector<Override> before = {};  ///< what must hold for the key to have an effect
-  std::vector<Override> with = {};    ///< what the new value needs besides
-
-  friend std::ostream& operator<<(std::ostream& out, const Change& change) {
-    return out << change.path << " = " << change.value;
-  }
-};
 
 /// Serving has no [batch].
 inline constexpr const char* kServing = R"([model]

@@ -7,13 +7,13 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <ostream>
 #include <string>
 #include <vector>
 
 #include "sim/scenario/fields.hpp"
 #include "sim/scenario/scenario.hpp"
 #include "sim/scenario/toml_reader.hpp"
+#include "tests/scenario/key_changes.hpp"
 #include "tests/scenario/round_trip_changes.hpp"
 
 namespace moesim {
@@ -166,6 +166,8 @@ std::vector<Change> load_and_policy_changes() {
           {"capacity.tries", "2", {"capacity.policy=spill"}},
           {"capacity.sender_cap", "64", {"capacity.policy=drop"}},
           {"capacity.receiver_cap", "32", {"capacity.policy=drop"}},
+          {"capacity.sender_bytes", "64 MB", {"capacity.policy=drop"}},
+          {"capacity.receiver_bytes", "1.5 GiB", {"capacity.policy=drop"}},
           {"placement.kind", "round_robin"},
           {"placement.file", "b.json", {"placement.kind=file", "placement.file=a.json"}},
           {"placement.replica_choice", "nearest"},
@@ -215,34 +217,6 @@ std::vector<Change> step_changes() {
           {"memory.gradient_dtype", "bf16", train},
           {"memory.zero_stage", "3", train},
           {"memory.recompute", "full", train}};
-}
-
-std::vector<Change> generator_changes() {
-  const std::vector<Override> on = {"routing.source=generated", "routing.trace=\"\""};
-  std::vector<Change> changes = {{"kind", "zipf"},
-                                 {"fitted_on", "\"a \\\"trace\\\"\""},
-                                 {"experts", "64"},
-                                 {"top_k", "6"},
-                                 {"layers", "3"},
-                                 {"zipf_exponent", "0.6"},
-                                 {"popularity_sigma", "1.05"},
-                                 {"cold_share", "0.1"},
-                                 {"cold_drop", "3.3"},
-                                 {"domain_sigma", "0.3"},
-                                 {"request_sigma", "0.2"},
-                                 {"token_sigma", "0.7"},
-                                 {"token_correlation", "0.9"},
-                                 {"groups", "2"},
-                                 {"top_groups", "2"},
-                                 {"domains", "11"},
-                                 {"request_tokens", "100"},
-                                 {"drift_steps", "50"}};
-  for (Change& change : changes) {
-    change.path = "routing.generated." + change.path;
-    change.before = on;
-  }
-  changes.at(14).before.emplace_back("routing.generated.groups=4");
-  return changes;
 }
 
 std::vector<Change> calibration_changes() {
@@ -308,6 +282,7 @@ std::vector<Change> all_changes() {
                            step_changes(),
                            request_changes(),
                            generator_changes(),
+                           learned_changes(),
                            calibration_changes(),
                            fit_changes()}) {
     changes.insert(changes.end(), more.begin(), more.end());

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 #include "sim/core/check.hpp"
@@ -78,6 +79,11 @@ void adjust(GeneratorSpec& spec, const RoutingFacts& target, const RoutingFacts&
     const double step = std::cbrt(decay(target)) - std::cbrt(decay(found));
     spec.token_correlation = std::clamp(spec.token_correlation + step / 2, 0.0, kMostCorrelation);
   }
+  if (target.best_weight && found.best_weight) {
+    const double even = 1.0 / spec.top_k;  // what equal weights would show
+    spec.weight_scale = nudged(
+        spec.weight_scale, *target.best_weight - even, *found.best_weight - even, kMostSigma);
+  }
 }
 
 struct NamedFact {
@@ -99,6 +105,7 @@ constexpr NamedFact kFacts[] = {
     {"load max/mean", nullptr, &RoutingFacts::max_over_mean, false},
     {"share of the top 20 %", nullptr, &RoutingFacts::top_share, false},
     {"unique experts, 32 tokens of a sequence", &RoutingFacts::unique_experts, nullptr, false},
+    {"gate weight on the best expert", &RoutingFacts::best_weight, nullptr, true},
 };
 
 void add_rows(FitResult& result,
@@ -138,7 +145,8 @@ void round_numbers(GeneratorSpec& spec) {
                          &spec.domain_sigma,
                          &spec.request_sigma,
                          &spec.token_sigma,
-                         &spec.token_correlation}) {
+                         &spec.token_correlation,
+                         &spec.weight_scale}) {
     *number = std::round(*number * 1000.0) / 1000.0;
   }
 }
@@ -159,6 +167,47 @@ GeneratorSpec first_guess(const RoutePack& pack, const RoutingFacts& target) {
   return spec;
 }
 
+/// Gate weights of a token and layer, one after the other.
+template <typename F>
+void each_gate(const RoutePack& pack, F&& visit) {
+  const traces::NpyArray& array = *pack.weights;
+  const bool half = array.type() == traces::NumberType::kF2;
+  std::vector<double> gate(array.size(2));
+  for (std::size_t i = 0; i < array.count(); ++i) {
+    gate[i % gate.size()] =
+        half ? traces::half_to_float(traces::number_at<std::uint16_t>(array.data().data(), i))
+             : traces::number_at<float>(array.data().data(), i);
+    if (i % gate.size() == gate.size() - 1) {
+      visit(gate);
+    }
+  }
+}
+
+double best_weight(const RoutePack& pack) {
+  double shares = 0.0;
+  double gates = 0.0;
+  each_gate(pack, [&](const std::vector<double>& gate) {
+    const double sum = std::accumulate(gate.begin(), gate.end(), 0.0);
+    if (sum > 0.0) {
+      shares += *std::max_element(gate.begin(), gate.end()) / sum;
+      gates += 1.0;
+    }
+  });
+  return gates > 0.0 ? shares / gates : 0.0;
+}
+
+/// Which softmax the recorded weights look like: those over all experts sum to less than 1.
+GateWeights kind_of_weights(const RoutePack& pack) {
+  constexpr double kRounding = 0.01;  // of top_k halves
+  double sum = 0.0;
+  double gates = 0.0;
+  each_gate(pack, [&](const std::vector<double>& gate) {
+    sum += std::accumulate(gate.begin(), gate.end(), 0.0);
+    gates += 1.0;
+  });
+  return sum / gates < 1.0 - kRounding ? GateWeights::kAll : GateWeights::kChosen;
+}
+
 std::int64_t rounded_mean_length(const RoutePack& pack) {
   return std::max<std::int64_t>(1,
                                 pack.tokens() / static_cast<std::int64_t>(pack.sequences.size()));
@@ -170,6 +219,8 @@ FitResult fit_tokens(const RoutePack& pack, std::uint64_t seed) {
   const RoutingFacts target = routing_facts(parts.seen);
   result.spec = first_guess(pack, target);
   result.spec.request_tokens = static_cast<int>(rounded_mean_length(pack));
+  const GateWeights assumed = result.spec.gate_weights;
+  result.spec.gate_weights = target.best_weight ? kind_of_weights(parts.seen) : GateWeights::kNone;
   const auto generated = [&] {
     return routing_facts(generated_like(parts.seen, result.spec, seed));
   };
@@ -180,6 +231,10 @@ FitResult fit_tokens(const RoutePack& pack, std::uint64_t seed) {
   add_rows(result, "fitted", target, generated());
   test_part(result, "unseen sequences", parts.unseen_sequences, seed);
   test_part(result, "unseen domains", parts.unseen_domains, seed);
+  if (!target.best_weight) {
+    result.spec.gate_weights = assumed;
+    result.notes.emplace_back("no gate weights to fit weight_scale to: it is assumed");
+  }
   if (parts.cut_into_windows) {
     result.notes.emplace_back("few sequences: they were cut into windows of 256 tokens");
   }
@@ -232,13 +287,15 @@ FitResult fit_counts(const RoutePack& pack, std::uint64_t seed) {
   const bool one_step = pack.steps() < 2;
   const RoutingFacts target = counts_facts(pack, 0, one_step ? 1 : 2);
   result.spec = first_guess(pack, target);
+  const GateWeights assumed = std::exchange(result.spec.gate_weights, GateWeights::kNone);
   for (int round = 0; round < kRounds; ++round) {
     adjust(result.spec, target, load_facts(result.spec, pack.header, seed));
   }
   round_numbers(result.spec);
   add_rows(result, "fitted", target, load_facts(result.spec, pack.header, seed));
   result.notes.emplace_back(
-      "counts say nothing about requests, domains and neighbouring tokens: their sigmas are 0");
+      "counts say nothing about requests, domains, neighbouring tokens and gate weights: their "
+      "sigmas are 0, weight_scale is assumed");
   if (one_step) {
     result.notes.emplace_back("one step: nothing was kept out of the fit");
   } else {
@@ -247,6 +304,7 @@ FitResult fit_counts(const RoutePack& pack, std::uint64_t seed) {
              counts_facts(pack, 1, 2),
              load_facts(result.spec, pack.header, seed + kTestSeedShift));
   }
+  result.spec.gate_weights = assumed;
   return result;
 }
 
@@ -277,6 +335,9 @@ RoutingFacts routing_facts(const RoutePack& pack) {
                                                 .seed = 1});
   if (batches) {
     facts.unique_experts = batches->unique_experts;
+  }
+  if (pack.weights && pack.header.top_k > 1) {
+    facts.best_weight = best_weight(pack);
   }
   return facts;
 }

@@ -25,6 +25,7 @@ struct RoutingFacts {
   std::optional<double> overlap_16;       ///< of tokens 16 apart
   std::optional<double> domain_distance;  ///< absent with one domain
   std::optional<double> unique_experts;   ///< of 32 consecutive tokens of a sequence
+  std::optional<double> best_weight;      ///< share of a token's gate weight on its largest
 };
 
 [[nodiscard]] RoutingFacts routing_facts(const traces::RoutePack& pack);
@@ -50,6 +51,8 @@ struct FitResult {
 ///   cold_share        cold                 cold_drop     std_ln, if there are cold experts
 ///   request_sigma     one_sequence - 1     token_sigma   overlap
 ///   token_correlation (overlap_4 - overlap_16) / (overlap - overlap_16) = correlation^3
+///   weight_scale      best_weight - 1 / top_k, where the recording has gate weights; weights that
+///                     sum to less than 1 a token are taken for a softmax over all experts
 /// A third of the domains (if there are three) and every other sequence are kept out of it.
 /// Sequences are cut into windows of 256 tokens if there are fewer than 8. A counts pack has only
 /// loads: half of its steps are kept out, and the tilts are 0.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "sim/core/rng.hpp"
 
@@ -17,29 +18,41 @@ constexpr std::int64_t kMostTokens = 16'384;
 constexpr std::size_t kLeastSequences = 8;
 constexpr std::int64_t kWindow = 256;
 
+/// The rows of `sequences`, one after the other.
+traces::NpyArray rows_of(const traces::NpyArray& array,
+                         const std::vector<TraceSequence>& sequences,
+                         std::int64_t rows) {
+  const std::size_t row_bytes = array.data().size() / array.size(0);
+  std::vector<std::byte> data;
+  for (const TraceSequence& sequence : sequences) {
+    const auto from = array.data().subspan(static_cast<std::size_t>(sequence.row_start) * row_bytes,
+                                           static_cast<std::size_t>(sequence.rows) * row_bytes);
+    data.insert(data.end(), from.begin(), from.end());
+  }
+  return {array.type(), {rows, array.shape()[1], array.shape()[2]}, std::move(data)};
+}
+
 /// The sequences as a pack of their own, their rows copied.
 RoutePack part_of(const RoutePack& pack, const std::vector<TraceSequence>& sequences) {
   RoutePack part;
   part.header = pack.header;
-  const traces::NpyArray& topk = *pack.topk;
-  const std::size_t row_bytes = topk.data().size() / topk.size(0);
-  std::vector<std::byte> data;
+  std::vector<TraceSequence> taken;
   std::int64_t rows = 0;
-  for (const TraceSequence& sequence : sequences) {
-    const std::int64_t taken = std::min(sequence.rows, kMostTokens - rows);
-    if (taken == 0) {
+  for (TraceSequence sequence : sequences) {
+    sequence.rows = std::min(sequence.rows, kMostTokens - rows);
+    if (sequence.rows == 0) {
       break;
     }
-    const auto from = topk.data().subspan(static_cast<std::size_t>(sequence.row_start) * row_bytes,
-                                          static_cast<std::size_t>(taken) * row_bytes);
-    data.insert(data.end(), from.begin(), from.end());
-    part.sequences.push_back(
-        {.row_start = rows, .rows = taken, .domain = sequence.domain, .source = sequence.source});
-    rows += taken;
+    part.sequences.push_back(sequence);
+    part.sequences.back().row_start = rows;
+    rows += sequence.rows;
+    taken.push_back(std::move(sequence));
   }
   if (rows > 0) {
-    part.topk =
-        traces::NpyArray(topk.type(), {rows, topk.shape()[1], topk.shape()[2]}, std::move(data));
+    part.topk = rows_of(*pack.topk, taken, rows);
+    if (pack.weights) {
+      part.weights = rows_of(*pack.weights, taken, rows);
+    }
   }
   return part;
 }

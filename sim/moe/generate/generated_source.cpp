@@ -42,7 +42,11 @@ class GeneratedSource final : public RoutingSource {
                                     shape.tokens_per_rank));
     info_.num_experts = shape.num_experts;
     info_.top_k = shape.top_k;
+    info_.candidates = shape.candidates;
     info_.layers = shape.layers;
+    info_.fitted_on = spec.fitted_on;
+    info_.has_weights = spec.gate_weights != GateWeights::kNone;
+    info_.slots_by_weight = true;
     for (int rank = 0; rank <= shape.ranks; ++rank) {
       token_begin_.push_back(rank * shape.tokens_per_rank);
     }
@@ -57,19 +61,25 @@ class GeneratedSource final : public RoutingSource {
                     .token_begin = token_begin_,
                     .experts = {},
                     .weights = {}};
-    routing.experts.resize(static_cast<std::size_t>(routing.num_tokens()) *
-                           static_cast<std::size_t>(info_.top_k));
+    const std::size_t stride = per_token() * static_cast<std::size_t>(shape_.tokens_per_rank);
+    const auto ranks = static_cast<std::size_t>(shape_.ranks);
+    std::vector<ExpertIndex> experts(ranks * stride);
+    std::vector<float> weights(info_.has_weights ? experts.size() : 0);
     const std::vector<std::int32_t> popularity = generator_.popularity(layer, step);
-    const std::span<ExpertIndex> all(routing.experts);
-    for (int rank = 0; rank < shape_.ranks; ++rank) {
-      const auto share = all.size() / static_cast<std::size_t>(shape_.ranks);
-      const auto mine = all.subspan(static_cast<std::size_t>(rank) * share, share);
+    for (std::size_t rank = 0; rank < ranks; ++rank) {
+      const Choices mine{.experts = std::span(experts).subspan(rank * stride, stride),
+                         .weights = weights.empty()
+                                        ? std::span<float>()
+                                        : std::span(weights).subspan(rank * stride, stride),
+                         .per_token = static_cast<int>(per_token())};
+      const Place at{static_cast<int>(rank), step, layer};
       if (draw_ == TraceDraw::kSequences) {
-        read_requests({rank, step, layer}, popularity, mine);
+        read_requests(at, popularity, mine);
       } else {
-        read_tokens({rank, step, layer}, popularity, mine);
+        read_tokens(at, popularity, mine);
       }
     }
+    take_choices(routing, std::move(experts), std::move(weights), shape_.candidates);
     return routing;
   }
 
@@ -80,43 +90,52 @@ class GeneratedSource final : public RoutingSource {
     int layer;
   };
 
+  [[nodiscard]] std::size_t per_token() const {
+    return static_cast<std::size_t>(shape_.top_k + shape_.candidates);
+  }
+
+  /// The tokens [first, first + count) of `all`.
+  [[nodiscard]] Choices part(const Choices& all, std::int64_t first, std::int64_t count) const {
+    const std::size_t at = static_cast<std::size_t>(first) * per_token();
+    const std::size_t numbers = static_cast<std::size_t>(count) * per_token();
+    return {.experts = all.experts.subspan(at, numbers),
+            .weights = all.weights.empty() ? all.weights : all.weights.subspan(at, numbers),
+            .per_token = all.per_token};
+  }
+
   [[nodiscard]] RequestId request(std::int64_t number) const {
     return {.request = number, .domain = static_cast<int>(number % generator_.spec().domains)};
   }
 
   void read_requests(const Place& at,
                      std::span<const std::int32_t> popularity,
-                     std::span<ExpertIndex> out) const {
+                     const Choices& out) const {
     const std::int64_t length = generator_.spec().request_tokens;
     std::int64_t token = std::int64_t{at.step} * shape_.tokens_per_rank;
-    std::int64_t left = shape_.tokens_per_rank;
-    while (left > 0) {
-      const std::int64_t run = std::min(left, length - token % length);
-      const auto numbers = static_cast<std::size_t>(run) * static_cast<std::size_t>(shape_.top_k);
+    for (std::int64_t done = 0; done < shape_.tokens_per_rank;) {
+      const std::int64_t run = std::min(shape_.tokens_per_rank - done, length - token % length);
       generator_.choose(request(token / length * shape_.ranks + at.rank),
                         at.layer,
                         popularity,
                         token % length,
-                        out.first(numbers));
-      out = out.subspan(numbers);
+                        part(out, done, run));
       token += run;
-      left -= run;
+      done += run;
     }
   }
 
   void read_tokens(const Place& at,
                    std::span<const std::int32_t> popularity,
-                   std::span<ExpertIndex> out) const {
+                   const Choices& out) const {
     const std::int64_t length = generator_.spec().request_tokens;
     const std::int64_t places = std::int64_t{shape_.ranks} * shape_.tokens_per_rank;
     const std::int64_t first = std::int64_t{at.rank} * shape_.tokens_per_rank;
-    const auto slots = static_cast<std::size_t>(shape_.top_k);
     for (std::int64_t j = 0; j < shape_.tokens_per_rank; ++j) {
       generator_.choose(request(at.step / length * places + first + j),
                         at.layer,
                         popularity,
                         at.step % length,
-                        out.subspan(static_cast<std::size_t>(j) * slots, slots));
+                        part(out, j, 1));
     }
   }
 
@@ -171,7 +190,10 @@ traces::RoutePack generate_pack(const GeneratorSpec& spec,
   const auto slots = static_cast<std::size_t>(shape.top_k);
   const auto layers = static_cast<std::size_t>(shape.layers);
   std::vector<ExpertIndex> ids(static_cast<std::size_t>(tokens) * layers * slots);
+  const bool weighs = spec.gate_weights != GateWeights::kNone;
+  std::vector<std::uint16_t> halves(weighs ? ids.size() : 0);
   std::vector<ExpertIndex> chosen;
+  std::vector<float> weights;
   for (std::size_t layer = 0; layer < layers; ++layer) {
     const auto at = static_cast<int>(layer);
     const std::vector<std::int32_t> popularity = generator.popularity(at, 0);
@@ -179,15 +201,20 @@ traces::RoutePack generate_pack(const GeneratorSpec& spec,
       const traces::TraceSequence& sequence = shape.sequences[i];
       const auto domain = std::lower_bound(domains.begin(), domains.end(), sequence.domain);
       chosen.resize(static_cast<std::size_t>(sequence.rows) * slots);
+      weights.resize(weighs ? chosen.size() : 0);
       generator.choose({.request = static_cast<std::int64_t>(i),
                         .domain = static_cast<int>(domain - domains.begin())},
                        at,
                        popularity,
                        0,
-                       chosen);
+                       {.experts = chosen, .weights = weights});
       for (std::size_t n = 0; n < chosen.size(); ++n) {
         const std::size_t row = static_cast<std::size_t>(sequence.row_start) + n / slots;
-        ids[(row * layers + layer) * slots + n % slots] = chosen[n];
+        const std::size_t to = (row * layers + layer) * slots + n % slots;
+        ids[to] = chosen[n];
+        if (weighs) {
+          halves[to] = traces::float_to_half(weights[n]);
+        }
       }
     }
   }
@@ -197,6 +224,9 @@ traces::RoutePack generate_pack(const GeneratorSpec& spec,
         traces::NumberType::kU1, axes, std::vector<std::uint8_t>(ids.begin(), ids.end()));
   } else {
     pack.topk = traces::make_array(traces::NumberType::kU2, axes, ids);
+  }
+  if (weighs) {
+    pack.weights = traces::make_array(traces::NumberType::kF2, axes, halves);
   }
   return pack;
 }

@@ -20,6 +20,7 @@ struct SourceShape {
   int layers = 0;
   int ranks = 0;
   int tokens_per_rank = 0;
+  int candidates = 0;  ///< experts after its top_k that a token tells of
 };
 
 /// "generated, fitted on X", or how it was chosen by hand.

@@ -97,14 +97,21 @@ class Walk {
     }
   }
 
-  void choose(std::int64_t token, std::span<ExpertIndex> out) {
+  void choose(std::int64_t token, std::span<ExpertIndex> out, std::span<float> weights) {
     scores_ = base_;
     for (std::size_t e = 0; e < held_.size(); ++e) {
       scores_[e] += held_[e];
     }
     add_gumbel(token);
+    const bool of_all = generator_.spec_.gate_weights == GateWeights::kAll && !weights.empty();
+    if (of_all) {
+      all_ = scores_;
+    }
     keep_best_groups();
     take_best(out);
+    if (!weights.empty()) {
+      weigh(out, weights, of_all);
+    }
   }
 
  private:
@@ -169,6 +176,31 @@ class Walk {
     }
   }
 
+  /// Softmax of the scores: over the first top_k of `out`, or over the whole layer.
+  void weigh(std::span<const ExpertIndex> out, std::span<float> weights, bool of_all) {
+    const std::int64_t scale = fixed(generator_.spec_.weight_scale);
+    std::int64_t most = scores_[out[0]];
+    if (of_all) {
+      most = *std::max_element(all_.begin(), all_.end());
+    }
+    const auto power = [&](std::int64_t score) {
+      return score_exp((score - most) * scale / kScoreOne);
+    };
+    double sum = 0.0;
+    if (of_all) {
+      for (const std::int32_t score : all_) {
+        sum += power(score);
+      }
+    } else {
+      for (const ExpertIndex e : out.first(static_cast<std::size_t>(generator_.top_k_))) {
+        sum += power(scores_[e]);
+      }
+    }
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      weights[i] = static_cast<float>(power(scores_[out[i]]) / sum);
+    }
+  }
+
   const Generator& generator_;
   std::uint64_t key_;
   Scores base_;
@@ -176,16 +208,20 @@ class Walk {
   std::uint32_t fresh_below_;
   Scores held_;  ///< token noise, empty if there is none
   Scores scores_;
+  Scores all_;  ///< before the groups are cut, where gate weights need them
 };
 
 Generator::Generator(const GeneratorSpec& spec, int num_experts, int top_k, std::uint64_t seed)
     : spec_(spec), num_experts_(num_experts), top_k_(top_k), seed_(seed) {
   MOESIM_CHECK(top_k > 0 && top_k <= num_experts && num_experts <= 0xfffe, "no such choice");
   MOESIM_CHECK(spec.groups > 0 && num_experts % spec.groups == 0 && spec.top_groups > 0 &&
-                   spec.top_groups <= spec.groups &&
-                   num_experts / spec.groups * spec.top_groups >= top_k,
+                   spec.top_groups <= spec.groups && choosable() >= top_k,
                "groups do not fit");
   MOESIM_CHECK(spec.token_correlation >= 0.0 && spec.token_correlation < 1.0, "correlation");
+}
+
+int Generator::choosable() const {
+  return num_experts_ / spec_.groups * spec_.top_groups;
 }
 
 /// Lowers the scores of cold experts: cold_share of them on the average over layers.
@@ -257,7 +293,8 @@ void Generator::choose(const RequestId& who,
                        int layer,
                        std::span<const std::int32_t> popularity,
                        std::int64_t first_token,
-                       std::span<ExpertIndex> out) const {
+                       const Choices& out) const {
+  MOESIM_CHECK(out.per_token <= choosable(), "more experts than a token may choose from");
   Scores base(popularity.begin(), popularity.end());
   const bool tilted = spec_.kind == GeneratorKind::kLogNormal;
   const auto at = static_cast<std::uint64_t>(layer);
@@ -266,15 +303,17 @@ void Generator::choose(const RequestId& who,
     add_normal(base, spec_.request_sigma, {seed_, "request tilt", index_of(at, bits(who.request))});
   }
   Walk walk(*this, who, layer, std::move(base));
-  const auto slots = static_cast<std::size_t>(top_k_);
-  for (std::size_t i = 0; i * slots < out.size(); ++i) {
+  const auto slots = static_cast<std::size_t>(out.per_token > 0 ? out.per_token : top_k_);
+  for (std::size_t i = 0; i * slots < out.experts.size(); ++i) {
     const std::int64_t token = first_token + static_cast<std::int64_t>(i);
     if (i == 0) {
       walk.start(token);
     } else {
       walk.step_to(token);
     }
-    walk.choose(token, out.subspan(i * slots, slots));
+    walk.choose(token,
+                out.experts.subspan(i * slots, slots),
+                out.weights.empty() ? out.weights : out.weights.subspan(i * slots, slots));
   }
 }
 

@@ -13,6 +13,13 @@ enum class GeneratorKind {
   kOneHot,     ///< one expert of a layer is chosen by every token: the worst case
 };
 
+/// What stands as the gate weights of generated choices.
+enum class GateWeights {
+  kNone,    ///< nothing: the routing has no weights
+  kChosen,  ///< softmax over the chosen experts alone (Mixtral, Qwen3, Granite)
+  kAll,     ///< softmax over all experts of the layer (Switch, OLMoE, DeepSeek-V2)
+};
+
 struct GeneratorSpec {
   GeneratorKind kind = GeneratorKind::kLogNormal;
   std::string fitted_on;           ///< what the numbers were fitted on; "": chosen by hand
@@ -32,6 +39,8 @@ struct GeneratorSpec {
   int domains = 1;                 ///< requests belong to them in turn
   int request_tokens = 512;        ///< tokens of a request
   int drift_steps = 0;             ///< steps until popularity is a fresh draw; 0: it stays
+  GateWeights gate_weights = GateWeights::kChosen;
+  double weight_scale = 0.5;  ///< gate weights are the softmax of the scores times this
 };
 
 }  // namespace moesim

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/moe/generate/noise.hpp"
 
+#include <array>
 #include <cmath>
 
 #include "sim/core/check.hpp"
@@ -24,7 +25,45 @@ NoiseTables make_tables() {
   return tables;
 }
 
+constexpr std::int64_t kDigit = 256;  // scores are taken apart to this base
+static_assert(kDigit * kDigit == kScoreOne);
+constexpr std::int64_t kLeastPower = 45;
+
+struct ExpTables {
+  std::array<double, kLeastPower> whole{};  ///< e^-i
+  std::array<double, kDigit> upper{};       ///< e^(-i / 256)
+  std::array<double, kDigit> lower{};       ///< e^(-i / 65,536)
+};
+
+ExpTables make_exp_tables() {
+  ExpTables tables;
+  for (std::size_t i = 0; i < tables.whole.size(); ++i) {
+    tables.whole[i] = portable_exp(-static_cast<double>(i));
+  }
+  for (std::size_t i = 0; i < tables.upper.size(); ++i) {
+    tables.upper[i] = portable_exp(-static_cast<double>(i) / kDigit);
+    tables.lower[i] = portable_exp(-static_cast<double>(i) / kScoreOne);
+  }
+  return tables;
+}
+
+const ExpTables& exp_tables() {
+  static const ExpTables kTables = make_exp_tables();
+  return kTables;
+}
+
 }  // namespace
+
+double score_exp(std::int64_t score) {
+  MOESIM_CHECK(score <= 0, "a score below the largest");
+  const auto power = static_cast<std::uint64_t>(-score);
+  if (power >= static_cast<std::uint64_t>(kLeastPower) * kScoreOne) {
+    return 0.0;
+  }
+  const ExpTables& tables = exp_tables();
+  return tables.whole[power / kScoreOne] * tables.upper[power / kDigit % kDigit] *
+         tables.lower[power % kDigit];
+}
 
 double normal_quantile(double p) {
   MOESIM_CHECK(p > 0.0 && p < 1.0, "no such quantile");

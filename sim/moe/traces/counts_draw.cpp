@@ -27,7 +27,8 @@ class CountsSource final : public RoutingSource {
              .num_experts = pack_.header.experts,
              .top_k = pack_.header.top_k,
              .layers = pack_.header.layers,
-             .has_weights = false};
+             .has_weights = false,
+             .phase = pack_.header.phase};
   }
 
   [[nodiscard]] const RoutingSourceInfo& info() const override { return info_; }

@@ -16,6 +16,7 @@ namespace {
 
 constexpr int kGzipWindow = 15 + 16;  // largest window; +16 asks zlib for the gzip wrapping
 constexpr std::size_t kFirstOutput = 65'536;
+constexpr std::size_t kBlock = std::size_t{1} << 20U;
 constexpr std::size_t kMostPiece = std::numeric_limits<uInt>::max() / 2;
 
 uInt piece(std::size_t bytes) {
@@ -72,6 +73,20 @@ class Inflater {
   int status_ = Z_OK;
 };
 
+/// Whether the stream goes on; throws when it is cut or broken.
+bool goes_on(const std::filesystem::path& path, int status, std::size_t size) {
+  if (status == Z_STREAM_END) {
+    return false;
+  }
+  if (status == Z_BUF_ERROR) {
+    refuse(path, fmt::format("truncated: the gzip stream ends after {} bytes of content", size));
+  }
+  if (status != Z_OK) {
+    refuse(path, fmt::format("damaged: the gzip stream breaks after {} bytes of content", size));
+  }
+  return true;
+}
+
 }  // namespace
 
 bool is_gzip(std::span<const std::byte> content) {
@@ -92,18 +107,30 @@ std::vector<std::byte> gunzip(const std::filesystem::path& path,
       plain.resize(std::min(most, std::max(kFirstOutput, 2 * size)));
     }
     size += inflater.fill(std::span(plain).subspan(size));
-    if (inflater.status() == Z_STREAM_END) {
+    if (!goes_on(path, inflater.status(), size)) {
       break;
-    }
-    if (inflater.status() == Z_BUF_ERROR) {
-      refuse(path, fmt::format("truncated: the gzip stream ends after {} bytes of content", size));
-    }
-    if (inflater.status() != Z_OK) {
-      refuse(path, fmt::format("damaged: the gzip stream breaks after {} bytes of content", size));
     }
   }
   plain.resize(size);
   return plain;
+}
+
+void gunzip_blocks(const std::filesystem::path& path,
+                   std::span<const std::byte> packed,
+                   const std::function<bool(std::span<const std::byte>)>& take) {
+  if (!is_gzip(packed)) {
+    refuse(path, "not a gzip file");
+  }
+  Inflater inflater(packed);
+  std::vector<std::byte> block(kBlock);
+  std::size_t size = 0;
+  bool more = true;
+  while (more) {
+    const std::size_t got = inflater.fill(block);
+    size += got;
+    const bool wanted = take(std::span(block).first(got));
+    more = wanted && goes_on(path, inflater.status(), size);
+  }
 }
 
 std::string read_text(const std::filesystem::path& path, std::size_t most) {

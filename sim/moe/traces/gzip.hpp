@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -26,6 +27,12 @@ inline constexpr std::size_t kMostDeflateRatio = 1032;
 [[nodiscard]] std::vector<std::byte> gunzip(const std::filesystem::path& path,
                                             std::span<const std::byte> packed,
                                             std::size_t most);
+
+/// Calls `take` with the content of a gzip stream, a block after the other, until it ends or `take`
+/// returns false. Throws as gunzip.
+void gunzip_blocks(const std::filesystem::path& path,
+                   std::span<const std::byte> packed,
+                   const std::function<bool(std::span<const std::byte>)>& take);
 
 /// The text of a plain or gzip file; at most `most` bytes, more is a UserError.
 [[nodiscard]] std::string read_text(const std::filesystem::path& path, std::size_t most);

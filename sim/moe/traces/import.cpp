@@ -46,7 +46,7 @@ bool holds_counts(const fs::path& input, const NpyArray& array, const ImportOpti
 }
 
 Dump read_array(const fs::path& input, const ImportOptions& options) {
-  NpyArray array = read_npy(input);
+  NpyArray array = read_npy(input, options.scratch);
   if (!is_integer(array.type())) {
     refuse(input,
            fmt::format("numbers are {}; expected whole expert ids or counts (means of loads cannot "
@@ -118,7 +118,7 @@ Dump read_dump(const fs::path& input, const ImportOptions& options) {
 }
 
 /// Equal rows at the start go, all of them.
-void drop_warmup(Dump& dump) {
+void drop_warmup(Dump& dump, const fs::path& scratch) {
   RoutePack& pack = dump.pack;
   const NpyArray& array = pack.topk ? *pack.topk : *pack.counts;
   const std::int64_t equal = equal_rows_at_start(array);
@@ -128,7 +128,7 @@ void drop_warmup(Dump& dump) {
   if (pack.topk) {
     std::vector<bool> keep(pack.topk->size(0), true);
     std::fill(keep.begin(), keep.begin() + equal, false);
-    keep_rows(pack, keep, std::vector<bool>(pack.topk->size(1), true));
+    keep_rows(pack, keep, std::vector<bool>(pack.topk->size(1), true), scratch);
     dump.dropped.push_back(fmt::format("{} equal rows at the start", equal));
     return;
   }
@@ -140,7 +140,7 @@ void drop_warmup(Dump& dump) {
   dump.dropped.push_back(fmt::format("{} equal steps at the start", equal));
 }
 
-void drop_padding(Dump& dump) {
+void drop_padding(Dump& dump, const fs::path& scratch) {
   RoutePack& pack = dump.pack;
   if (!pack.topk) {
     return;
@@ -163,7 +163,7 @@ void drop_padding(Dump& dump) {
   keep_token.flip();
   const auto leading = std::find(keep_layer.begin(), keep_layer.end(), true) - keep_layer.begin();
   pack.header.first_moe_layer += static_cast<int>(leading);
-  keep_rows(pack, keep_token, keep_layer);
+  keep_rows(pack, keep_token, keep_layer, scratch);
   dump.dropped.push_back(fmt::format("{} layers and {} tokens of padding", layers, tokens));
 }
 
@@ -293,14 +293,18 @@ void check_agrees(const fs::path& input,
 
 ImportReport import_trace(const fs::path& input,
                           const fs::path& pack,
-                          const ImportOptions& options) {
+                          const ImportOptions& chosen) {
+  ImportOptions options = chosen;
+  const fs::path beside =
+      pack.has_filename() ? pack.parent_path() : pack.parent_path().parent_path();
+  options.scratch = beside.empty() ? "." : beside;
   Dump dump = read_dump(input, options);
   check_header(input, dump.pack.header);
   if (options.drop_warmup) {
-    drop_warmup(dump);
+    drop_warmup(dump, options.scratch);
   }
   if (options.drop_padding) {
-    drop_padding(dump);
+    drop_padding(dump, options.scratch);
   }
   require_something(input, dump.pack);
   Checked checked = check_pack(dump.pack);

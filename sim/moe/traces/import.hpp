@@ -50,6 +50,9 @@ struct ImportOptions {
   bool keep_equal_layers = false;  ///< layers that copy an earlier one are a warning, not an error
   bool overwrite = false;          ///< replace an existing pack
   bool plain = false;              ///< write .npy, not .npy.gz
+
+  /// Where copies that are too large for memory lie meanwhile; import_trace puts the pack's folder.
+  std::filesystem::path scratch;
 };
 
 /// What was made, and what its user should know.

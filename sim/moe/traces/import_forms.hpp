@@ -71,10 +71,11 @@ void set_counts(const std::filesystem::path& input,
                 int top_k);
 
 /// Leaves only some tokens and layers. Every kept token lies in a sequence; sequences left without
-/// tokens go.
+/// tokens go. What stays is copied, by way of `scratch` if it is large.
 void keep_rows(RoutePack& pack,
                const std::vector<bool>& keep_token,
-               const std::vector<bool>& keep_layer);
+               const std::vector<bool>& keep_layer,
+               const std::filesystem::path& scratch);
 
 /// Counts as the smallest of u1, u2, u4 that holds them. Throws UserError for one that is negative
 /// or above 2^32 - 1.

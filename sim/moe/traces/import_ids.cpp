@@ -12,6 +12,7 @@
 #include "sim/moe/traces/gzip.hpp"
 #include "sim/moe/traces/import_forms.hpp"
 #include "sim/moe/traces/refuse.hpp"
+#include "sim/moe/traces/spool.hpp"
 
 namespace moesim::traces {
 namespace {
@@ -132,8 +133,8 @@ std::vector<bool> read_index(const CsvTable& table, const ImportOptions& options
   return keep;
 }
 
-NpyArray read_weights(const fs::path& path, const NpyArray& topk) {
-  NpyArray weights = read_npy(path);
+NpyArray read_weights(const fs::path& path, const NpyArray& topk, const fs::path& scratch) {
+  NpyArray weights = read_npy(path, scratch);
   if (weights.type() != NumberType::kF2 && weights.type() != NumberType::kF4) {
     refuse(path, fmt::format("numbers are {}; expected <f2 or <f4", descr(weights.type())));
   }
@@ -147,24 +148,37 @@ NpyArray read_weights(const fs::path& path, const NpyArray& topk) {
 }
 
 /// The kept rows and layers of an array.
-template <typename T>
 NpyArray gather(const NpyArray& array,
                 const std::vector<bool>& keep_token,
-                const std::vector<bool>& keep_layer) {
-  const std::size_t slots = array.size(2);
-  const auto tokens = std::count(keep_token.begin(), keep_token.end(), true);
-  const auto layers = std::count(keep_layer.begin(), keep_layer.end(), true);
-  std::vector<T> kept;
-  kept.reserve(static_cast<std::size_t>(tokens) * static_cast<std::size_t>(layers) * slots);
+                const std::vector<bool>& keep_layer,
+                const fs::path& scratch) {
+  constexpr std::size_t kBlock = std::size_t{1} << 20U;
+  const std::size_t row = array.size(2) * bytes_per_number(array.type());
+  const std::size_t token_bytes = array.size(1) * row;
+  const bool all_layers =
+      std::find(keep_layer.begin(), keep_layer.end(), false) == keep_layer.end();
+  Spool kept(scratch.empty() ? scratch_folder() : scratch);
+  std::vector<std::byte> block;
   for (std::size_t token = 0; token < array.size(0); ++token) {
-    for (std::size_t layer = 0; keep_token[token] && layer < array.size(1); ++layer) {
-      const std::size_t first = (token * array.size(1) + layer) * slots;
-      for (std::size_t slot = 0; keep_layer[layer] && slot < slots; ++slot) {
-        kept.push_back(number_at<T>(array.data().data(), first + slot));
+    const auto from = array.data().subspan(token * token_bytes, token_bytes);
+    if (keep_token[token] && all_layers) {
+      block.insert(block.end(), from.begin(), from.end());
+    }
+    for (std::size_t layer = 0; keep_token[token] && !all_layers && layer < keep_layer.size();
+         ++layer) {
+      if (keep_layer[layer]) {
+        const auto piece = from.subspan(layer * row, row);
+        block.insert(block.end(), piece.begin(), piece.end());
       }
     }
+    if (block.size() >= kBlock || token + 1 == array.size(0)) {
+      kept.append(block);
+      block.clear();
+    }
   }
-  return make_array(array.type(), {tokens, layers, array.shape()[2]}, kept);
+  const auto tokens = std::count(keep_token.begin(), keep_token.end(), true);
+  const auto layers = std::count(keep_layer.begin(), keep_layer.end(), true);
+  return kept.take(array.type(), {tokens, layers, array.shape()[2]});
 }
 
 /// Sequences over the rows that stay.
@@ -188,19 +202,14 @@ std::vector<TraceSequence> renumbered(const std::vector<TraceSequence>& sequence
 
 void keep_rows(RoutePack& pack,
                const std::vector<bool>& keep_token,
-               const std::vector<bool>& keep_layer) {
+               const std::vector<bool>& keep_layer,
+               const fs::path& scratch) {
   pack.sequences = renumbered(pack.sequences, keep_token);
   pack.header.layers = static_cast<int>(std::count(keep_layer.begin(), keep_layer.end(), true));
   if (pack.weights) {
-    pack.weights = pack.weights->type() == NumberType::kF2
-                       ? gather<std::uint16_t>(*pack.weights, keep_token, keep_layer)
-                       : gather<float>(*pack.weights, keep_token, keep_layer);
+    pack.weights = gather(*pack.weights, keep_token, keep_layer, scratch);
   }
-  std::optional<NpyArray> ids;
-  visit_integer_type(pack.topk->type(), [&](auto zero) {
-    ids = gather<decltype(zero)>(*pack.topk, keep_token, keep_layer);
-  });
-  pack.topk = std::move(ids);
+  pack.topk = gather(*pack.topk, keep_token, keep_layer, scratch);
 }
 
 Dump read_ids(const fs::path& input, NpyArray array, const ImportOptions& options) {
@@ -211,7 +220,7 @@ Dump read_ids(const fs::path& input, NpyArray array, const ImportOptions& option
   dump.pack.header.top_k = static_cast<int>(array.shape()[2]);
   dump.pack.header.layers = static_cast<int>(array.shape()[1]);
   if (!options.weights.empty()) {
-    dump.pack.weights = read_weights(options.weights, array);
+    dump.pack.weights = read_weights(options.weights, array, options.scratch);
   }
   dump.pack.topk = std::move(array);
   if (options.index.empty()) {
@@ -225,7 +234,7 @@ Dump read_ids(const fs::path& input, NpyArray array, const ImportOptions& option
     const auto outside = std::count(keep.begin(), keep.end(), false);
     if (outside > 0) {
       dump.dropped.push_back(fmt::format("{} rows outside the sequences that stay", outside));
-      keep_rows(dump.pack, keep, std::vector<bool>(dump.pack.topk->size(1), true));
+      keep_rows(dump.pack, keep, std::vector<bool>(dump.pack.topk->size(1), true), options.scratch);
     }
   }
   return dump;

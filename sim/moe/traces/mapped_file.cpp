@@ -34,10 +34,12 @@ class OpenFile {
 
 }  // namespace
 
-MappedFile::MappedFile(const std::filesystem::path& path) {
-  const OpenFile file(path);
+MappedFile::MappedFile(const std::filesystem::path& path)
+    : MappedFile(OpenFile(path).descriptor(), path) {}
+
+MappedFile::MappedFile(int descriptor, const std::filesystem::path& path) {
   struct stat facts {};
-  if (::fstat(file.descriptor(), &facts) != 0) {
+  if (::fstat(descriptor, &facts) != 0) {
     fail_call("read", path, errno);
   }
   if (S_ISDIR(facts.st_mode)) {
@@ -47,7 +49,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
     return;
   }
   const auto size = static_cast<std::size_t>(facts.st_size);
-  void* const pages = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.descriptor(), 0);
+  void* const pages = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
   if (pages == MAP_FAILED) {
     fail_call("map", path, errno);
   }

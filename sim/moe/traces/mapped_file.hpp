@@ -14,6 +14,8 @@ class MappedFile {
  public:
   /// Throws EnvironmentError "cannot read PATH: reason".
   explicit MappedFile(const std::filesystem::path& path);
+  /// The whole of an open file; the descriptor may be closed afterwards. `path` is for messages.
+  MappedFile(int descriptor, const std::filesystem::path& path);
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;
   MappedFile(const MappedFile&) = delete;

@@ -11,6 +11,7 @@
 #include "sim/core/check.hpp"
 #include "sim/moe/traces/gzip.hpp"
 #include "sim/moe/traces/refuse.hpp"
+#include "sim/moe/traces/spool.hpp"
 
 namespace moesim::traces {
 namespace {
@@ -40,7 +41,9 @@ void check_data_size(const std::filesystem::path& path,
   }
 }
 
-NpyArray read_packed(const std::filesystem::path& path, std::span<const std::byte> packed) {
+NpyArray read_packed(const std::filesystem::path& path,
+                     std::span<const std::byte> packed,
+                     const std::filesystem::path& folder) {
   const NpyHeader header = parse_npy_header(path, gunzip(path, packed, kHeaderProbe));
   if (header.data_bytes / kMostDeflateRatio > packed.size()) {
     refuse(path,
@@ -51,10 +54,18 @@ NpyArray read_packed(const std::filesystem::path& path, std::span<const std::byt
                        header.data_bytes,
                        packed.size()));
   }
-  std::vector<std::byte> plain = gunzip(path, packed, header.data_offset + header.data_bytes + 1);
-  check_data_size(path, header, plain.size() - header.data_offset);
-  plain.erase(plain.begin(), plain.begin() + static_cast<std::ptrdiff_t>(header.data_offset));
-  return {header.type, header.shape, std::move(plain)};
+  Spool data(folder);
+  std::size_t to_skip = header.data_offset;
+  gunzip_blocks(path, packed, [&](std::span<const std::byte> block) {
+    const std::size_t skipped = std::min(to_skip, block.size());
+    to_skip -= skipped;
+    block = block.subspan(skipped);
+    const std::size_t room = header.data_bytes + 1 - data.size();
+    data.append(block.first(std::min(block.size(), room)));
+    return data.size() <= header.data_bytes;
+  });
+  check_data_size(path, header, data.size());
+  return data.take(header.type, header.shape);
 }
 
 /// A whole .npy file; `append_data` is given the open file.
@@ -105,10 +116,10 @@ std::span<const std::byte> NpyArray::data() const {
   return file_ ? file_->content().subspan(data_offset_) : std::span<const std::byte>(owned_);
 }
 
-NpyArray read_npy(const std::filesystem::path& path) {
+NpyArray read_npy(const std::filesystem::path& path, const std::filesystem::path& scratch) {
   MappedFile file(path);
   if (is_gzip(file.content())) {
-    return read_packed(path, file.content());
+    return read_packed(path, file.content(), scratch.empty() ? scratch_folder() : scratch);
   }
   NpyHeader header = parse_npy_header(path, file.content());
   check_data_size(path, header, file.content().size() - header.data_offset);

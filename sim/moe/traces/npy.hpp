@@ -68,7 +68,9 @@ class NpyArray {
 };
 
 /// Throws EnvironmentError if the file cannot be read, UserError if it is not an array we read.
-[[nodiscard]] NpyArray read_npy(const std::filesystem::path& path);
+/// @param scratch  where a large .gz is unpacked to; empty: scratch_folder() of spool.hpp
+[[nodiscard]] NpyArray read_npy(const std::filesystem::path& path,
+                                const std::filesystem::path& scratch = {});
 
 /// The bytes of a .npy file, format 1.0, before its data.
 [[nodiscard]] std::string npy_preamble(NumberType type, std::span<const std::int64_t> shape);

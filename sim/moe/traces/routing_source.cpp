@@ -22,6 +22,28 @@ std::vector<std::int64_t> expert_load(const Routing& routing) {
   return load;
 }
 
+void take_choices(Routing& routing,
+                  std::vector<ExpertIndex> experts,
+                  std::vector<float> weights,
+                  int candidates) {
+  routing.num_candidates = candidates;
+  if (candidates == 0) {
+    routing.experts = std::move(experts);
+    routing.weights = std::move(weights);
+    return;
+  }
+  const auto deal = [&](const auto& all, auto& chosen, auto& others) {
+    const auto first = static_cast<std::ptrdiff_t>(routing.top_k);
+    const auto all_of_one = first + candidates;
+    for (auto token = all.begin(); token != all.end(); token += all_of_one) {
+      chosen.insert(chosen.end(), token, token + first);
+      others.insert(others.end(), token + first, token + all_of_one);
+    }
+  };
+  deal(experts, routing.experts, routing.candidates);
+  deal(weights, routing.weights, routing.candidate_weights);
+}
+
 std::unique_ptr<RoutingSource> open_routing_source(const RoutingSpec& spec,
                                                    int ranks,
                                                    int tokens_per_rank,

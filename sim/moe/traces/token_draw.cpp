@@ -206,7 +206,8 @@ std::unique_ptr<RoutingSource> open_token_source(
                          .top_k = pack.header.top_k,
                          .layers = pack.header.layers,
                          .has_weights = pack.weights.has_value(),
-                         .slots_by_weight = pack.header.slot_order == "weight_descending"};
+                         .slots_by_weight = pack.header.slot_order == "weight_descending",
+                         .phase = pack.header.phase};
   TokenDraw draw(spec.draw, std::move(sequences), ranks, tokens_per_rank);
   return std::make_unique<TokenSource>(
       std::move(pack), std::move(info), std::move(draw), ranks, tokens_per_rank);

@@ -19,6 +19,8 @@ GeneratorSpec known() {
   spec.token_correlation = 0.7;
   spec.domains = 4;
   spec.request_tokens = 128;
+  spec.gate_weights = GateWeights::kAll;
+  spec.weight_scale = 0.8;
   return spec;
 }
 
@@ -39,6 +41,8 @@ TEST(FitGenerator, FindsTheParametersOfAGeneratedPack) {
   EXPECT_NEAR(fit.spec.request_sigma, 0.7, 0.2);
   EXPECT_NEAR(fit.spec.token_sigma, 1.2, 0.25);
   EXPECT_NEAR(fit.spec.token_correlation, 0.7, 0.1);
+  EXPECT_EQ(fit.spec.gate_weights, GateWeights::kAll);
+  EXPECT_NEAR(fit.spec.weight_scale, 0.8, 0.03);
   EXPECT_EQ(fit.spec.experts, 32);
   EXPECT_EQ(fit.spec.top_k, 4);
   EXPECT_EQ(fit.spec.layers, 24);
@@ -49,6 +53,16 @@ TEST(FitGenerator, FindsTheParametersOfAGeneratedPack) {
     const double tolerance = row.is_target ? 0.05 : 0.2;
     EXPECT_NEAR(row.generated, row.recorded, tolerance * row.recorded) << row.part << row.quantity;
   }
+}
+
+TEST(FitGenerator, WithoutGateWeightsTheirScaleIsAssumed) {
+  GeneratorSpec spec = known();
+  spec.gate_weights = GateWeights::kNone;
+  const FitResult fit = fit_generator(pack_of(spec, 12), 1);
+  EXPECT_EQ(fit.spec.gate_weights, GateWeights::kChosen);
+  EXPECT_EQ(fit.spec.weight_scale, GeneratorSpec{}.weight_scale);
+  EXPECT_THAT(fit.notes,
+              testing::Contains("no gate weights to fit weight_scale to: it is assumed"));
 }
 
 }  // namespace

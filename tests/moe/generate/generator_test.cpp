@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <set>
 
@@ -26,7 +27,7 @@ std::vector<ExpertIndex> tokens_of(const Generator& generator,
                                    std::int64_t tokens,
                                    int top_k) {
   std::vector<ExpertIndex> out(static_cast<std::size_t>(tokens * top_k));
-  generator.choose(who, 0, generator.popularity(0, 0), first, out);
+  generator.choose(who, 0, generator.popularity(0, 0), first, {.experts = out});
   return out;
 }
 
@@ -274,10 +275,19 @@ TEST(GeneratedSource, HoldsARequestAPlaceUntilItEnds) {
                        0,
                        generator.popularity(0, step),
                        step % 4,
-                       expected);
+                       {.experts = expected});
       EXPECT_THAT(routing.of_token(place), testing::ElementsAreArray(expected));
     }
   }
+}
+
+TEST(Noise, ExpOfAScoreIsExpOfItsValue) {
+  for (const std::int64_t score : {0LL, -1LL, -255LL, -256LL, -65'535LL, -65'536LL, -1'234'567LL}) {
+    const double expected = std::exp(static_cast<double>(score) / kScoreOne);
+    EXPECT_NEAR(score_exp(score), expected, 1e-14 * expected) << score;
+  }
+  EXPECT_EQ(score_exp(-45LL * kScoreOne), 0.0);
+  EXPECT_EQ(score_exp(std::numeric_limits<std::int64_t>::min() + 1), 0.0);
 }
 
 TEST(GeneratedSource, SaysThatItIsGenerated) {
@@ -295,7 +305,7 @@ TEST(GeneratedSource, SaysThatItIsGenerated) {
             "generated, fitted on gpt-oss-20b; every rank holds 5 requests and takes one token of "
             "each a step");
   EXPECT_EQ(fitted->info().layers, 3);
-  EXPECT_FALSE(fitted->info().has_weights);
+  EXPECT_EQ(fitted->info().fitted_on, "gpt-oss-20b");
 }
 
 }  // namespace

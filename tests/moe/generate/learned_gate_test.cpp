@@ -15,7 +15,7 @@ namespace {
 GateSpec small() {
   GateSpec spec;
   spec.layers = 2;
-  spec.tokens = 512;
+  spec.training.tokens = 512;
   spec.steps = 60;
   return spec;
 }
@@ -43,25 +43,25 @@ TEST(LearnedGate, CollapsesWithinTensOfStepsAsAnUnbalancedTrainingDoes) {
 
 TEST(LearnedGate, EachCureKeepsItBalanced) {
   GateSpec aux = small();
-  aux.aux_loss = 1.0;
+  aux.training.aux_loss = 1.0;
   EXPECT_LT(imbalance(train_gate(aux, 1), 59), 2.5);
   GateSpec bias = small();
-  bias.bias_rate = 0.3;
+  bias.training.bias_rate = 0.3;
   EXPECT_LT(imbalance(train_gate(bias, 1), 59), 2.5);
   GateSpec noise = small();
-  noise.noise = 3.0;
+  noise.training.noise = 3.0;
   EXPECT_LT(imbalance(train_gate(noise, 1), 20), 2.5);
   GateSpec choice = small();
-  choice.expert_choice = true;
+  choice.training.expert_choice = true;
   EXPECT_EQ(imbalance(train_gate(choice, 1), 59), 1.0);
 }
 
 TEST(LearnedGate, ZLossAndResetsAloneAreNoCure) {
   GateSpec held = small();
-  held.z_loss = 0.1;
+  held.training.z_loss = 0.1;
   EXPECT_GT(imbalance(train_gate(held, 1), 59), 6.0);
   GateSpec reset = small();
-  reset.reset_after = 5;
+  reset.training.reset_after = 5;
   const traces::RoutePack woken = train_gate(reset, 1);
   EXPECT_GT(imbalance(woken, 59), 6.0);
   EXPECT_NE(traces::step_counts(woken, 59, 0), traces::step_counts(train_gate(small(), 1), 59, 0));
