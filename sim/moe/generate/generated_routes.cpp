@@ -35,7 +35,8 @@ class GeneratedRoutes final : public RequestRoutes {
                  "no such token or layer");
     const RequestId who{.request = request,
                         .domain = static_cast<int>(request % generator_.spec().domains)};
-    generator_.choose(who, layer, popularity_[static_cast<std::size_t>(layer)], first_token, out);
+    generator_.choose(
+        who, layer, popularity_[static_cast<std::size_t>(layer)], first_token, {.experts = out});
   }
 
  private:
