@@ -29,7 +29,8 @@ TEST(PackRoutes, ReadASequenceRowByRowAndStartAgain) {
   const ScratchDir dir;
   const RoutePack pack = small_pack(dir.path() / "pack", false);
   write_pack(pack, "", false);
-  const RoutingSpec spec{.trace = pack.folder.string()};
+  RoutingSpec spec;
+  spec.trace = pack.folder.string();
   const auto routes = open_pack_routes(spec, 5);
   const std::vector<TraceSequence> order = kept_sequences(pack, {}, 5);
   for (std::size_t i = 0; i < 6; ++i) {
