@@ -79,6 +79,17 @@ void ConfigTree::put(ConfigEntry entry) {
   }
 }
 
+void ConfigTree::put_with_tables(ConfigEntry entry) {
+  const std::string path = entry.path;
+  for (std::size_t dot = path.find('.'); dot != std::string::npos; dot = path.find('.', dot + 1)) {
+    const std::string table = path.substr(0, dot);
+    if (find(table) == nullptr) {
+      put({.path = table, .value = TableHeader{}, .place = entry.place, .source_line = {}});
+    }
+  }
+  put(std::move(entry));
+}
+
 void ConfigTree::add_missing(const ConfigTree& other) {
   for (const ConfigEntry& entry : other.entries()) {
     if (find(entry.path) == nullptr) {

@@ -59,6 +59,8 @@ class ConfigTree {
  public:
   /// Adds the entry, or replaces the value and place of the one with its path.
   void put(ConfigEntry entry);
+  /// The same, after a header at the entry's place for every table above it that is not there yet.
+  void put_with_tables(ConfigEntry entry);
   /// Adds every entry of `other` whose path is new.
   void add_missing(const ConfigTree& other);
   [[nodiscard]] const ConfigEntry* find(std::string_view path) const;

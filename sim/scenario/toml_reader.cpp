@@ -75,12 +75,12 @@ ConfigValue scalar_value(const toml::node& node) {
 struct Flattener {
   const std::string& file;
   const std::vector<std::string>& lines;
+  bool with_items = false;
   std::vector<ConfigEntry> entries;
 
-  void add(const std::string& path, const toml::key& key, const toml::node& node) {
+  void add(const std::string& path, const toml::source_position& key, const toml::node& node) {
     const bool is_header = node.is_table() && !node.as_table()->is_inline();
-    const toml::source_position at =
-        is_header && node.source().begin ? node.source().begin : key.source().begin;
+    const toml::source_position at = is_header && node.source().begin ? node.source().begin : key;
     const std::size_t line = at.line;
     entries.push_back({.path = path,
                        .value = node.is_table() ? ConfigValue(TableHeader{}) : scalar_value(node),
@@ -89,13 +89,25 @@ struct Flattener {
                        .source_line = line >= 1 && line <= lines.size() ? lines[line - 1] : ""});
   }
 
+  void add_items(const toml::array& list, const std::string& path) {
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      const std::string item = fmt::format("{}[{}]", path, i);
+      add(item, list[i].source().begin, list[i]);
+      if (const toml::table* inner = list[i].as_table()) {
+        flatten(*inner, item + ".");
+      }
+    }
+  }
+
   void flatten(const toml::table& table, const std::string& prefix) {
     for (auto&& [key, node] : table) {
       const std::string_view name = key.str();
       const std::string path = prefix + (is_bare_key(name) ? std::string(name) : quoted_text(name));
-      add(path, key, node);
+      add(path, key.source().begin, node);
       if (const toml::table* inner = node.as_table()) {
         flatten(*inner, path + ".");
+      } else if (const toml::array* list = with_items ? node.as_array() : nullptr) {
+        add_items(*list, path);
       }
     }
   }
@@ -175,17 +187,6 @@ std::optional<toml::table> parse_value(const std::string& value) {
   }
 }
 
-/// Every table above `path`, so that a reader finds it present.
-void put_headers(ConfigTree& tree, std::string_view path, const SourcePlace& place) {
-  for (std::size_t dot = path.find('.'); dot != std::string_view::npos;
-       dot = path.find('.', dot + 1)) {
-    const std::string table(path.substr(0, dot));
-    if (tree.find(table) == nullptr) {
-      tree.put({.path = table, .value = TableHeader{}, .place = place, .source_line = {}});
-    }
-  }
-}
-
 bool is_key_path(std::string_view path) {
   while (true) {
     const std::size_t dot = path.find('.');
@@ -199,12 +200,13 @@ bool is_key_path(std::string_view path) {
   }
 }
 
-}  // namespace
-
-ConfigTree parse_toml(std::string_view text, const std::string& file, std::string_view prefix) {
+ConfigTree parse_tree(std::string_view text,
+                      const std::string& file,
+                      std::string_view prefix,
+                      bool with_items) {
   check_bounds(text, file);
   const std::vector<std::string> lines = split_lines(text);
-  Flattener flat{.file = file, .lines = lines, .entries = {}};
+  Flattener flat{.file = file, .lines = lines, .with_items = with_items, .entries = {}};
   flat.flatten(parse_document(text, file, lines), std::string(prefix));
   // The library keeps keys by name; the order of the text is the one users expect.
   const auto in_text_order = [](const ConfigEntry& a, const ConfigEntry& b) {
@@ -218,6 +220,16 @@ ConfigTree parse_toml(std::string_view text, const std::string& file, std::strin
   return tree;
 }
 
+}  // namespace
+
+ConfigTree parse_toml(std::string_view text, const std::string& file, std::string_view prefix) {
+  return parse_tree(text, file, prefix, false);
+}
+
+ConfigTree parse_toml_items(std::string_view text, const std::string& file) {
+  return parse_tree(text, file, {}, true);
+}
+
 void apply_override(ConfigTree& tree, const std::string& text) {
   const SourcePlace place{"--set " + text, 0, 0};
   const std::size_t equals = text.find('=');
@@ -228,17 +240,17 @@ void apply_override(ConfigTree& tree, const std::string& text) {
     refuse(place, "expected path.to.key=value");
   }
   check_bounds(text, place.file);
-  put_headers(tree, path, place);
   const std::optional<toml::table> document = parse_value(value);
   const toml::node* node = document ? document->get("value") : nullptr;
   if (node == nullptr) {
-    tree.put({.path = path, .value = value, .place = place, .source_line = {}});
+    tree.put_with_tables({.path = path, .value = value, .place = place, .source_line = {}});
   } else if (!node->is_table()) {
-    tree.put({.path = path, .value = scalar_value(*node), .place = place, .source_line = {}});
+    tree.put_with_tables(
+        {.path = path, .value = scalar_value(*node), .place = place, .source_line = {}});
   } else {
     Flattener flat{.file = place.file, .lines = {}, .entries = {}};
     flat.flatten(*node->as_table(), path + ".");
-    tree.put({.path = path, .value = TableHeader{}, .place = place, .source_line = {}});
+    tree.put_with_tables({.path = path, .value = TableHeader{}, .place = place, .source_line = {}});
     for (ConfigEntry& entry : flat.entries) {
       entry.place = place;
       entry.value_column = 0;

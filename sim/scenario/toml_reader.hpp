@@ -16,6 +16,11 @@ namespace moesim {
                                     const std::string& file,
                                     std::string_view prefix = {});
 
+/// The same with the items of lists as entries of their own behind the list's:
+/// "grid.model.top_k[0]" and on; an item that is a table is a header followed by its keys,
+/// "points[0].model.top_k".
+[[nodiscard]] ConfigTree parse_toml_items(std::string_view text, const std::string& file);
+
 /// Adds one "path.to.key=value" to the tree, replacing what stood there. The value is TOML; text
 /// that is no TOML value is taken as a string. Throws UserError for anything else.
 void apply_override(ConfigTree& tree, const std::string& text);
