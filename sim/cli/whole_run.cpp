@@ -15,12 +15,6 @@
 namespace moesim::cli {
 namespace {
 
-/// Nothing of a whole model but its experts and its exchanges has a fit.
-Evidence grade_of(const CostConstants& c) {
-  const bool fitted = c.expert_fit.is_fitted() && c.communication_fit.is_fitted();
-  return fitted ? Evidence::kExtrapolated : std::max(Evidence::kExtrapolated, c.evidence);
-}
-
 WholeReport simulate_whole(const ScenarioOptions& options) {
   const Scenario scenario = load(options);
   Assembly assembly = assemble_whole(scenario);
@@ -32,18 +26,17 @@ WholeReport simulate_whole(const ScenarioOptions& options) {
   report.inputs = digests(scenario);
   report.notes = assembly.notes;
   report.faults = assembly.faults;
-  report.grade = grade_of(scenario.calibration);
+  report.grade = grade_of_whole(scenario.calibration);
   report.evidence_source = scenario.calibration.source;
   report.kind = step_kind_words()[static_cast<std::size_t>(scenario.step.kind)];
   report.model = scenario.model.name;
   report.parallel = scenario.parallel;
   report.batch = scenario.batch;
   report.gpus_per_node = scenario.cluster.gpus_per_node;
-  const WholeModel whole{.step = std::move(assembly.step),
-                         .kind = scenario.step.kind,
-                         .parallel = scenario.parallel,
-                         .batch = scenario.batch,
-                         .kv_dtype = scenario.memory.kv_dtype};
+  if (scenario.price.is_stated()) {
+    report.money = money_report(scenario.price, assembly.step.cluster, scenario.parallel.gpus());
+  }
+  const WholeModel whole = whole_model(scenario, std::move(assembly.step));
   Progress progress("steps", !options.quiet);
   report.steps =
       replay_whole(whole,
@@ -58,6 +51,20 @@ WholeReport simulate_whole(const ScenarioOptions& options) {
 }
 
 }  // namespace
+
+WholeModel whole_model(const Scenario& scenario, StepModel step) {
+  return {.step = std::move(step),
+          .kind = scenario.step.kind,
+          .parallel = scenario.parallel,
+          .batch = scenario.batch,
+          .kv_dtype = scenario.memory.kv_dtype};
+}
+
+/// Nothing of a whole model but its experts and its exchanges has a fit.
+Evidence grade_of_whole(const CostConstants& c) {
+  const bool fitted = c.expert_fit.is_fitted() && c.communication_fit.is_fitted();
+  return fitted ? Evidence::kExtrapolated : std::max(Evidence::kExtrapolated, c.evidence);
+}
 
 void run_whole(const ScenarioOptions& options) {
   watch_for_interrupt();

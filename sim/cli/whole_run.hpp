@@ -3,10 +3,18 @@
 #pragma once
 
 #include "sim/cli/options.hpp"
+#include "sim/moe/expert_cost.hpp"
+#include "sim/step/whole_step.hpp"
 
 namespace moesim::cli {
 
 /// Simulates the scenario's prefill or decode steps and shows them.
 void run_whole(const ScenarioOptions& options);
+
+/// The scenario's whole model on what assemble_whole() made of it.
+[[nodiscard]] WholeModel whole_model(const Scenario& scenario, StepModel step);
+
+/// What a whole model's step rests on at best.
+[[nodiscard]] Evidence grade_of_whole(const CostConstants& constants);
 
 }  // namespace moesim::cli

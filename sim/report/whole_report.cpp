@@ -121,6 +121,9 @@ std::string whole_text(const WholeReport& report) {
                              readable_time(times.max)}}) +
                      "\n" + critical_path(report, times.mean) + "\n" +
                      throughput_lines(report, times.mean);
+  if (report.money) {
+    text += "\n" + money_text(*report.money, throughput_of(report).total, report.kind);
+  }
   for (const std::string& note : report.notes) {
     text += wrapped("note: " + note);
   }
@@ -149,20 +152,22 @@ std::string whole_json(const WholeReport& report) {
                   {"tokens_per_s_per_rank", rate.per_rank},
                   {"tokens_per_s_per_node", rate.per_node},
                   {"tokens_per_s", rate.total}};
-  const Json json = {
-      {"format", "moesim-whole-report"},
-      {"format_version", 1},
-      {"moesim_version", report.version},
-      {"scenario", report.scenario},
-      {"seed", report.seed},
-      {"inputs", inputs},
-      {"step_kind", report.kind},
-      {"evidence", {{"grade", to_text(report.grade)}, {"source", report.evidence_source}}},
-      {"notes", report.notes},
-      {"faults", report.faults},
-      {"summary", summary},
-      {"steps", steps_json(report)},
-      {"resolved_scenario", report.resolved}};
+  Json json = {{"format", "moesim-whole-report"},
+               {"format_version", 1},
+               {"moesim_version", report.version},
+               {"scenario", report.scenario},
+               {"seed", report.seed},
+               {"inputs", inputs},
+               {"step_kind", report.kind},
+               {"evidence", {{"grade", to_text(report.grade)}, {"source", report.evidence_source}}},
+               {"notes", report.notes},
+               {"faults", report.faults},
+               {"summary", summary},
+               {"steps", steps_json(report)},
+               {"resolved_scenario", report.resolved}};
+  if (report.money) {
+    json["money"] = money_json(*report.money, rate.total);
+  }
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

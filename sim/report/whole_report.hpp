@@ -2,9 +2,11 @@
 // Steps of a whole model as text and JSON, with the throughput they mean.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "sim/report/money_report.hpp"
 #include "sim/report/run_report.hpp"
 #include "sim/step/whole_step.hpp"
 
@@ -25,7 +27,8 @@ struct WholeReport {
   ParallelSpec parallel;
   BatchSpec batch;
   int gpus_per_node = 0;
-  std::vector<WholeStepResult> steps;  ///< not empty
+  std::vector<WholeStepResult> steps;     ///< not empty
+  std::optional<MoneyReport> money = {};  ///< with a price list
 };
 
 /// Tokens that all steps process over the time they take. A decode step yields one token a

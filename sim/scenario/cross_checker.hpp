@@ -107,6 +107,9 @@ void check_model(CrossChecker& checker, const ModelShape& model);
 /// What kind of step it is, its layout and its memory.
 void check_step(CrossChecker& checker, const Scenario& scenario);
 
+/// The table [price].
+void check_price(CrossChecker& checker, const Scenario& scenario);
+
 /// The tables [cluster] and [faults].
 void check_cluster_keys(CrossChecker& checker, const Scenario& scenario);
 

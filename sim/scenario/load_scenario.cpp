@@ -14,7 +14,9 @@
 #include "sim/scenario/data_folder.hpp"
 #include "sim/scenario/field_reader.hpp"
 #include "sim/scenario/fields.hpp"
+#include "sim/scenario/load_settings.hpp"
 #include "sim/scenario/make_cluster.hpp"
+#include "sim/scenario/price_choice.hpp"
 #include "sim/scenario/scenario.hpp"
 #include "sim/scenario/toml_reader.hpp"
 
@@ -25,6 +27,7 @@ namespace {
 /// One load under way.
 struct Load {
   fs::path file;
+  ParsedFiles& files;
   ConfigTree tree;
   std::vector<fs::path> inputs;
   std::vector<Diagnostic> diagnostics;
@@ -63,26 +66,43 @@ std::string known_names(std::string_view name, const std::vector<std::string>& n
          "known: " + word_list(views);
 }
 
+/// Where a preset lies, and what is wrong if it does not.
+struct PresetPlace {
+  fs::path file;
+  std::optional<Diagnostic> mistake;
+};
+PresetPlace place_preset(const PresetTable& table,
+                         const std::string& name,
+                         const ConfigEntry& entry) {
+  const bool by_path = is_path(name);
+  const fs::path folder = by_path ? fs::path() : data_folder() / table.folder;
+  PresetPlace place{
+      .file = by_path ? beside(Load::stating_file(entry), name) : folder / (name + ".toml"),
+      .mistake = std::nullopt};
+  std::error_code failed;
+  if (!fs::is_regular_file(place.file, failed)) {
+    place.mistake = mistake_at_value(entry, quoted_text(name) + " is unknown");
+    place.mistake->hint = by_path ? fmt::format("{} is no file", place.file.string())
+                                  : known_names(name, preset_names(folder));
+  }
+  return place;
+}
+
 /// The preset's keys under its table, where the scenario does not state them itself.
 void merge_preset(Load& load,
                   const PresetTable& table,
                   const std::string& name,
                   const ConfigEntry& entry) {
-  const bool by_path = is_path(name);
-  const fs::path folder = by_path ? fs::path() : data_folder() / table.folder;
-  const fs::path file =
-      by_path ? beside(Load::stating_file(entry), name) : folder / (name + ".toml");
-  std::error_code failed;
-  if (!fs::is_regular_file(file, failed)) {
+  PresetPlace place = place_preset(table, name, entry);
+  if (place.mistake) {
     load.without_preset.emplace_back(table.table);
-    load.report(mistake_at_value(entry, quoted_text(name) + " is unknown"),
-                by_path ? fmt::format("{} is no file", file.string())
-                        : known_names(name, preset_names(folder)));
+    load.diagnostics.push_back(*std::move(place.mistake));
     return;
   }
+  const fs::path file = std::move(place.file);
   load.inputs.push_back(file);
   const std::string prefix = std::string(table.table) + ".";
-  const ConfigTree preset = parse_toml(read_file(file), file.string(), prefix);
+  const ConfigTree& preset = load.files.parse(file, prefix);
   if (const ConfigEntry* inner = preset.find(entry.path)) {
     load.diagnostics.push_back(mistake_at_key(*inner, "a preset cannot name a preset"));
   }
@@ -93,8 +113,14 @@ void merge_preset(Load& load,
     if (choice.needs_assumed) {
       const fs::path assumed = data_folder() / table.folder / "assumed.toml";
       load.inputs.push_back(assumed);
-      load.tree.add_missing(parse_toml(read_file(assumed), assumed.string(), prefix));
+      load.tree.add_missing(load.files.parse(assumed, prefix));
     }
+    return;
+  }
+  if (table.table == "price") {
+    const PriceChoice choice = choose_prices(preset, load.tree);
+    load.report_all(choice.diagnostics);
+    load.tree.add_missing(choice.prices);
     return;
   }
   load.tree.add_missing(preset);
@@ -212,25 +238,10 @@ void sort_by_place(std::vector<Diagnostic>& diagnostics, const std::vector<fs::p
                    [&](const Diagnostic& a, const Diagnostic& b) { return key(a) < key(b); });
 }
 
-Load read_texts(const fs::path& file, const std::vector<Override>& overrides) {
-  Load load{.file = file, .tree = {}, .inputs = {file}, .diagnostics = {}, .without_preset = {}};
-  load.tree = parse_toml(read_file(file), file.string());
-  for (const Override& text : overrides) {
-    try {
-      apply_override(load.tree, text);
-    } catch (const UserError& error) {
-      load.report_all(error.diagnostics());
-    }
-  }
-  return load;
-}
-
-}  // namespace
-
-Scenario load_scenario(const fs::path& file, const std::vector<Override>& overrides) {
-  Load load = read_texts(file, overrides);
+/// The scenario of the texts and overrides that `load` has so far.
+Scenario finish(Load load) {
   merge_presets(load);
-  FieldReading reading = read_fields(load.tree, file.string());
+  FieldReading reading = read_fields(load.tree, load.file.string());
   load.report_fields(reading.diagnostics);
   require_routing(load, reading.scenario);
   load.report_all(cross_checks(load.tree, reading));
@@ -246,6 +257,95 @@ Scenario load_scenario(const fs::path& file, const std::vector<Override>& overri
   }
   reading.scenario.inputs = std::move(load.inputs);
   return std::move(reading.scenario);
+}
+
+Load begin(const fs::path& file, ParsedFiles& files, ConfigTree tree) {
+  return {.file = file,
+          .files = files,
+          .tree = std::move(tree),
+          .inputs = {file},
+          .diagnostics = {},
+          .without_preset = {}};
+}
+
+}  // namespace
+
+const ConfigTree& ParsedFiles::parse(const fs::path& file, std::string_view prefix) {
+  const std::scoped_lock lock(mutex_);
+  auto key = std::pair(file.string(), std::string(prefix));
+  auto known = trees_.find(key);
+  if (known == trees_.end()) {
+    ConfigTree tree = parse_toml(read_file(file), file.string(), prefix);
+    known = trees_.emplace(std::move(key), std::move(tree)).first;
+  }
+  return known->second;
+}
+
+Scenario load_scenario(const fs::path& file, const std::vector<Override>& overrides) {
+  ParsedFiles files;
+  Load load = begin(file, files, files.parse(file));
+  for (const Override& text : overrides) {
+    try {
+      apply_override(load.tree, text);
+    } catch (const UserError& error) {
+      load.report_all(error.diagnostics());
+    }
+  }
+  return finish(std::move(load));
+}
+
+Scenario load_scenario(const fs::path& file,
+                       std::span<const ConfigEntry> settings,
+                       ParsedFiles& files) {
+  Load load = begin(file, files, files.parse(file));
+  for (const ConfigEntry& setting : settings) {
+    load.tree.put_with_tables(setting);
+  }
+  return finish(std::move(load));
+}
+
+Scenario peek_scenario(const fs::path& file,
+                       std::span<const ConfigEntry> settings,
+                       ParsedFiles& files) {
+  Load load = begin(file, files, files.parse(file));
+  for (const ConfigEntry& setting : settings) {
+    load.tree.put_with_tables(setting);
+  }
+  merge_presets(load);
+  return std::move(read_fields(load.tree, file.string()).scenario);
+}
+
+Scenario load_resolved(std::string_view text, const std::string& name) {
+  ParsedFiles files;
+  return finish(begin(name, files, parse_toml(text, name)));
+}
+
+std::vector<Diagnostic> setting_mistakes(const ConfigEntry& setting) {
+  ConfigTree tree;
+  tree.put_with_tables(setting);
+  std::vector<Diagnostic> mistakes;
+  for (Diagnostic& d : read_fields(tree, setting.place.file).diagnostics) {
+    if (d.key == setting.path || setting.path.starts_with(d.key + ".")) {
+      mistakes.push_back(std::move(d));
+    }
+  }
+  for (const PresetTable& table : preset_tables()) {
+    if (setting.path != std::string(table.table) + ".preset") {
+      continue;
+    }
+    const auto* name = std::get_if<std::string>(&setting.value);
+    std::optional<Diagnostic> mistake;
+    if (name == nullptr) {
+      mistake = mistake_at_value(setting, kind_text(setting.value));
+      mistake->hint = "expected a string";
+    } else {
+      mistake = place_preset(table, *name, setting).mistake;
+    }
+    if (mistake) {
+      mistakes.push_back(*std::move(mistake));
+    }
+  }
+  return mistakes;
 }
 
 }  // namespace moesim

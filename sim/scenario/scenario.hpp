@@ -17,6 +17,7 @@
 #include "sim/network/network.hpp"
 #include "sim/step/layout.hpp"
 #include "sim/step/memory.hpp"
+#include "sim/step/money.hpp"
 #include "topology/cluster.hpp"
 #include "topology/faults.hpp"
 #include "topology/paths.hpp"
@@ -52,6 +53,7 @@ struct Scenario {
   NetworkSpec network;
   StepSpec step;
   MemorySpec memory;
+  PriceSpec price;
   CostConstants calibration;
 
   std::vector<std::filesystem::path> inputs;  ///< every file read for it, in order of reading

@@ -11,4 +11,8 @@ namespace moesim {
 /// A key (or table) that steps of the scenario's kind, or its dense model, do not look at.
 [[nodiscard]] bool step_key_has_no_effect(std::string_view path, const Scenario& scenario);
 
+/// A key (or the table) of [price] without effect: no price list, no whole model, or a key of
+/// training alone.
+[[nodiscard]] bool price_key_has_no_effect(std::string_view path, const Scenario& scenario);
+
 }  // namespace moesim

@@ -300,6 +300,38 @@ std::vector<Change> fit_changes() {
   return changes;
 }
 
+std::vector<Change> price_changes() {
+  std::vector<Change> changes = {{"source", "another"},
+                                 {"basis", "quoted"},
+                                 {"gpu_purchase", "25 kUSD"},
+                                 {"node_purchase", "61.5 kUSD"},
+                                 {"nic_purchase", "1200 USD"},
+                                 {"switch_purchase", "700 USD"},
+                                 {"cable_purchase", "1.5 MUSD"},
+                                 {"depreciation_years", "5"},
+                                 {"upkeep_per_year", "0.05"},
+                                 {"gpu_busy", "0.7 kW"},
+                                 {"gpu_idle", "75 W"},
+                                 {"node_power", "2.5 kW"},
+                                 {"switch_power", "25 W"},
+                                 {"pue", "1.3"},
+                                 {"electricity", "0.09 USD/kWh"},
+                                 {"gpu_rent", "2.3 USD/h"},
+                                 {"utilisation", "0.6"}};
+  for (Change& change : changes) {
+    change.path = "price." + change.path;
+    change.before = {"step.kind=decode",
+                     "batch.context_tokens=128",
+                     "price.source=somebody",
+                     "price.basis=example",
+                     "price.gpu_rent=1 USD/h",
+                     "price.gpu_busy=500 W"};
+  }
+  changes.push_back({"price.training_tokens", "1.4e13", changes.front().before});
+  changes.back().before.front() = "step.kind=train";
+  return changes;
+}
+
 std::vector<Change> all_changes() {
   std::vector<Change> changes = model_changes();
   for (const auto& more : {cluster_changes(),
@@ -309,6 +341,7 @@ std::vector<Change> all_changes() {
                            step_changes(),
                            generator_changes(),
                            calibration_changes(),
+                           price_changes(),
                            fit_changes()}) {
     changes.insert(changes.end(), more.begin(), more.end());
   }
