@@ -74,6 +74,7 @@ int run(int argc, char** argv) {
   add_validate_command(app);
   add_capacity_command(app);
   add_place_command(app);
+  add_plan_command(app);
   add_check_command(app);
   add_memory_command(app);
   add_trace_command(app);
