@@ -2,6 +2,7 @@
 // `moesim plan`: which clusters and layouts are worth having under limits.
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <tbb/global_control.h>
 
 #include <algorithm>
 #include <memory>
@@ -30,6 +31,11 @@ struct PlanOptions {
 };
 
 PlanReport plan_report(const PlanOptions& options) {
+  std::optional<tbb::global_control> limit;  // loading and sensitivity are parallel as well
+  if (options.threads > 0) {
+    limit.emplace(tbb::global_control::max_allowed_parallelism,
+                  static_cast<std::size_t>(options.threads));
+  }
   PlanFile plan = read_plan(options.file);
   if (!options.method.empty()) {
     const auto* const found = std::find(std::begin(kMethods), std::end(kMethods), options.method);

@@ -24,12 +24,13 @@ std::vector<std::string> limit_sentences(const PlanBudget& b) {
     }
   };
   const auto latency = [](Seconds s) { return readable(s.value, PlanObjective::kLatency); };
-  add(b.tpot.value > 0, "time per output token up to " + latency(b.tpot));
-  add(b.ttft.value > 0, "time to the first token up to " + latency(b.ttft));
-  add(b.per_million.value > 0, "up to " + readable(b.per_million.value, PlanObjective::kCost));
+  add(b.tpot.value > 0, fmt::format("time per output token up to {}", latency(b.tpot)));
+  add(b.ttft.value > 0, fmt::format("time to the first token up to {}", latency(b.ttft)));
+  add(b.per_million.value > 0,
+      fmt::format("up to {}", readable(b.per_million.value, PlanObjective::kCost)));
   add(b.hourly.value > 0, fmt::format("up to {} an hour", readable_dollars(b.hourly.value)));
   add(b.purchase.value > 0, fmt::format("up to {} to buy", readable_dollars(b.purchase.value)));
-  add(b.power.value > 0, "up to " + readable_power(b.power.value));
+  add(b.power.value > 0, fmt::format("up to {}", readable_power(b.power.value)));
   add(b.tokens_per_s > 0, fmt::format("at least {:.6g} tokens/s", b.tokens_per_s));
   add(b.per_gpu > 0, fmt::format("at least {:.6g} tokens/s a GPU", b.per_gpu));
   return words;

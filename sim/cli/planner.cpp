@@ -86,9 +86,6 @@ class Planner {
   [[nodiscard]] double value(std::size_t candidate) const {
     return to_minimise(to_.search.outcomes[candidate].score, plan_.search.choose);
   }
-  [[nodiscard]] double bound(std::size_t candidate) const {
-    return to_minimise(candidate_of(candidate).bound, plan_.search.choose);
-  }
   [[nodiscard]] const PlanCandidate& candidate_of(std::size_t candidate) const {
     return to_.points.points[to_.ready[candidate]].candidate;
   }
@@ -117,47 +114,44 @@ class Planner {
     return elsewhere.empty() ? all : elsewhere;
   }
 
+  /// A search of its own among the others, for search.choose alone. What is simulated already is
+  /// its own bound.
   void settle_alternative() {
-    Progress progress("alternative", !control_.quiet);
-    const std::vector<std::size_t> among = others();
-    while (!interrupted()) {
-      const std::optional<std::size_t> best =
-          least(among, PlanState::kFeasible, [&](std::size_t c) { return value(c); });
-      const std::optional<std::size_t> hope =
-          least(among, PlanState::kDominated, [&](std::size_t c) { return bound(c); });
-      to_.alternative = best;
-      if (!hope || (best && value(*best) <= bound(*hope))) {
-        return;
+    std::vector<std::size_t> among;
+    std::vector<PlanCandidate> candidates;
+    for (const std::size_t c : others()) {
+      const PlanOutcome& outcome = to_.search.outcomes[c];
+      if (outcome.state == PlanState::kLeftOut || outcome.state == PlanState::kRefused) {
+        continue;
       }
-      progress.stage("configurations that may be better");
-      simulate_dominated(*hope);
+      among.push_back(c);
+      candidates.push_back(candidate_of(c));
+      candidates.back().bound = is_simulated(outcome) ? outcome.score : candidates.back().bound;
     }
-    to_.search.interrupted = true;
+    Progress progress("alternatives settled", !control_.quiet);
+    const PlanSearch found =
+        search_plan(candidates,
+                    [&](std::size_t i, int steps) { return evaluate(to_.ready[among[i]], steps); },
+                    {.method = PlanMethod::kBounds,
+                     .objectives = {plan_.search.choose},
+                     .steps = to_.steps,
+                     .threads = control_.threads,
+                     .cancelled = &interrupted(),
+                     .on_progress = [&](int done, int total) { progress.update(done, total); }});
+    for (std::size_t i = 0; i < among.size(); ++i) {
+      const PlanOutcome& outcome = found.outcomes[i];
+      if (is_simulated(outcome) || outcome.state == PlanState::kRefused) {
+        to_.search.outcomes[among[i]] = outcome;
+      }
+    }
+    to_.search.interrupted = found.interrupted;
+    if (!found.front.empty()) {
+      to_.alternative = among[found.front.front()];
+    }
   }
 
-  template <typename Value>
-  [[nodiscard]] std::optional<std::size_t> least(const std::vector<std::size_t>& among,
-                                                 PlanState state,
-                                                 Value value) const {
-    std::optional<std::size_t> best;
-    for (const std::size_t c : among) {
-      if (to_.search.outcomes[c].state == state && (!best || value(c) < value(*best))) {
-        best = c;
-      }
-    }
-    return best;
-  }
-
-  void simulate_dominated(std::size_t candidate) {
-    const std::optional<PlanScore> score = evaluate(to_.ready[candidate], to_.steps);
-    const bool admitted = score && candidate_of(candidate).limits.admits(*score);
-    PlanOutcome& outcome = to_.search.outcomes[candidate];
-    outcome.steps = to_.steps;
-    outcome.score = score.value_or(PlanScore{});
-    outcome.state = !score     ? PlanState::kRefused
-                    : admitted ? PlanState::kFeasible
-                               : PlanState::kOverLimit;
-    to_.search.steps_simulated += to_.steps;
+  static bool is_simulated(const PlanOutcome& outcome) {
+    return outcome.state == PlanState::kFeasible || outcome.state == PlanState::kOverLimit;
   }
 
   const PlanFile& plan_;

@@ -33,9 +33,8 @@ struct PlannerControl {
 };
 
 /// Searches the plan. With a front, the alternative is the configuration on another cluster (where
-/// there is one) that is best in search.choose, with proof: those left out because a bound was
-/// dominated are simulated, best bound first, until no bound is better than the best score. After
-/// Ctrl-C what is known so far comes back, and interrupted() is taken back.
+/// there is one) that is best in search.choose, by a search of its own, so with the same proof.
+/// After Ctrl-C what is known so far comes back, and interrupted() is taken back.
 [[nodiscard]] PlanResult run_plan(const PlanFile& plan, const PlannerControl& control);
 
 /// The report but for sensitivity and evidence.

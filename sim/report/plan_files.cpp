@@ -146,7 +146,7 @@ std::string plan_json(const PlanReport& report) {
 std::string plan_csv(const PlanReport& report) {
   std::string csv = "configuration";
   for (const std::string& key : report.keys) {
-    csv += "," + cell(key);
+    csv += fmt::format(",{}", cell(key));
   }
   csv +=
       ",state,on_front,gpus,nodes,tokens_per_s_per_gpu,latency_s,usd_per_million_tokens,"
@@ -156,10 +156,11 @@ std::string plan_csv(const PlanReport& report) {
     const PlanRow& row = report.rows[i];
     csv += fmt::format("{}", i);
     for (const std::string& value : row.values) {
-      csv += "," + cell(value);
+      csv += fmt::format(",{}", cell(value));
     }
     if (!row.refusal.empty()) {
-      csv += ",refused,0,,,,,,,,,,,," + cell(row.refusal) + "\n";
+      constexpr std::string_view kNothing = ",,,,,,,,,,,";  // gpus to resource
+      csv += fmt::format(",refused,0{},{}\n", kNothing, cell(row.refusal));
       continue;
     }
     const bool front = std::find(report.front.begin(), report.front.end(), i) != report.front.end();

@@ -144,8 +144,8 @@ std::string threshold_lines(const PlanReport& report) {
     return "";
   }
   const PlanRow& other = report.rows[*report.alternative];
-  std::string text =
-      "\n" +
+  std::string text = "\n";
+  text +=
       wrapped(fmt::format("alternative: #{}, {}: {} {}",
                           *report.alternative,
                           configuration(report, other),
@@ -166,7 +166,7 @@ std::string threshold_lines(const PlanReport& report) {
                             *t.factor));
   }
   if (!quiet.empty()) {
-    text += wrapped("does not flip it: " + quiet);
+    text += wrapped(fmt::format("does not flip it: {}", quiet));
   }
   return text;
 }
@@ -214,16 +214,18 @@ std::string plan_text(const PlanReport& report) {
   if (report.front.empty()) {
     text += "\nno configuration is within the limits\n";
   } else {
-    text += "\nPareto front, best " + std::string(objective_name(report.choose)) + " first:\n" +
-            front_table(report);
+    text += fmt::format("\nPareto front, best {} first:\n", objective_name(report.choose));
+    text += front_table(report);
     const PlanRow& choice = report.rows[report.front.front()];
-    text += "\n" + wrapped(fmt::format(
-                       "choice: #{}, {}: {} {}",
-                       report.front.front(),
-                       configuration(report, choice),
-                       objective_name(report.choose),
-                       readable(value_of(choice.outcome.score, report.choose), report.choose)));
-    text += tornado(report) + threshold_lines(report) + "\n";
+    text += "\n";
+    text += wrapped(
+        fmt::format("choice: #{}, {}: {} {}",
+                    report.front.front(),
+                    configuration(report, choice),
+                    objective_name(report.choose),
+                    readable(value_of(choice.outcome.score, report.choose), report.choose)));
+    text += tornado(report) + threshold_lines(report);
+    text += "\n";
   }
   for (const std::string& sentence : report.evidence) {
     text += wrapped("evidence: " + sentence);

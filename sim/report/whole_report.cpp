@@ -122,7 +122,8 @@ std::string whole_text(const WholeReport& report) {
                      "\n" + critical_path(report, times.mean) + "\n" +
                      throughput_lines(report, times.mean);
   if (report.money) {
-    text += "\n" + money_text(*report.money, throughput_of(report).total, report.kind);
+    text += "\n";
+    text += money_text(*report.money, throughput_of(report).total, report.kind);
   }
   for (const std::string& note : report.notes) {
     text += wrapped("note: " + note);

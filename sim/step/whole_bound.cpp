@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/step/whole_bound.hpp"
 
-#include <tbb/parallel_for.h>
-
 #include <algorithm>
-#include <utility>
-#include <vector>
 
 #include "sim/step/attention_cost.hpp"
-#include "sim/step/layer_work.hpp"
 
 namespace moesim {
 namespace {
@@ -73,39 +68,6 @@ Seconds common_parts(const WholeShape& s) {
          head_time(s.compute, s.model, s.parallel.tp, load.sequences);
 }
 
-WholeShape shape_of(const WholeModel& m) {
-  return {.model = m.step.model,
-          .compute = {m.step.cluster.gpu, m.step.constants},
-          .kind = m.kind,
-          .parallel = m.parallel,
-          .batch = m.batch,
-          .kv_dtype = m.kv_dtype,
-          .dropless = m.step.capacity.policy == OverflowPolicy::kNone};
-}
-
-std::vector<PreparedLayer> prepare_all(const StepModel& model, int step) {
-  std::vector<PreparedLayer> layers(static_cast<std::size_t>(model.layers));
-  tbb::task_group_context own(tbb::task_group_context::isolated);
-  const auto prepare = [&](std::size_t layer) {
-    layers[layer] = prepare_layer(model, step, static_cast<int>(layer));
-  };
-  tbb::parallel_for(std::size_t{0}, layers.size(), prepare, own);
-  return layers;
-}
-
-/// Bytes of all layers over every cut.
-Seconds slowest_cut(const StepModel& model, const std::vector<PreparedLayer>& layers) {
-  CutBounds::Load load(model.cuts);
-  for (const PreparedLayer& layer : layers) {
-    for (const CommPlan* plan : {&layer.work.traffic.dispatch, &layer.work.traffic.combine}) {
-      for (const Transfer& t : plan->transfers) {
-        load.add(GpuId{t.source.value}, GpuId{t.destination.value}, t.bytes);
-      }
-    }
-  }
-  return load.slowest().time;
-}
-
 }  // namespace
 
 Seconds least_step_time(const WholeShape& s) {
@@ -120,21 +82,6 @@ Seconds least_step_time(const WholeShape& s) {
     }
   }
   return (1 - kClockRounding) * (common_parts(s) + static_cast<double>(moe) * layer);
-}
-
-Seconds least_step_time(const WholeModel& model, int step) {
-  const std::vector<PreparedLayer> layers = prepare_all(model.step, step);
-  Seconds slowest{};
-  for (std::size_t rank = 0; rank < static_cast<std::size_t>(model.step.ranks); ++rank) {
-    Seconds own{};
-    for (const PreparedLayer& layer : layers) {
-      const LayerCompute& c = layer.work.compute;
-      own += (c.gate[rank] + c.experts[rank] + c.reduce[rank]).to_seconds();
-    }
-    slowest = std::max(slowest, own);
-  }
-  const Seconds compute = common_parts(shape_of(model)) + slowest;
-  return (1 - kClockRounding) * std::max(compute, slowest_cut(model.step, layers));
 }
 
 }  // namespace moesim

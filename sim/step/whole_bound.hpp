@@ -32,13 +32,8 @@ struct WholeShape {
 /// and bytes / bandwidth (tiles only add). 0 for the routed part where assignments may be dropped.
 /// Rounding of the clock is taken off: 1e-6 of the whole. Valid for: GPUs at nominal speed or
 /// slower, with or without overlap: what overlaps is communication, whose kernels' starts are
-/// therefore left out.
-/// Checked by: whole_bound_test (worked; property: no step beats it, INV-3).
+/// therefore left out, as are all bytes between ranks: before the routing is drawn they may all
+/// stay at home. Checked by: whole_bound_test (worked; property: no step beats it, INV-3).
 [[nodiscard]] Seconds least_step_time(const WholeShape& shape);
-
-/// The same for step `step` with its routing, on the cluster: the slowest rank's own compute with
-/// its own slots, and over every cut of the cluster the bytes of all layers / its rate. No less
-/// than the above, unless a rank has nothing to do. Checked by: whole_bound_test.
-[[nodiscard]] Seconds least_step_time(const WholeModel& model, int step);
 
 }  // namespace moesim
