@@ -49,7 +49,7 @@ PlanRow row_of(const PlanPoint& point) {
     row.nodes = point.nodes;
     row.memory_share = point.memory_share;
     row.money = point.money;
-    row.grade = grade_of_whole(point.scenario->calibration);
+    row.grade = whole_grade(point.scenario->calibration);
   }
   return row;
 }
@@ -83,6 +83,7 @@ void describe_front(const PlanResult& result, PlanReport& report) {
   });
   if (!report.front.empty()) {
     report.resolved_choice = resolved_toml(result.scenario(report.front.front()));
+    report.notes = result.runs[report.front.front()].notes;
   }
   if (result.alternative) {
     report.alternative = result.ready[*result.alternative];

@@ -286,6 +286,7 @@ PlanRun simulate_plan_point(const Scenario& scenario, int first, int last) {
   Assembly assembly = assemble_whole(scenario);
   const WholeModel whole = whole_model(scenario, std::move(assembly.step));
   PlanRun run;
+  run.notes = std::move(assembly.notes);
   WholeParts parts{};
   for (int step = first; step < last; ++step) {
     if (interrupted()) {

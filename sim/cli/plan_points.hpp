@@ -53,7 +53,8 @@ struct PrepareControl {
 /// Steps [first, last) of a scenario.
 struct PlanRun {
   std::vector<WholeStepResult> steps;
-  WholeLimit limit;  ///< of these steps together
+  WholeLimit limit;                ///< of these steps together
+  std::vector<std::string> notes;  ///< what a reader of them must know
 };
 /// Throws Cancelled once interrupted() is set, and UserError.
 [[nodiscard]] PlanRun simulate_plan_point(const Scenario& scenario, int first, int last);

@@ -74,6 +74,7 @@ class Planner {
         PlanRun more = simulate_plan_point(*point.scenario, have, wanted);
         known.steps.insert(known.steps.end(), more.steps.begin(), more.steps.end());
         known.limit = more.limit;
+        known.notes = std::move(more.notes);
       } catch (const UserError& error) {
         point.key = error.diagnostics().front().key;
         point.refusal = error.diagnostics().front().message;

@@ -26,7 +26,7 @@ WholeReport simulate_whole(const ScenarioOptions& options) {
   report.inputs = digests(scenario);
   report.notes = assembly.notes;
   report.faults = assembly.faults;
-  report.grade = grade_of_whole(scenario.calibration);
+  report.grade = whole_grade(scenario.calibration);
   report.evidence_source = scenario.calibration.source;
   report.kind = step_kind_words()[static_cast<std::size_t>(scenario.step.kind)];
   report.model = scenario.model.name;
@@ -61,7 +61,7 @@ WholeModel whole_model(const Scenario& scenario, StepModel step) {
 }
 
 /// Nothing of a whole model but its experts and its exchanges has a fit.
-Evidence grade_of_whole(const CostConstants& c) {
+Evidence whole_grade(const CostConstants& c) {
   const bool fitted = c.expert_fit.is_fitted() && c.communication_fit.is_fitted();
   return fitted ? Evidence::kExtrapolated : std::max(Evidence::kExtrapolated, c.evidence);
 }

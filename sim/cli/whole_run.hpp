@@ -15,6 +15,6 @@ void run_whole(const ScenarioOptions& options);
 [[nodiscard]] WholeModel whole_model(const Scenario& scenario, StepModel step);
 
 /// What a whole model's step rests on at best.
-[[nodiscard]] Evidence grade_of_whole(const CostConstants& constants);
+[[nodiscard]] Evidence whole_grade(const CostConstants& constants);
 
 }  // namespace moesim::cli

@@ -158,12 +158,11 @@ std::string threshold_lines(const PlanReport& report) {
           "{}{} of the {} (to x{:.3g})", quiet.empty() ? "" : ", ", t.knob, t.side, t.tried);
       continue;
     }
-    text +=
-        wrapped(fmt::format("worth it only if: {} of the {} stays {} x{:.3g} of what was assumed",
-                            t.knob,
-                            t.side,
-                            *t.factor > 1 ? "below" : "above",
-                            *t.factor));
+    text += wrapped(fmt::format("worth it only if: {} of the {} {} x{:.3g} of what the plan says",
+                                t.knob,
+                                t.side,
+                                *t.factor > 1 ? "below" : "above",
+                                *t.factor));
   }
   if (!quiet.empty()) {
     text += wrapped(fmt::format("does not flip it: {}", quiet));

@@ -63,7 +63,7 @@ void check_price(CrossChecker& c, const Scenario& s) {
           fmt::format("{} is more than {}",
                       to_text(p.gpu_idle),
                       c.other("price.gpu_busy", to_text(p.gpu_busy))));
-  c.check(!p.is_owned() && !p.is_rented(),
+  c.check(p.is_stated() && !p.is_owned() && !p.is_rented(),
           "price",
           {"price.gpu_purchase", "price.gpu_rent"},
           "neither price.gpu_purchase nor price.gpu_rent is above 0");
