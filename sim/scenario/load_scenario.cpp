@@ -120,7 +120,11 @@ void merge_preset(Load& load,
   if (table.table == "price") {
     const PriceChoice choice = choose_prices(preset, load.tree);
     load.report_all(choice.diagnostics);
-    load.tree.add_missing(choice.prices);
+    if (choice.diagnostics.empty()) {
+      load.tree.add_missing(choice.prices);
+    } else {
+      load.without_preset.emplace_back(table.table);
+    }
     return;
   }
   load.tree.add_missing(preset);
