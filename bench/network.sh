@@ -30,7 +30,7 @@ one_case() { # case largest simgrid_largest options...
   done
 }
 s=$simgrid_up_to
-one_case 'rail tok' 512 "$s" --fabric rail
+one_case 'rail tok' 1024 "$s" --fabric rail
 one_case 'star tok' 512 "$s" --fabric star
 one_case 'fat tree tok' 512 "$s" --fabric fat_tree
 one_case 'rail jit balanced' 256 "$s" --fabric rail --sizes jit --skew 0
@@ -41,7 +41,7 @@ one_case 'aggregated jit balanced' 512 "$((2 * s))" --fabric rail --aggregated -
 one_case 'rail tok 3 us' 256 "$s" --fabric rail --latency 3
 one_case 'rail tok staggered' 256 "$s" --fabric rail --stagger 0.5
 one_case 'rail tok tolerance 0.1 %' 1024 0 --fabric rail --tolerance 0.001
-one_case 'aggregated tok tolerance 0.2 %' 2048 0 --fabric rail --aggregated --tolerance 0.002
+one_case 'aggregated tok tolerance 0.2 %' 4096 0 --fabric rail --aggregated --tolerance 0.002
 for gpus in 16 32 64 128 256 512 1024; do
   row 'star messages' message $gpus --fabric star
   row 'star tok' bound $gpus --fabric star

@@ -12,6 +12,7 @@
 #include <set>
 
 #include "sim/calibrate/calibration.hpp"
+#include "sim/calibrate/report_path.hpp"
 #include "sim/core/text.hpp"
 #include "sim/core/unit_text.hpp"
 #include "sim/moe/traces/refuse.hpp"
@@ -20,18 +21,6 @@ namespace moesim::calibrate {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::vector<std::string> split(std::string_view text, char at) {
-  std::vector<std::string> parts;
-  while (true) {
-    const std::size_t end = text.find(at);
-    parts.emplace_back(text.substr(0, end));
-    if (end == std::string_view::npos) {
-      return parts;
-    }
-    text.remove_prefix(end + 1);
-  }
-}
 
 /// Units that fit the last key of a quantity.
 struct UnitFamily {
@@ -53,7 +42,7 @@ UnitFamily unit_family(std::string_view quantity, const std::string& unit) {
     return {value_of(parse_bytes(one)), bytes_forms()};
   }
   // Distributions are objects with a unit: "summary.step_s.mean".
-  const std::vector<std::string> keys = split(quantity, '.');
+  const std::vector<std::string> keys = split_path(quantity);
   const bool is_time = std::any_of(
       keys.begin(), keys.end(), [](const std::string& key) { return key.ends_with("_s"); });
   if (is_time) {
@@ -106,7 +95,7 @@ ValidationCase read_case(const CaseRow& row, const std::filesystem::path& file) 
   one.name = row.text("case");
   one.tier = row.text("tier");
   one.scenario = file.parent_path() / row.text("scenario");
-  for (const std::string& item : split(row.cell("set"), ';')) {
+  for (const std::string& item : split_path(row.cell("set"), ';')) {
     const std::string_view override = trimmed(item);
     if (!override.empty()) {
       one.overrides.emplace_back(override);
@@ -137,16 +126,6 @@ std::string words_under(const Json& at) {
   return fmt::format("{}", fmt::join(keys, ", "));
 }
 
-const Json* child(const Json& at, const std::string& key) {
-  if (at.is_array()) {
-    std::size_t index = 0;
-    const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), index);
-    const bool whole = error == std::errc{} && end == key.data() + key.size();
-    return whole && index < at.size() ? &at[index] : nullptr;
-  }
-  return at.is_object() && at.contains(key) ? &at[key] : nullptr;
-}
-
 }  // namespace
 
 void ValidationCase::refuse(std::string message) const {
@@ -172,7 +151,7 @@ std::vector<ValidationCase> read_cases(const traces::CsvTable& table) {
 double quantity_of(const Json& report, const ValidationCase& of) {
   const Json* at = &report;
   std::string walked;
-  for (const std::string& key : split(of.quantity, '.')) {
+  for (const std::string& key : split_path(of.quantity)) {
     const Json* next = child(*at, key);
     if (next == nullptr) {
       of.refuse(

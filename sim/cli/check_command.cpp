@@ -15,6 +15,7 @@
 #include "sim/scenario/assemble.hpp"
 #include "sim/scenario/digest.hpp"
 #include "sim/scenario/memory_model.hpp"
+#include "sim/scenario/serving_model.hpp"
 
 namespace moesim::cli {
 namespace {
@@ -33,15 +34,18 @@ std::string as_json(const Scenario& scenario,
   return json.dump(2) + "\n";
 }
 
-/// What a reader must know. Training and pipelines cannot be run, but what they hold is checked.
+/// What a reader must know. Pipelines of inference cannot be run, but what they hold is checked.
 std::vector<std::string> notes_on_check(const Scenario& scenario) {
   const StepKind kind = scenario.step.kind;
   if (kind == StepKind::kMoeLayers) {
     return assemble(scenario).notes;
   }
-  if (kind == StepKind::kTrain || scenario.parallel.pp > 1) {
+  if (kind == StepKind::kServing) {
+    return serving_model(scenario).notes;
+  }
+  if (kind != StepKind::kTrain && scenario.parallel.pp > 1) {
     check_memory(scenario);
-    return {"only the memory was checked: moesim run does not know such steps yet"};
+    return {"only the memory was checked: moesim run simulates pipelines in training only"};
   }
   return assemble_whole(scenario).notes;
 }

@@ -23,6 +23,8 @@ void add_trace_command(CLI::App& app);
 void add_topology_command(CLI::App& app);
 void add_network_bench_command(CLI::App& app);
 void add_measure_command(CLI::App& app);
+void add_results_command(CLI::App& app);
+void add_sweep_command(CLI::App& app);
 
 /// "moesim 0.1.0" and which optional parts this build has.
 [[nodiscard]] std::string version_text();

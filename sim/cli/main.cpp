@@ -14,14 +14,16 @@
 #include "sim/core/text.hpp"
 #include "sim/network/network.hpp"
 #include "sim/step/replay.hpp"
+#include "sim/study/mpi_world.hpp"
 
 namespace moesim::cli {
 
 std::string version_text() {
-  return fmt::format("moesim {}\nsimgrid engine: {}\nCUDA reference: {}\nMPI: no",
+  return fmt::format("moesim {}\nsimgrid engine: {}\nCUDA reference: {}\nMPI: {}",
                      MOESIM_VERSION,
                      is_available(NetworkEngine::kSimGrid) ? "yes" : "no",
-                     gpu_ref::built_with_cuda() ? "yes" : "no");
+                     gpu_ref::built_with_cuda() ? "yes" : "no",
+                     mpi_is_built() ? "yes" : "no");
 }
 
 namespace {
@@ -75,6 +77,8 @@ int run(int argc, char** argv) {
   add_capacity_command(app);
   add_place_command(app);
   add_plan_command(app);
+  add_sweep_command(app);
+  add_results_command(app);
   add_check_command(app);
   add_memory_command(app);
   add_trace_command(app);

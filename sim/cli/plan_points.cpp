@@ -13,6 +13,7 @@
 #include "sim/cli/whole_run.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/scenario/assemble.hpp"
+#include "sim/scenario/fields.hpp"
 #include "sim/scenario/load_settings.hpp"
 #include "sim/scenario/make_cluster.hpp"
 #include "sim/scenario/memory_model.hpp"
@@ -150,8 +151,9 @@ class Preparation {
   /// Memory, price, budget and bound.
   void weigh(PlanPoint& point) {
     const Scenario& s = *point.scenario;
-    if (s.step.kind == StepKind::kTrain) {
-      refuse(point, "step.kind", "train is not known to plans");
+    if (s.step.kind == StepKind::kTrain || s.step.kind == StepKind::kServing) {
+      const std::string_view kind = step_kind_words()[static_cast<std::size_t>(s.step.kind)];
+      refuse(point, "step.kind", fmt::format("{} is not known to plans", kind));
       return;
     }
     const MemoryModel memory = memory_model(s);

@@ -10,6 +10,7 @@
 #include "sim/cli/gpu_backend.hpp"
 #include "sim/cli/options.hpp"
 #include "sim/cli/result_folder.hpp"
+#include "sim/cli/serving_run.hpp"
 #include "sim/cli/simulate.hpp"
 #include "sim/cli/whole_run.hpp"
 #include "sim/core/diagnostics.hpp"
@@ -116,7 +117,10 @@ void run_on_both(const ScenarioOptions& options) {
 }
 
 void run_on(const std::string& backend, const ScenarioOptions& options) {
-  if (backend == "sim" && load(options).step.kind != StepKind::kMoeLayers) {
+  const StepKind kind = backend == "sim" ? load(options).step.kind : StepKind::kMoeLayers;
+  if (kind == StepKind::kServing) {
+    run_serving(options);
+  } else if (kind != StepKind::kMoeLayers) {
     run_whole(options);
   } else if (backend == "gpu") {
     run_on_gpu(options);
@@ -133,9 +137,10 @@ void run_on(const std::string& backend, const ScenarioOptions& options) {
 void add_run_command(CLI::App& app) {
   auto options = std::make_shared<ScenarioOptions>();
   auto backend = std::make_shared<std::string>("sim");
-  CLI::App* command = app.add_subcommand("run",
-                                         "Simulate MoE layers or a whole model: phase times, "
-                                         "critical path, imbalance, drops, hot spots");
+  CLI::App* command =
+      app.add_subcommand("run",
+                         "Simulate MoE layers, a whole model or requests over time: phase times, "
+                         "critical path, imbalance, drops, hot spots");
   add_scenario_options(*command, *options);
   add_strict_option(*command, *options);
   command

@@ -44,7 +44,7 @@ RunReport report_head(const std::filesystem::path& file,
 RunReport simulate(const std::filesystem::path& file,
                    const Scenario& scenario,
                    const SimulateControl& control) {
-  const Assembly assembly = assemble(scenario);
+  const Assembly assembly = assemble(scenario, control.cache);
   RunReport report = report_head(file, scenario, assembly);
   const bool twice = control.without_faults && !scenario.faults.empty();
   const int steps = scenario.batch.steps;

@@ -22,6 +22,7 @@ struct SimulateControl {
   int threads = 0;                        ///< 0: all cores
   std::function<void(int, int)> on_step;  ///< done, total; may be empty
   bool without_faults = false;            ///< with faults, simulate the whole cluster as well
+  AssemblyCache* cache = nullptr;         ///< of parts shared with other runs; may be null
 };
 
 /// Throws Cancelled once interrupted() is set.

@@ -10,17 +10,37 @@
 #include "sim/report/whole_report.hpp"
 #include "sim/scenario/assemble.hpp"
 #include "sim/scenario/fields.hpp"
+#include "sim/step/model_flops.hpp"
 #include "sim/step/replay.hpp"
 
 namespace moesim::cli {
-namespace {
 
-WholeReport simulate_whole(const ScenarioOptions& options) {
-  const Scenario scenario = load(options);
-  Assembly assembly = assemble_whole(scenario);
+Evidence whole_grade(const CostConstants& c) {
+  const bool fitted = c.expert_fit.is_fitted() && c.communication_fit.is_fitted();
+  return fitted ? Evidence::kExtrapolated : std::max(Evidence::kExtrapolated, c.evidence);
+}
+
+WholeModel whole_model(const Scenario& scenario, StepModel step) {
+  return {.step = std::move(step),
+          .kind = scenario.step.kind,
+          .parallel = scenario.parallel,
+          .batch = scenario.batch,
+          .kv_dtype = scenario.memory.kv_dtype,
+          .overlap = scenario.step.overlap,
+          .training = {.recompute = scenario.memory.recompute,
+                       .zero_stage = scenario.memory.zero_stage,
+                       .gradient_dtype = scenario.memory.gradient_dtype,
+                       .overlap_gradients = scenario.step.overlap_gradients,
+                       .samples = scenario.step.samples}};
+}
+
+WholeReport simulate_whole(const std::filesystem::path& file,
+                           const Scenario& scenario,
+                           const SimulateControl& control) {
+  Assembly assembly = assemble_whole(scenario, control.cache);
   WholeReport report;
   report.version = MOESIM_VERSION;
-  report.scenario = options.file.string();
+  report.scenario = file.string();
   report.resolved = resolved_toml(scenario);
   report.seed = scenario.seed;
   report.inputs = digests(scenario);
@@ -29,6 +49,7 @@ WholeReport simulate_whole(const ScenarioOptions& options) {
   report.grade = whole_grade(scenario.calibration);
   report.evidence_source = scenario.calibration.source;
   report.kind = step_kind_words()[static_cast<std::size_t>(scenario.step.kind)];
+  report.overlap = overlap_words()[static_cast<std::size_t>(scenario.step.overlap)];
   report.model = scenario.model.name;
   report.parallel = scenario.parallel;
   report.batch = scenario.batch;
@@ -37,33 +58,18 @@ WholeReport simulate_whole(const ScenarioOptions& options) {
     report.money = money_report(scenario.price, assembly.step.cluster, scenario.parallel.gpus());
   }
   const WholeModel whole = whole_model(scenario, std::move(assembly.step));
-  Progress progress("steps", !options.quiet);
-  report.steps =
-      replay_whole(whole,
-                   scenario.batch.steps,
-                   {.threads = options.threads,
-                    .cancelled = &interrupted(),
-                    .on_progress = [&](int done, int total) { progress.update(done, total); }});
+  const bool trains = whole.kind == StepKind::kTrain;
+  report.gpus = trains ? whole.parallel.gpus() : whole.parallel.ep;
+  report.step_flops = step_flops(whole);
+  report.peak = whole.step.cluster.gpu.bf16_rate;
+  report.steps = replay_whole(
+      whole,
+      scenario.batch.steps,
+      {.threads = control.threads, .cancelled = &interrupted(), .on_progress = control.on_step});
   if (interrupted()) {
     throw Cancelled();
   }
   return report;
-}
-
-}  // namespace
-
-WholeModel whole_model(const Scenario& scenario, StepModel step) {
-  return {.step = std::move(step),
-          .kind = scenario.step.kind,
-          .parallel = scenario.parallel,
-          .batch = scenario.batch,
-          .kv_dtype = scenario.memory.kv_dtype};
-}
-
-/// Nothing of a whole model but its experts and its exchanges has a fit.
-Evidence whole_grade(const CostConstants& c) {
-  const bool fitted = c.expert_fit.is_fitted() && c.communication_fit.is_fitted();
-  return fitted ? Evidence::kExtrapolated : std::max(Evidence::kExtrapolated, c.evidence);
 }
 
 void run_whole(const ScenarioOptions& options) {
@@ -75,7 +81,12 @@ void run_whole(const ScenarioOptions& options) {
   if (!options.out.empty()) {
     check_result_folder(options.out);
   }
-  const WholeReport report = simulate_whole(options);
+  const Scenario scenario = load(options);
+  const bool trains = scenario.step.kind == StepKind::kTrain;
+  Progress progress(trains ? "passes" : "steps", !options.quiet);
+  const auto on_step = [&](int done, int total) { progress.update(done, total); };
+  const WholeReport report =
+      simulate_whole(options.file, scenario, {.threads = options.threads, .on_step = on_step});
   if (!options.out.empty()) {
     write_folder(options.out,
                  {{"report.json", whole_json(report)}, {"scenario.toml", report.resolved}});

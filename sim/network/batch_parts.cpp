@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "sim/core/check.hpp"
+#include "sim/network/wide_links.hpp"
 
 namespace moesim {
 namespace {
@@ -38,7 +39,7 @@ PartedBatch::PartedBatch(const NetworkSettings& settings,
                          std::span<const BytesPerSecond> capacity,
                          std::span<const BatchFlow> flows)
     : capacity_(capacity), flows_(flows), inner_link_(capacity.size(), -1) {
-  split();
+  split(settings.engine);
   for (Part& part : parts_) {
     part.network = make_network(settings, part.capacity);
     start_due(part);
@@ -46,7 +47,7 @@ PartedBatch::PartedBatch(const NetworkSettings& settings,
 }
 
 /// Parts in order of their first flow, links of a part in order of first use.
-void PartedBatch::split() {
+void PartedBatch::split(NetworkEngine engine) {
   LinkSets sets(capacity_.size());
   for (const BatchFlow& flow : flows_) {
     MOESIM_CHECK(!flow.links.empty(), "a flow crosses no link");
@@ -55,6 +56,9 @@ void PartedBatch::split() {
       sets.join(link.index(), flow.links.front().index());
     }
   }
+  const std::vector<bool> never_binds = engine == NetworkEngine::kFluid
+                                            ? links_that_never_bind(capacity_, flows_)
+                                            : std::vector<bool>(capacity_.size(), false);
   std::vector<std::int32_t> part_of_set(capacity_.size(), -1);
   for (std::size_t f = 0; f < flows_.size(); ++f) {
     std::int32_t& id = part_of_set[sets.find(flows_[f].links.front().index())];
@@ -65,7 +69,7 @@ void PartedBatch::split() {
     Part& part = parts_[static_cast<std::size_t>(id)];
     part.flows.push_back(static_cast<std::uint32_t>(f));
     for (const LinkId link : flows_[f].links) {
-      if (inner_link_[link.index()] < 0) {
+      if (inner_link_[link.index()] < 0 && !never_binds[link.index()]) {
         inner_link_[link.index()] = static_cast<std::int32_t>(part.capacity.size());
         part.capacity.push_back(capacity_[link.index()]);
       }
@@ -89,7 +93,9 @@ void PartedBatch::start_due(Part& part) const {
     }
     path.clear();
     for (const LinkId link : flow.links) {
-      path.push_back({inner_link_[link.index()]});
+      if (inner_link_[link.index()] >= 0) {
+        path.push_back({inner_link_[link.index()]});
+      }
     }
     part.network->start({.links = path, .bytes = flow.bytes, .latency = flow.latency});
     ++part.num_started;

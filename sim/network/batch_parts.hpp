@@ -24,6 +24,7 @@ struct BatchControl {
 /// Runs a batch on one network for each set of flows that is joined through links, all parts at the
 /// same time when TBB has threads for them.
 ///
+/// The fluid engine gets no links that never bind (wide_links.hpp).
 /// Flows that share no link, not even through others, have no influence on each other: max-min
 /// rates and completions of a part are the same alone. Finish times are those of one network to the
 /// picosecond's rounding, and equal at any number of threads.
@@ -48,14 +49,14 @@ class PartedBatch {
     std::size_t num_started = 0;
   };
 
-  void split();
+  void split(NetworkEngine engine);
   void start_due(Part& part) const;
   void run_part(Part& part, BatchResult& result, const BatchControl& control);
   void report(std::size_t finished, const BatchControl& control);
 
   std::span<const BytesPerSecond> capacity_;
   std::span<const BatchFlow> flows_;
-  std::vector<std::int32_t> inner_link_;  ///< by link: its number in its part
+  std::vector<std::int32_t> inner_link_;  ///< by link: its number in its part, -1: left out
   std::vector<Part> parts_;
   std::mutex progress_;
   std::int64_t num_finished_ = 0;

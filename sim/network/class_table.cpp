@@ -41,6 +41,10 @@ void ClassTable::take_path(const Flow& flow, std::span<const double> outer_capac
     }
     path_.push_back(inner);
   }
+  const auto narrowest = std::min_element(path_.begin(), path_.end(), [&](auto a, auto b) {
+    return capacity_[static_cast<std::size_t>(a)] < capacity_[static_cast<std::size_t>(b)];
+  });
+  std::rotate(path_.begin(), narrowest, narrowest + 1);
 }
 
 std::size_t ClassTable::hash_of_path(std::span<const std::int32_t> path, double rate_cap) const {
@@ -50,6 +54,29 @@ std::size_t ClassTable::hash_of_path(std::span<const std::int32_t> path, double 
     hash ^= hash >> 29U;
   }
   return static_cast<std::size_t>(hash ^ (hash >> 32U));
+}
+
+std::uint32_t ClassTable::signature(std::int32_t c) const {
+  const double least = capacity_[static_cast<std::size_t>(narrowest(c))];
+  std::uint32_t signature = 0;
+  for (const std::int32_t link : links(c)) {
+    if (capacity_[static_cast<std::size_t>(link)] == least && signature >> 24U == 0) {
+      signature = signature << 8U | signature_byte(link);
+    }
+  }
+  return signature;
+}
+
+void ClassTable::note_unsigned(std::int32_t c) {
+  const double least = capacity_[static_cast<std::size_t>(narrowest(c))];
+  int left = 4;
+  for (const std::int32_t link : links(c)) {
+    const auto l = static_cast<std::size_t>(link);
+    left -= capacity_[l] == least ? 1 : 0;
+    if (capacity_[l] != least || left < 0) {
+      is_unsigned_[l] = true;
+    }
+  }
 }
 
 double ClassTable::cap_of(std::int32_t c) const {
@@ -65,20 +92,15 @@ bool ClassTable::same(std::int32_t c, double rate_cap) const {
 
 std::int32_t ClassTable::make(double rate_cap) {
   const auto c = static_cast<std::int32_t>(size());
-  const auto narrowest = std::min_element(path_.begin(), path_.end(), [&](auto a, auto b) {
-    return capacity_[static_cast<std::size_t>(a)] < capacity_[static_cast<std::size_t>(b)];
-  });
-  MOESIM_CHECK(path_.size() < std::numeric_limits<std::uint16_t>::max(), "a path too long");
-  const std::size_t first_hop = hops_.size();
   hops_.insert(hops_.end(), path_.begin(), path_.end());
   if (rate_cap != kNoCap) {
     hops_.push_back(add_link(0.0, rate_cap));
   }
   is_listed_.resize(hops_.size(), false);
-  states_.push_back({.first_hop = static_cast<std::uint32_t>(first_hop),
-                     .num_hops = static_cast<std::uint16_t>(hops_.size() - first_hop),
-                     .narrowest_hop = static_cast<std::uint16_t>(narrowest - path_.begin())});
+  MOESIM_CHECK(hops_.size() < std::numeric_limits<std::uint32_t>::max(), "too many paths");
+  states_.push_back({.first_hop = static_cast<std::uint32_t>(hops_.size())});
   place.push_back(0);
+  note_unsigned(c);
   return c;
 }
 
@@ -86,6 +108,7 @@ std::int32_t ClassTable::add_link(double capacity, double rate_cap) {
   capacity_.push_back(capacity);
   cap_.push_back(rate_cap);
   crossing_.emplace_back();
+  is_unsigned_.push_back(false);
   return static_cast<std::int32_t>(capacity_.size() - 1);
 }
 
@@ -104,9 +127,21 @@ void ClassTable::grow_slots() {
   }
 }
 
+void ClassTable::reserve_lists(std::span<const std::int32_t> classes) {
+  std::vector<std::size_t> size(num_links(), 0);
+  for (const std::int32_t c : classes) {
+    for (const std::int32_t link : links(c)) {
+      ++size[static_cast<std::size_t>(link)];
+    }
+  }
+  for (std::size_t l = 0; l < size.size(); ++l) {
+    crossing_[l].reserve(crossing_[l].size() + size[l]);
+  }
+}
+
 void ClassTable::list(std::int32_t c) {
-  const State& state = (*this)[c];
-  for (std::uint32_t h = state.first_hop; h < state.first_hop + state.num_hops; ++h) {
+  const State* const state = &(*this)[c];
+  for (std::uint32_t h = state[0].first_hop; h < state[1].first_hop; ++h) {
     if (!is_listed_[h]) {
       is_listed_[h] = true;
       crossing_[static_cast<std::size_t>(hops_[h])].push_back(c);

@@ -116,6 +116,13 @@ void Couplings::vacate(std::size_t slot) {
   index_[hole] = 0;
 }
 
+void Couplings::reserve(std::size_t links) {
+  entries_.reserve(links);
+  if (links > kScanned && links < kIndexed) {
+    index_.assign(std::bit_ceil(2 * links + links / 2), 0);
+  }
+}
+
 void Couplings::clear() {
   entries_.clear();
   index_.clear();

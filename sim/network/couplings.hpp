@@ -27,6 +27,8 @@ class Couplings {
     return i < entries_.size() ? entries_[i].flows : 0;
   }
   void clear();
+  /// Room for so many links, in an empty map.
+  void reserve(std::size_t links);
   /// The link must not be in the map yet.
   void append(std::int32_t link, std::int32_t flows);
 

@@ -12,6 +12,7 @@ namespace {
 
 constexpr double kNever = std::numeric_limits<double>::infinity();
 constexpr double kTicksPerSecond = 1e12;
+constexpr std::int32_t kNone = -1;
 
 }  // namespace
 
@@ -29,10 +30,7 @@ void FairShare::make_room_for_links() {
     place_.push_back(0);
     couplings_.emplace_back();
     owned_.emplace_back();
-    due_.push_back(kNever);
-    if (l % kBlock == 0) {
-      first_due_.push_back(kNever);
-    }
+    due_.add();
     count_.push_back(0);
   }
 }
@@ -53,35 +51,16 @@ double FairShare::due_tick(const LinkState& link, double target) const {
 
 void FairShare::update_due(std::int32_t link) {
   const OwnedHeap& heap = owned_[static_cast<std::size_t>(link)];
-  set_due(static_cast<std::size_t>(link),
-          heap.empty() ? kNever : due_tick(at(link), heap.front().target));
-}
-
-void FairShare::set_due(std::size_t link, double tick) {
-  const double before = due_[link];
-  double& first = first_due_[link / kBlock];
-  due_[link] = tick;
-  if (tick <= first) {
-    first = tick;
-  } else if (before == first) {
-    const auto begin = due_.begin() + static_cast<std::ptrdiff_t>(link / kBlock * kBlock);
-    first = *std::min_element(begin, std::min(begin + kBlock, due_.end()));
-  }
-}
-
-double FairShare::next_due() const {
-  return first_due_.empty() ? kNever : *std::min_element(first_due_.begin(), first_due_.end());
+  due_.set(static_cast<std::size_t>(link),
+           heap.empty() ? kNever : due_tick(at(link), heap.front().target));
 }
 
 void FairShare::drain(std::vector<FlowId>& drained) {
   const auto now = static_cast<double>(now_);
-  for (std::size_t block = 0; block < first_due_.size(); ++block) {
-    const std::size_t end = std::min((block + 1) * kBlock, due_.size());
-    for (std::size_t l = block * kBlock; first_due_[block] <= now && l < end; ++l) {
-      if (due_[l] <= now) {
-        drain(l, drained);
-      }
-    }
+  std::size_t l = due_.find(now, 0);
+  while (l < links_.size()) {
+    drain(l, drained);
+    l = due_.first() > now ? links_.size() : due_.find(now, l + 1);  // mostly one link is due
   }
 }
 
@@ -90,13 +69,20 @@ void FairShare::start(FlowId id, const Flow& flow) {
   make_room_for_links();
   const double size = flow.bytes.value;
   has_starts_ = true;
-  std::int32_t& members = classes_[c].members;
+  LinkState& narrowest = at(classes_.narrowest(c));
+  ++narrowest.narrowed;
+  narrowest.may_widen = true;
   const std::int32_t owner = classes_[c].owner;
+  std::int32_t& members = classes_[c].members;
   if (owner < 0) {
-    members = classes_.pool.add(members, size, id);
-    if (classes_[c].weight == 0) {
-      pending_.push_back(c);
-      classes_.list(c);
+    if (members == kNone) {
+      members = ClassTable::alone(id);
+      pend(c, size);
+    } else {
+      double& left =
+          remaining_[static_cast<std::size_t>(classes_.place[static_cast<std::size_t>(c)])];
+      join(c, left, size, id);
+      left = std::min(left, size);
     }
     reweigh(c, 1);
     return;
@@ -104,17 +90,33 @@ void FairShare::start(FlowId id, const Flow& flow) {
   LinkState& link = at(owner);
   OwnedHeap& heap = owned_[static_cast<std::size_t>(owner)];
   settle_clock(link);
-  if (members < 0) {  // the last one has drained and still holds its share
-    members = classes_.pool.add(members, size, id);
-    heap.push({.target = link.served + size, .flow_class = c}, classes_.place);
+  if (members == kNone) {  // the last one has drained and still holds its share
+    members = ClassTable::alone(id);
+    heap.push({.target = link.served + size, .flow_class = c, .signature = classes_.signature(c)},
+              classes_.place);
   } else {
-    const double left = heap.target_of(c, classes_.place) - link.served;
-    const double served = classes_.pool[members].finish - left;
-    members = classes_.pool.add(members, served + size, id);
+    const double left = heap.entry_of(c, classes_.place).target - link.served;
+    join(c, left, size, id);
     heap.set_target(c, link.served + std::min(left, size), classes_.place);
   }
   update_due(owner);
   reweigh(c, 1);
+}
+
+/// One more member of a class whose first one has so much left.
+void FairShare::join(std::int32_t c, double left, double size, FlowId id) {
+  std::int32_t& members = classes_[c].members;
+  if (ClassTable::is_alone(members)) {  // the class's service counts from now
+    members = classes_.pool.add(kNone, left, ClassTable::flow_alone(members));
+  }
+  const double served = classes_.pool[members].finish - left;
+  members = classes_.pool.add(members, served + size, id);
+}
+
+void FairShare::pend(std::int32_t c, double left) {
+  classes_.place[static_cast<std::size_t>(c)] = static_cast<std::int32_t>(pending_.size());
+  pending_.push_back(c);
+  remaining_.push_back(left);
 }
 
 /// `change` more flows of a class hold a share.
@@ -141,6 +143,9 @@ void FairShare::reweigh(std::int32_t c, std::int32_t change) {
     if (is_full(l) || link.is_watched) {
       couplings(owner).add(l, change);
       take(l, flows * level);
+      if (change < 0) {
+        ask_review(l);
+      }
     } else if (change > 0 || cap != kNever) {
       ask_check(l);
     }
@@ -160,11 +165,17 @@ void FairShare::drain(std::size_t l, std::vector<FlowId>& drained) {
   while (!heap.empty() && due_tick(link, heap.front().target) <= static_cast<double>(now_)) {
     const OwnedClass first = heap.front();
     std::int32_t& members = classes_[first.flow_class].members;
+    released_.push_back(first.flow_class);
+    if (ClassTable::is_alone(members)) {
+      drained.push_back(ClassTable::flow_alone(members));
+      members = kNone;
+      heap.erase(first.flow_class, classes_.place);
+      continue;
+    }
     const Member gone = classes_.pool[members];
     members = classes_.pool.remove_first(members);
     drained.push_back(gone.flow);
-    released_.push_back(first.flow_class);
-    if (members < 0) {
+    if (members == kNone) {
       heap.erase(first.flow_class, classes_.place);
     } else {
       heap.set_target(first.flow_class,
@@ -181,10 +192,19 @@ void FairShare::solve() {
   const std::size_t changes = released_.size() + pending_.size();
   if (changes >= kFew && 4 * changes >= static_cast<std::size_t>(num_owned_)) {
     forget_released();
+    classes_.reserve_lists(pending_);
+    for (const std::int32_t c : pending_) {
+      classes_.list(c);
+    }
     rebuild();
   } else {
-    for (const std::int32_t c : released_) {
-      reweigh(c, -1);
+    constexpr std::size_t kAhead = 4;
+    for (std::size_t i = 0; i < released_.size(); ++i) {
+      if (i + kAhead < released_.size()) {
+        classes_.prefetch_links(released_[i + kAhead]);
+      }
+      --at(classes_.narrowest(released_[i])).narrowed;
+      reweigh(released_[i], -1);
     }
     for (const std::int32_t c : pending_) {
       begin(c);
@@ -192,17 +212,20 @@ void FairShare::solve() {
   }
   released_.clear();
   pending_.clear();
+  remaining_.clear();
   walk();
   while (!to_check_.empty()) {
     check_slack();
     walk();
   }
+  review();
   has_starts_ = false;
 }
 
 /// Lowers the weights without keeping the levels up to date: they are about to be built anew.
 void FairShare::forget_released() {
   for (const std::int32_t c : released_) {
+    --at(classes_.narrowest(c)).narrowed;
     --classes_[c].weight;
     if (classes_[c].weight == 0) {
       classes_[c].owner = -1;
@@ -215,6 +238,9 @@ void FairShare::forget_released() {
 }
 
 void FairShare::begin(std::int32_t c) {
+  const double left =
+      remaining_[static_cast<std::size_t>(classes_.place[static_cast<std::size_t>(c)])];
+  classes_.list(c);
   std::int32_t owner = lowest_full_link(c);
   if (owner < 0) {
     owner = fill_one_link_of(c);
@@ -227,7 +253,7 @@ void FairShare::begin(std::int32_t c) {
   classes_[c].weight = 0;
   reweigh(c, flows);
   owned_[static_cast<std::size_t>(owner)].push(
-      {.target = link.served + classes_.pool[classes_[c].members].finish, .flow_class = c},
+      {.target = link.served + left, .flow_class = c, .signature = classes_.signature(c)},
       classes_.place);
 }
 

@@ -10,6 +10,7 @@
 
 #include "sim/network/class_table.hpp"
 #include "sim/network/couplings.hpp"
+#include "sim/network/due_times.hpp"
 #include "sim/network/owned_heap.hpp"
 
 namespace moesim {
@@ -31,7 +32,8 @@ namespace moesim {
 ///
 /// Source: max-min fairness as in max_min.hpp; derivation in docs/network.md, "Levels".
 /// Valid for: any paths and caps.
-/// Cost: a change costs O(full links above it * links they are coupled to), no allocation.
+/// Cost: a change costs O(full links above it * links they are coupled to). Arrays grow and shrink
+/// with what moves from link to link, nothing else is allocated.
 /// Checked by: fair_share_test and network_property_test (INV-2), simgrid_oracle_test.
 class FairShare {
  public:
@@ -41,7 +43,7 @@ class FairShare {
   void move_to(std::int64_t now) { now_ = now; }
   void start(FlowId id, const Flow& flow);
   /// Tick at which the next members drain, infinite without any.
-  [[nodiscard]] double next_due() const;
+  [[nodiscard]] double next_due() const { return due_.first(); }
   /// Takes the members that are due by now. They keep their shares until solve().
   void drain(std::vector<FlowId>& drained);
   [[nodiscard]] bool has_starts() const { return has_starts_; }
@@ -59,9 +61,9 @@ class FairShare {
     std::int64_t links_settled = 0;
     std::int64_t updates = 0;  ///< new levels passed on to a link
     std::int64_t takeovers = 0;
-
     std::int64_t checks = 0;  ///< surveys of slack links
     std::int64_t entered = 0;
+    std::int64_t reviews = 0;  ///< of watched links
   };
   [[nodiscard]] const Work& work() const { return work_; }
 
@@ -77,13 +79,14 @@ class FairShare {
     double level = 0.0;          ///< rate of each of them
     double served = 0.0;         ///< integral of the level, at `since`
     std::int64_t since = 0;      ///< tick
+    std::int32_t narrowed = 0;   ///< flows that cross it and no narrower link
     std::uint32_t surveyed = 0;  ///< last survey that counted it
     bool is_watched = false;     ///< slack, and owners tell it of their changes
     bool is_asked = false;       ///< in to_check_
+    bool may_widen = false;      ///< look again when the last of `narrowed` has gone
   };
   /// A link is overloaded beyond this share of its capacity.
   static constexpr double kOverload = 1e-11;
-  static constexpr std::size_t kBlock = 32;
 
   [[nodiscard]] LinkState& at(std::int32_t link) { return links_[static_cast<std::size_t>(link)]; }
   [[nodiscard]] bool is_full(std::int32_t link) const {
@@ -100,12 +103,13 @@ class FairShare {
   void settle_clock(LinkState& link) const;
   void drain(std::size_t link, std::vector<FlowId>& drained);
   void update_due(std::int32_t link);
-  void set_due(std::size_t link, double tick);
   [[nodiscard]] double due_tick(const LinkState& link, double target) const;
 
   // Changes of weight.
   void reweigh(std::int32_t c, std::int32_t change);
   void forget_released();
+  void join(std::int32_t c, double left, double size, FlowId id);
+  void pend(std::int32_t c, double left);
   void begin(std::int32_t c);
   [[nodiscard]] std::int32_t lowest_full_link(std::int32_t c);
   std::int32_t fill_one_link_of(std::int32_t c);
@@ -127,11 +131,16 @@ class FairShare {
   void ask_check(std::int32_t link);
   void take(std::int32_t link, double rate);
   void survey(std::int32_t link, bool must_watch);
+  [[nodiscard]] bool can_fill(std::int32_t link);
+  double count_owners(std::int32_t link);
+  void ask_review(std::int32_t link);
+  void review();
 
   // Progressive filling (fair_share_fill.cpp).
   void rebuild();
   void unbuild();
   void fill();
+  void fix_open_classes(std::int32_t link);
   void fix(std::int32_t c, std::int32_t owner, double level);
   void couple();
   [[nodiscard]] double share_of(std::int32_t link) const;
@@ -146,16 +155,16 @@ class FairShare {
   std::vector<std::int32_t> place_;   ///< by link: in order_, 0: slack
   std::vector<Couplings> couplings_;  ///< by link: flows it owns that cross a full or watched link
   std::vector<OwnedHeap> owned_;      ///< by link
-  std::vector<double> due_;           ///< by link: tick of the next drain
-  std::vector<double> first_due_;     ///< by kBlock links: the least of them
+  DueTimes due_;                      ///< by link: tick of the next drain
   std::vector<std::int32_t> order_{-1};  ///< from 1 on: full links, ascending by level
   std::vector<Mark> marked_{kClean};     ///< by place; slack links write to the first
   std::size_t first_marked_ = 1;
   std::uint32_t survey_ = 0;
   std::vector<std::int32_t> to_check_;
-  double next_check_ = std::numeric_limits<double>::infinity();
+  std::vector<std::int32_t> to_review_;
   std::vector<std::int32_t> released_;  ///< a class for each drained member that holds a share
-  std::vector<std::int32_t> pending_;   ///< classes with flows and no owner
+  std::vector<std::int32_t> pending_;   ///< classes with flows and no owner; place: in this list
+  std::vector<double> remaining_;       ///< of each of them: bytes until its first member drains
   std::int64_t num_owned_ = 0;          ///< classes
   std::vector<std::int32_t> scratch_;
 
@@ -164,7 +173,7 @@ class FairShare {
     double level = 0.0;
     std::int32_t link = 0;
   };
-  std::vector<double> remaining_;    ///< by class: bytes until its first member drains
+  std::vector<bool> is_open_;        ///< by class: without an owner yet
   std::vector<Share> shares_;        ///< min-heap by (level, link)
   std::vector<std::int32_t> count_;  ///< by link, zero between uses
   Work work_;

@@ -9,6 +9,7 @@ namespace moesim {
 namespace {
 
 constexpr double kNever = std::numeric_limits<double>::infinity();
+constexpr std::size_t kAhead = 6;  ///< classes to prefetch
 
 }  // namespace
 
@@ -17,25 +18,29 @@ void FairShare::rebuild() {
   ++work_.rebuilds;
   unbuild();
   fill();
+  pending_ = std::vector<std::int32_t>();  // the memory goes to the couplings
+  remaining_ = std::vector<double>();
+  for (std::size_t l = 0; l < links_.size(); ++l) {
+    const bool is_slack = place_[l] == 0 && free_[l] < links_[l].capacity;
+    links_[l].is_watched = is_slack && can_fill(static_cast<std::int32_t>(l));
+  }
   couple();
-  pending_.clear();
 }
 
 /// Notes what is left of each class and forgets who owns it.
 void FairShare::unbuild() {
-  remaining_.clear();
-  for (const std::int32_t c : pending_) {
-    classes_.place[static_cast<std::size_t>(c)] = -1;
+  std::size_t num_classes = pending_.size();
+  for (const OwnedHeap& heap : owned_) {
+    num_classes += heap.size();
   }
+  pending_.reserve(num_classes);
+  remaining_.reserve(num_classes);
   for (std::size_t l = 0; l < links_.size(); ++l) {
     LinkState& link = links_[l];
     settle_clock(link);
     for (const OwnedClass& entry : owned_[l].entries()) {
-      classes_.place[static_cast<std::size_t>(entry.flow_class)] =
-          static_cast<std::int32_t>(remaining_.size());
-      remaining_.push_back(entry.target - link.served);
       classes_[entry.flow_class].owner = -1;
-      pending_.push_back(entry.flow_class);
+      pend(entry.flow_class, entry.target - link.served);
     }
     owned_[l].clear();
     couplings_[l].clear();
@@ -45,8 +50,7 @@ void FairShare::unbuild() {
     link.level = 0.0;
     link.served = 0.0;
     link.since = now_;
-    set_due(l, kNever);
-    link.is_watched = false;
+    due_.set(l, kNever);
   }
   order_.assign(1, -1);
   num_owned_ = static_cast<std::int64_t>(pending_.size());
@@ -60,7 +64,9 @@ double FairShare::share_of(std::int32_t l) const {
 }
 
 void FairShare::fill() {
+  is_open_.assign(classes_.size(), false);
   for (const std::int32_t c : pending_) {
+    is_open_[static_cast<std::size_t>(c)] = true;
     for (const std::int32_t l : classes_.links(c)) {
       at(l).own += classes_[c].weight;
     }
@@ -96,28 +102,43 @@ void FairShare::fill() {
     at(l).level = level;
     place_of(l) = static_cast<std::int32_t>(order_.size());
     order_.push_back(l);
-    for (const std::int32_t c : classes_.crossing(static_cast<std::size_t>(l))) {
-      if (classes_[c].owner < 0) {
-        fix(c, l, level);
-      }
-    }
+    fix_open_classes(l);
   }
   marked_.assign(order_.size(), kClean);
   first_marked_ = order_.size();
 }
 
+/// A link that is full from here on gets the classes that no lower one has got.
+void FairShare::fix_open_classes(std::int32_t l) {
+  scratch_.clear();
+  for (const std::int32_t c : classes_.listed(static_cast<std::size_t>(l))) {
+    if (is_open_[static_cast<std::size_t>(c)]) {
+      is_open_[static_cast<std::size_t>(c)] = false;
+      scratch_.push_back(c);
+      classes_.prefetch(c);
+    }
+  }
+  owned_[static_cast<std::size_t>(l)].reserve(scratch_.size());
+  for (std::size_t i = 0; i < scratch_.size(); ++i) {
+    if (i + kAhead < scratch_.size()) {
+      classes_.prefetch_links(scratch_[i + kAhead]);
+    }
+    fix(scratch_[i], l, at(l).level);
+  }
+}
+
 void FairShare::fix(std::int32_t c, std::int32_t owner, double level) {
   ClassTable::State& state = classes_[c];
   state.owner = owner;
-  const std::int32_t noted = classes_.place[static_cast<std::size_t>(c)];
-  const double left =
-      noted < 0 ? classes_.pool[state.members].finish : remaining_[static_cast<std::size_t>(noted)];
-  owned_[static_cast<std::size_t>(owner)].append({.target = left, .flow_class = c});
-  const double flows = classes_[c].weight;
+  const auto noted = static_cast<std::size_t>(classes_.place[static_cast<std::size_t>(c)]);
+  const double left = remaining_[noted];
+  const double flows = state.weight;
   for (const std::int32_t l : classes_.links(c)) {
     free_of(l) -= flows * level;
     at(l).own -= flows;
   }
+  owned_[static_cast<std::size_t>(owner)].append(
+      {.target = left, .flow_class = c, .signature = classes_.signature(c)});
 }
 
 /// From the owners: heaps, flows owned, what others leave, and what is coupled.
@@ -128,11 +149,17 @@ void FairShare::couple() {
     OwnedHeap& heap = owned_[static_cast<std::size_t>(l)];
     scratch_.clear();
     std::int32_t own = 0;
-    for (const OwnedClass& entry : heap.entries()) {
+    const auto owned = heap.entries();
+    for (std::size_t i = 0; i < owned.size(); ++i) {
+      if (i + 2 * kAhead < owned.size()) {
+        classes_.prefetch(owned[i + 2 * kAhead].flow_class);
+        classes_.prefetch_links(owned[i + kAhead].flow_class);
+      }
+      const OwnedClass& entry = owned[i];
       const std::int32_t flows = classes_[entry.flow_class].weight;
       own += flows;
       for (const std::int32_t other : classes_.links(entry.flow_class)) {
-        if (!is_full(other)) {
+        if (!is_full(other) && !at(other).is_watched) {
           continue;
         }
         std::int32_t& count = count_[static_cast<std::size_t>(other)];
@@ -142,6 +169,7 @@ void FairShare::couple() {
         count += flows;
       }
     }
+    couplings(l).reserve(scratch_.size());
     for (const std::int32_t other : scratch_) {
       if (other != l) {
         couplings(l).append(other, count_[static_cast<std::size_t>(other)]);
@@ -152,11 +180,6 @@ void FairShare::couple() {
     free_of(l) += own * link.level;
     heap.make(classes_.place);
     update_due(l);
-  }
-  for (std::size_t l = 0; l < links_.size(); ++l) {
-    if (place_[l] == 0 && free_[l] < links_[l].capacity) {
-      survey(static_cast<std::int32_t>(l), false);
-    }
   }
 }
 

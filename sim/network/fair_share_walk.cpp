@@ -2,6 +2,7 @@
 // The walk that restores the levels.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "sim/core/check.hpp"
 #include "sim/network/fair_share.hpp"
@@ -24,9 +25,17 @@ void FairShare::mark(std::int32_t link) {
 }
 
 std::size_t FairShare::next_marked(std::size_t place) const {
-  const auto from = marked_.begin() + static_cast<std::ptrdiff_t>(place);
-  return static_cast<std::size_t>(
-      std::find_if(from, marked_.end(), [](Mark m) { return m != kClean; }) - marked_.begin());
+  const std::size_t size = marked_.size();
+  for (std::uint64_t eight = 0; place + sizeof(eight) <= size; place += sizeof(eight)) {
+    std::memcpy(&eight, &marked_[place], sizeof(eight));
+    if (eight != 0) {
+      break;
+    }
+  }
+  while (place < size && marked_[place] == kClean) {
+    ++place;
+  }
+  return place;
 }
 
 void FairShare::walk() {
@@ -106,16 +115,26 @@ bool FairShare::take_over(std::int32_t taker, std::int32_t from) {
   }
   scratch_.clear();
   const auto owned = owned_[static_cast<std::size_t>(from)].entries();
-  for (auto entry = owned.begin(); to_find > 0 && entry != owned.end(); ++entry) {
-    const auto path = classes_.links(entry->flow_class);
-    if (std::find(path.begin(), path.end(), taker) != path.end()) {
-      scratch_.push_back(entry->flow_class);
-      to_find -= classes_[entry->flow_class].weight;
+  const auto mark = classes_.mark_in_signatures(taker);
+  for (const OwnedClass& entry : owned) {
+    if (!mark || ClassTable::may_have(entry.signature, *mark)) {
+      classes_.prefetch(entry.flow_class);
+      scratch_.push_back(entry.flow_class);
     }
+  }
+  for (const std::int32_t c : scratch_) {
+    classes_.prefetch_links(c);
   }
   settle_clock(at(from));
   for (const std::int32_t c : scratch_) {
-    move_class(c, taker, from);
+    const auto path = classes_.links(c);
+    if (std::find(path.begin(), path.end(), taker) != path.end()) {
+      to_find -= classes_[c].weight;
+      move_class(c, taker, from);
+      if (to_find == 0) {
+        break;
+      }
+    }
   }
   return true;
 }
@@ -125,10 +144,10 @@ void FairShare::move_class(std::int32_t c, std::int32_t taker, std::int32_t from
   LinkState& to = at(taker);
   LinkState& old = at(from);
   OwnedHeap& old_heap = owned_[static_cast<std::size_t>(from)];
-  const double left = old_heap.target_of(c, classes_.place) - old.served;
+  OwnedClass entry = old_heap.entry_of(c, classes_.place);
+  entry.target = to.served + (entry.target - old.served);
   old_heap.erase(c, classes_.place);
-  owned_[static_cast<std::size_t>(taker)].push({.target = to.served + left, .flow_class = c},
-                                               classes_.place);
+  owned_[static_cast<std::size_t>(taker)].push(entry, classes_.place);
   classes_[c].owner = taker;
   const std::int32_t flows = classes_[c].weight;
   if (to.own == 0.0) {
@@ -192,7 +211,8 @@ void FairShare::leave(std::int32_t l) {
   place_of(l) = 0;
   link.level = 0.0;
   link.is_watched = true;  // its owners keep telling it
-  set_due(static_cast<std::size_t>(l), kNever);
+  ask_review(l);
+  due_.set(static_cast<std::size_t>(l), kNever);
 }
 
 /// A watched link joins the order at its end; it owns nothing yet.

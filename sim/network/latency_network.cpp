@@ -38,10 +38,23 @@ void LatencyNetwork::check(const Flow& flow) const {
 
 FlowId LatencyNetwork::start(const Flow& flow) {
   check(flow);
-  const auto id = id_at<FlowId>(latency_.size());
-  latency_.push_back(flow.latency);
+  const auto id = id_at<FlowId>(latency_of_.size());
+  latency_of_.push_back(place_of(flow.latency));
   sharing_->start(id, flow);
   return id;
+}
+
+/// Paths have few latencies, in runs: the latest few are searched.
+std::uint32_t LatencyNetwork::place_of(Seconds latency) {
+  constexpr std::size_t kSearched = 8;
+  const std::size_t end = latencies_.size();
+  for (std::size_t i = end; i > 0 && i + kSearched > end; --i) {
+    if (latencies_[i - 1] == latency) {
+      return static_cast<std::uint32_t>(i - 1);
+    }
+  }
+  latencies_.push_back(latency);
+  return static_cast<std::uint32_t>(end);
 }
 
 SimTime LatencyNetwork::next_arrival() const {
@@ -61,7 +74,7 @@ std::span<const FlowId> LatencyNetwork::advance(SimTime limit) {
     }
     const auto waited = static_cast<std::ptrdiff_t>(completed_.size());
     for (const FlowId flow : drained) {
-      const SimTime arrival = after(now_, latency_[flow.index()]);
+      const SimTime arrival = after(now_, latencies_[latency_of_[flow.index()]]);
       if (arrival == now_) {
         completed_.push_back(flow);
       } else {

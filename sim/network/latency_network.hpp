@@ -2,6 +2,7 @@
 // A Network over any Sharing: checks flows, and pays each flow's latency after it has drained.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <queue>
 #include <vector>
@@ -33,11 +34,13 @@ class LatencyNetwork final : public Network {
   };
 
   void check(const Flow& flow) const;
+  [[nodiscard]] std::uint32_t place_of(Seconds latency);
   [[nodiscard]] SimTime next_arrival() const;
 
   std::unique_ptr<Sharing> sharing_;
   std::vector<BytesPerSecond> capacity_;
-  std::vector<Seconds> latency_;  ///< per flow
+  std::vector<Seconds> latencies_;         ///< those in use; an older one may come again
+  std::vector<std::uint32_t> latency_of_;  ///< by flow: place among them
   std::priority_queue<Arrival, std::vector<Arrival>, std::greater<>> arrivals_;
   std::vector<FlowId> completed_;
   SimTime now_;

@@ -7,6 +7,11 @@
 #include "sim/core/check.hpp"
 
 namespace moesim {
+namespace {
+
+constexpr std::uint32_t kIdBits = (1U << 30U) - 1;
+
+}  // namespace
 
 MessageSharing::MessageSharing(std::span<const BytesPerSecond> capacity, Bytes chunk)
     : chunk_(chunk.value), lines_(capacity.size()) {
@@ -18,66 +23,65 @@ MessageSharing::MessageSharing(std::span<const BytesPerSecond> capacity, Bytes c
 }
 
 void MessageSharing::start(FlowId id, const Flow& flow) {
-  const auto m = static_cast<std::int32_t>(messages_.size());
-  const double chunk = std::min(chunk_, flow.bytes.value);
-  const double full = std::max(0.0, std::ceil(flow.bytes.value / chunk) - 1.0);
-  messages_.push_back({.rate_cap = flow.rate_cap.value,
-                       .chunk = chunk,
-                       .last_chunk = flow.bytes.value - full * chunk,
-                       .to_send = static_cast<std::int64_t>(full) + 1,
-                       .first_link = static_cast<std::uint32_t>(paths_.size()),
-                       .num_links = static_cast<std::uint32_t>(flow.links.size()),
-                       .flow = id});
+  MOESIM_CHECK(id.index() <= kIdBits, "too many messages");
+  const auto first_hop = static_cast<std::uint32_t>(paths_.size());
   for (const LinkId link : flow.links) {
     paths_.push_back(link.value);
   }
-  send_next(m);
-}
-
-/// The message's next chunk joins the line of its first link.
-void MessageSharing::send_next(std::int32_t m) {
-  Message& message = messages_[static_cast<std::size_t>(m)];
-  --message.to_send;
-  ++message.on_way;
-  std::int32_t c = free_chunk_;
-  if (c >= 0) {
-    free_chunk_ = chunks_[static_cast<std::size_t>(c)].next;
-  } else {
-    c = static_cast<std::int32_t>(chunks_.size());
-    chunks_.emplace_back();
-  }
-  chunks_[static_cast<std::size_t>(c)] = {
-      .bytes = message.to_send > 0 ? message.chunk : message.last_chunk, .message = m};
-  join_line(c);
-}
-
-void MessageSharing::join_line(std::int32_t c) {
-  Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
-  chunk.next = -1;
-  const std::uint32_t first = messages_[static_cast<std::size_t>(chunk.message)].first_link;
-  const std::int32_t link = paths_[first + chunk.hop];
-  Line& line = lines_[static_cast<std::size_t>(link)];
-  if (line.first >= 0) {
-    chunks_[static_cast<std::size_t>(line.last)].next = c;
-    line.last = c;
+  paths_.back() = ~paths_.back();
+  const double bytes = flow.bytes.value;
+  if (bytes <= chunk_ && std::isinf(flow.rate_cap.value)) {
+    join_line(first_hop,
+              {.bytes = bytes, .id = static_cast<std::uint32_t>(id.value) & kIdBits, .is_last = 1});
     return;
   }
-  line = {.first = c, .last = c};
-  serve(link);
+  const double chunk = std::min(chunk_, bytes);
+  const double full = std::max(0.0, std::ceil(bytes / chunk) - 1.0);
+  long_.push_back({.rate_cap = flow.rate_cap.value,
+                   .chunk = chunk,
+                   .last_chunk = bytes - full * chunk,
+                   .to_send = static_cast<std::int64_t>(full) + 1,
+                   .first_hop = first_hop,
+                   .flow = id});
+  send_next(static_cast<std::uint32_t>(long_.size() - 1));
+}
+
+/// A long message's next chunk joins the line of its first link.
+void MessageSharing::send_next(std::uint32_t id) {
+  LongMessage& message = long_[id];
+  --message.to_send;
+  const bool is_last = message.to_send == 0;
+  join_line(message.first_hop,
+            {.bytes = is_last ? message.last_chunk : message.chunk,
+             .id = id & kIdBits,
+             .is_long = 1,
+             .is_last = is_last ? 1U : 0U});
+}
+
+void MessageSharing::join_line(std::uint32_t hop, Waiting chunk) {
+  const std::int32_t link = link_of(hop);
+  chunk.next_hop = hop_after(hop);
+  WaitingLine& line = lines_[static_cast<std::size_t>(link)];
+  const bool is_first = line.empty();
+  line.push(chunk);
+  if (is_first) {
+    serve(link);
+  }
 }
 
 /// The first chunk in line is served from now on.
 void MessageSharing::serve(std::int32_t link) {
-  const Chunk& chunk =
-      chunks_[static_cast<std::size_t>(lines_[static_cast<std::size_t>(link)].first)];
-  const Message& message = messages_[static_cast<std::size_t>(chunk.message)];
-  const double rate = std::min(capacity_[static_cast<std::size_t>(link)], message.rate_cap);
+  const WaitingLine& line = lines_[static_cast<std::size_t>(link)];
+  const Waiting& chunk = line[0];
+  double rate = capacity_[static_cast<std::size_t>(link)];
+  if (chunk.is_long != 0) {
+    rate = std::min(rate, long_[chunk.id].rate_cap);
+  }
   next_.set(link, after(now_, {chunk.bytes / rate}));
-  __builtin_prefetch(&paths_[message.first_link + chunk.hop]);
-  if (chunk.next >= 0) {  // the next in line was asked for when this one stood second
-    const Chunk& next = chunks_[static_cast<std::size_t>(chunk.next)];
-    __builtin_prefetch(&messages_[static_cast<std::size_t>(next.message)]);
-    __builtin_prefetch(&chunks_[static_cast<std::size_t>(std::max(next.next, 0))]);
+  constexpr std::uint32_t kAhead = 4;  // a cache line of them
+  __builtin_prefetch(&line[kAhead]);
+  if (chunk.next_hop != kNoHop) {
+    __builtin_prefetch(&paths_[chunk.next_hop]);
   }
 }
 
@@ -101,40 +105,26 @@ std::span<const FlowId> MessageSharing::advance(SimTime limit) {
   }
 }
 
-/// The chunk being served moves on, and the next in line is served.
+/// The chunk being served moves on, and the next in line is served. Chunks of a message go one way
+/// through lines that keep their order, so a message has arrived with its last chunk.
 void MessageSharing::leave_link(std::int32_t link) {
   ++chunk_hops_;
-  Line& line = lines_[static_cast<std::size_t>(link)];
-  const std::int32_t c = line.first;
-  const Chunk chunk = chunks_[static_cast<std::size_t>(c)];
-  line.first = chunk.next;
-  if (line.first >= 0) {
-    serve(link);
-  } else {
+  WaitingLine& line = lines_[static_cast<std::size_t>(link)];
+  const Waiting chunk = line.pop();
+  if (line.empty()) {
     next_.set(link, SimTime::never());
-  }
-  const Message& message = messages_[static_cast<std::size_t>(chunk.message)];
-  const bool has_more = chunk.hop == 0 && message.to_send > 0;
-  if (chunk.hop + 1 < message.num_links) {
-    ++chunks_[static_cast<std::size_t>(c)].hop;
-    join_line(c);
   } else {
-    arrive(c);
+    serve(link);
   }
-  if (has_more) {
-    send_next(chunk.message);
+  const std::uint32_t id = chunk.id;
+  if (chunk.next_hop != kNoHop) {
+    join_line(chunk.next_hop, chunk);
+  } else if (chunk.is_last != 0) {
+    drained_.push_back(chunk.is_long != 0 ? long_[id].flow : FlowId{static_cast<std::int32_t>(id)});
   }
-}
-
-void MessageSharing::arrive(std::int32_t c) {
-  Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
-  Message& message = messages_[static_cast<std::size_t>(chunk.message)];
-  --message.on_way;
-  if (message.on_way == 0 && message.to_send == 0) {
-    drained_.push_back(message.flow);
+  if (chunk.is_long != 0 && long_[id].to_send > 0 && link_of(long_[id].first_hop) == link) {
+    send_next(id);
   }
-  chunk.next = free_chunk_;
-  free_chunk_ = c;
 }
 
 }  // namespace moesim

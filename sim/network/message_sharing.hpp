@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "sim/network/sharing.hpp"
 #include "sim/network/tick_heap.hpp"
+#include "sim/network/waiting_line.hpp"
 
 namespace moesim {
 
@@ -22,10 +24,9 @@ namespace moesim {
 /// the link they come from.
 /// Source: store-and-forward queues as in congestion-aware network simulators that serve messages
 /// whole; one chunk a message is that model.
-/// Valid for: order of messages, queues at a receiver, gaps that fair sharing hides. No windows, no
-/// loss, no priorities, buffers without end.
-/// Cost: O(log busy links) a chunk and link.
-/// Checked by: message_test.
+/// Valid for: order of messages, queues at a receiver, gaps that fair sharing hides; fewer than
+/// 2^30 messages. No windows, no loss, no priorities, buffers without end. Cost: O(log busy links)
+/// a chunk and link. Checked by: message_test.
 class MessageSharing final : public Sharing {
  public:
   /// @param chunk  bytes of a chunk, > 0; infinite: whole messages
@@ -38,43 +39,37 @@ class MessageSharing final : public Sharing {
   [[nodiscard]] std::int64_t chunk_hops() const { return chunk_hops_; }
 
  private:
-  struct Message {
+  /// What a line does not tell of a message of several chunks, or with a rate cap.
+  struct LongMessage {
     double rate_cap = 0.0;
     double chunk = 0.0;        ///< bytes of each chunk but the last
     double last_chunk = 0.0;   ///< bytes
     std::int64_t to_send = 0;  ///< chunks that have not joined their first line
-    std::int64_t on_way = 0;   ///< chunks that have, and have not arrived
-    std::uint32_t first_link = 0;
-    std::uint32_t num_links = 0;
+    std::uint32_t first_hop = 0;
     FlowId flow;
   };
-  struct Chunk {
-    double bytes = 0.0;
-    std::int32_t message = 0;
-    std::uint32_t hop = 0;
-    std::int32_t next = -1;  ///< in line, or in the list of free chunks
-  };
-  struct Line {
-    std::int32_t first = -1;  ///< the one being served
-    std::int32_t last = -1;
-  };
+  static constexpr std::uint32_t kNoHop = std::numeric_limits<std::uint32_t>::max();
 
-  void send_next(std::int32_t message);
-  void join_line(std::int32_t chunk);
+  [[nodiscard]] std::int32_t link_of(std::uint32_t hop) const {
+    const std::int32_t link = paths_[hop];
+    return link < 0 ? ~link : link;
+  }
+  [[nodiscard]] std::uint32_t hop_after(std::uint32_t hop) const {
+    return paths_[hop] < 0 ? kNoHop : hop + 1;
+  }
+  void send_next(std::uint32_t id);
+  void join_line(std::uint32_t hop, Waiting chunk);
   void serve(std::int32_t link);
   void leave_link(std::int32_t link);
-  void arrive(std::int32_t chunk);
 
   std::vector<double> capacity_;
   double chunk_ = 0.0;
   SimTime now_;
   std::int64_t chunk_hops_ = 0;
-  std::vector<Message> messages_;
-  std::vector<std::int32_t> paths_;  ///< of all messages, one after the other
-  std::vector<Chunk> chunks_;
-  std::int32_t free_chunk_ = -1;
-  std::vector<Line> lines_;  ///< by link
-  TickHeap next_;            ///< by link: when the chunk being served leaves
+  std::vector<std::int32_t> paths_;  ///< links, one path after the other; the last of each as ~link
+  std::vector<LongMessage> long_;
+  std::vector<WaitingLine> lines_;  ///< by link; the first chunk is being served
+  TickHeap next_;                   ///< by link: when the chunk being served leaves
   std::vector<FlowId> drained_;
 };
 

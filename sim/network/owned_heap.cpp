@@ -7,6 +7,8 @@ namespace moesim {
 namespace {
 
 constexpr std::size_t kArity = 4;
+/// Larger arrays shrink when half empty: classes move from heap to heap all through a run.
+constexpr std::size_t kMayStay = 64;
 
 bool before(const OwnedClass& a, const OwnedClass& b) {
   return a.target != b.target ? a.target < b.target : a.flow_class < b.flow_class;
@@ -20,6 +22,9 @@ void OwnedHeap::put(std::size_t i, const OwnedClass& entry, Places& place) {
 }
 
 void OwnedHeap::push(const OwnedClass& entry, Places& place) {
+  if (entries_.size() == entries_.capacity()) {
+    entries_.reserve(entries_.size() + entries_.size() / 2 + kArity);
+  }
   entries_.push_back(entry);
   sift(entries_.size() - 1, entry, place);
 }
@@ -31,11 +36,19 @@ void OwnedHeap::erase(std::int32_t flow_class, Places& place) {
   if (i < entries_.size()) {
     sift(i, last, place);
   }
+  if (entries_.capacity() > kMayStay && 2 * entries_.size() < entries_.capacity()) {
+    std::vector<OwnedClass> fewer;
+    fewer.reserve(entries_.size() + entries_.size() / 2);
+    fewer.assign(entries_.begin(), entries_.end());
+    entries_.swap(fewer);
+  }
 }
 
 void OwnedHeap::set_target(std::int32_t flow_class, double target, Places& place) {
   const auto i = static_cast<std::size_t>(place[static_cast<std::size_t>(flow_class)]);
-  sift(i, {.target = target, .flow_class = flow_class}, place);
+  OwnedClass entry = entries_[i];
+  entry.target = target;
+  sift(i, entry, place);
 }
 
 void OwnedHeap::make(Places& place) {

@@ -11,6 +11,7 @@ namespace moesim {
 struct OwnedClass {
   double target = 0.0;  ///< the owner's service clock when the first member drains
   std::int32_t flow_class = 0;
+  std::uint32_t signature = 0;  ///< of its path (class_table.hpp)
 };
 
 /// Min-heap by (target, class) that keeps `place[class]`, so that any class can be taken out.
@@ -23,14 +24,15 @@ class OwnedHeap {
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
   [[nodiscard]] const OwnedClass& front() const { return entries_.front(); }
   [[nodiscard]] std::span<const OwnedClass> entries() const { return entries_; }
-  [[nodiscard]] double target_of(std::int32_t flow_class, const Places& place) const {
-    return entries_[static_cast<std::size_t>(place[static_cast<std::size_t>(flow_class)])].target;
+  [[nodiscard]] const OwnedClass& entry_of(std::int32_t flow_class, const Places& place) const {
+    return entries_[static_cast<std::size_t>(place[static_cast<std::size_t>(flow_class)])];
   }
 
   void push(const OwnedClass& entry, Places& place);
   void erase(std::int32_t flow_class, Places& place);
   void set_target(std::int32_t flow_class, double target, Places& place);
   void clear() { entries_.clear(); }
+  void reserve(std::size_t classes) { entries_.reserve(classes); }
   /// Appends without order; make() restores it.
   void append(const OwnedClass& entry) { entries_.push_back(entry); }
   void make(Places& place);

@@ -105,6 +105,13 @@ std::string memory_text(const MemoryReport& report) {
   return text;
 }
 
+Json memory_summary(const MemoryReport& report) {
+  Json bill = bill_json(report.stages[report.largest]);
+  return {{"total_bytes", bill["total_bytes"]},
+          {"gpu_memory_bytes", report.model.capacity.value},
+          {"parts", bill["parts"]}};
+}
+
 std::string memory_json(const MemoryReport& report) {
   const MemoryModel& m = report.model;
   Json inputs = Json::array();

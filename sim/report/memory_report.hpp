@@ -2,6 +2,8 @@
 // The memory bill of a scenario as text and JSON.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -33,5 +35,8 @@ struct MemoryReport {
 
 [[nodiscard]] std::string memory_text(const MemoryReport& report);
 [[nodiscard]] std::string memory_json(const MemoryReport& report);
+
+/// The fullest rank's bill, as a part of another report: total_bytes, gpu_memory_bytes, parts.
+[[nodiscard]] nlohmann::ordered_json memory_summary(const MemoryReport& report);
 
 }  // namespace moesim

@@ -36,15 +36,38 @@ std::vector<double> mean_parts(const WholeReport& report) {
   return parts;
 }
 
+bool trains(const WholeReport& report) {
+  return report.kind == "train";
+}
+
+/// Parts that the kind of step has.
+std::size_t num_parts(const WholeReport& report) {
+  return trains(report) ? kNumWholeParts : static_cast<std::size_t>(WholePart::kPipeline);
+}
+
+std::string layout(const WholeReport& report) {
+  const ParallelSpec& p = report.parallel;
+  std::string text = fmt::format("{} ranks, tp {}", p.ep, p.tp);
+  if (trains(report)) {
+    text = fmt::format("{} GPUs, ep {}, tp {}, pp {}{}, dp {}, {} micro-batch(es)",
+                       report.gpus,
+                       p.ep,
+                       p.tp,
+                       p.pp,
+                       p.virtual_stages > 1 ? fmt::format(" x {}", p.virtual_stages) : "",
+                       p.dp,
+                       report.batch.micro_batches);
+  }
+  return report.overlap == "none" ? text : fmt::format("{}, overlap {}", text, report.overlap);
+}
+
 std::string head(const WholeReport& report) {
-  return wrapped(fmt::format("{}: {} {} step(s) of {} on {} ranks, tp {}, {} tokens a rank, "
-                             "context {}, seed {}",
+  return wrapped(fmt::format("{}: {} {} step(s) of {} on {}, {} tokens a rank, context {}, seed {}",
                              report.scenario,
                              report.steps.size(),
                              report.kind,
                              report.model,
-                             report.parallel.ep,
-                             report.parallel.tp,
+                             layout(report),
                              report.batch.tokens_per_rank,
                              report.batch.context_tokens,
                              report.seed)) +
@@ -54,18 +77,19 @@ std::string head(const WholeReport& report) {
 std::string critical_path(const WholeReport& report, double total) {
   const std::vector<double> parts = mean_parts(report);
   std::vector<std::vector<std::string>> rows;
-  for (std::size_t p = 0; p < kNumWholeParts; ++p) {
+  for (std::size_t p = 0; p < num_parts(report); ++p) {
     if (parts[p] > 0) {
       rows.push_back({std::string(whole_part_name(static_cast<WholePart>(p))),
                       readable_time(parts[p]),
                       readable_share(parts[p] / total)});
     }
   }
-  return table({"critical path", "time", "share"}, rows);
+  return table({trains(report) ? "time of a stage" : "critical path", "time", "share"}, rows);
 }
 
 std::string throughput_lines(const WholeReport& report, double mean_step) {
   const Throughput t = throughput_of(report);
+  const StepShares shares = shares_of(report);
   std::string text = fmt::format("tokens/s: {} a rank, {} a node, {} in all\n",
                                  three_digits(t.per_rank),
                                  three_digits(t.per_node),
@@ -73,12 +97,24 @@ std::string throughput_lines(const WholeReport& report, double mean_step) {
   if (report.kind == "decode") {
     text += fmt::format("time per output token: {}\n", readable_time(mean_step));
   }
+  text += fmt::format("model arithmetic: {} Tflop/s a GPU, {} of its bf16 peak (MFU)\n",
+                      three_digits(t.flops_per_gpu / 1e12),
+                      readable_share(t.mfu));
+  if (shares.exposed_s > 0 || shares.communication_s > 0) {
+    text += fmt::format("communication: {} exposed; a rank's exchanges take {}\n",
+                        readable_time(shares.exposed_s),
+                        readable_time(shares.communication_s));
+  }
+  if (trains(report) && report.parallel.pp > 1) {
+    text += fmt::format("pipeline bubble: {} of the step\n",
+                        readable_share(shares.bubble_s / mean_step));
+  }
   return text;
 }
 
-Json parts_json(const std::vector<double>& parts) {
+Json parts_json(const WholeReport& report, const std::vector<double>& parts) {
   Json json;
-  for (std::size_t p = 0; p < kNumWholeParts; ++p) {
+  for (std::size_t p = 0; p < num_parts(report); ++p) {
     json[std::string(whole_part_name(static_cast<WholePart>(p))) + "_s"] = parts[p];
   }
   return json;
@@ -93,9 +129,10 @@ Json steps_json(const WholeReport& report) {
     }
     steps.push_back({{"step", step.step},
                      {"makespan_s", s(step.makespan)},
+                     {"communication_s", s(step.communication)},
                      {"flows", step.flows},
                      {"network_events", step.network_events},
-                     {"critical_path", parts_json(parts)}});
+                     {"critical_path", parts_json(report, parts)}});
   }
   return steps;
 }
@@ -103,10 +140,32 @@ Json steps_json(const WholeReport& report) {
 }  // namespace
 
 Throughput throughput_of(const WholeReport& report) {
-  const double per_rank = report.batch.tokens_per_rank / step_times(report).mean;
+  const double step = step_times(report).mean;
+  const auto gpus = static_cast<double>(report.gpus);
+  double tokens = static_cast<double>(report.batch.tokens_per_rank) * report.parallel.ep;
+  if (trains(report)) {
+    tokens *= static_cast<double>(report.batch.micro_batches) * report.parallel.dp;
+  }
+  const double per_rank = tokens / step / gpus;
+  const double rate = report.step_flops.value / step / gpus;
   return {.per_rank = per_rank,
-          .per_node = per_rank * std::min(report.gpus_per_node, report.parallel.ep),
-          .total = per_rank * report.parallel.ep};
+          .per_node = per_rank * std::min<double>(report.gpus_per_node, gpus),
+          .total = tokens / step,
+          .flops_per_gpu = rate,
+          .mfu = report.peak.value > 0 ? rate / report.peak.value : 0};
+}
+
+StepShares shares_of(const WholeReport& report) {
+  const std::vector<double> parts = mean_parts(report);
+  StepShares shares;
+  for (std::size_t p = 0; p < kNumWholeParts; ++p) {
+    shares.exposed_s += is_exposed_communication(static_cast<WholePart>(p)) ? parts[p] : 0;
+  }
+  for (const WholeStepResult& step : report.steps) {
+    shares.communication_s += s(step.communication) / static_cast<double>(report.steps.size());
+  }
+  shares.bubble_s = parts[static_cast<std::size_t>(WholePart::kBubble)];
+  return shares;
 }
 
 std::string whole_text(const WholeReport& report) {
@@ -137,6 +196,7 @@ std::string whole_text(const WholeReport& report) {
 std::string whole_json(const WholeReport& report) {
   const Distribution times = step_times(report);
   const Throughput rate = throughput_of(report);
+  const StepShares shares = shares_of(report);
   Json inputs = Json::array();
   for (const InputDigest& input : report.inputs) {
     inputs.push_back({{"path", input.path}, {"sha256", input.sha256}});
@@ -149,10 +209,17 @@ std::string whole_json(const WholeReport& report) {
                     {"p90", times.p90},
                     {"p99", times.p99},
                     {"max", times.max}}},
-                  {"critical_path", parts_json(mean_parts(report))},
+                  {"critical_path", parts_json(report, mean_parts(report))},
+                  {"exposed_communication_s", shares.exposed_s},
+                  {"communication_s", shares.communication_s},
+                  {"bubble_ratio", shares.bubble_s / times.mean},
+                  {"gpus", report.gpus},
                   {"tokens_per_s_per_rank", rate.per_rank},
                   {"tokens_per_s_per_node", rate.per_node},
-                  {"tokens_per_s", rate.total}};
+                  {"tokens_per_s", rate.total},
+                  {"model_flops", report.step_flops.value},
+                  {"model_flops_per_s_per_gpu", rate.flops_per_gpu},
+                  {"mfu_ratio", rate.mfu}};
   Json json = {{"format", "moesim-whole-report"},
                {"format_version", 1},
                {"moesim_version", report.version},
@@ -160,6 +227,7 @@ std::string whole_json(const WholeReport& report) {
                {"seed", report.seed},
                {"inputs", inputs},
                {"step_kind", report.kind},
+               {"overlap", report.overlap},
                {"evidence", {{"grade", to_text(report.grade)}, {"source", report.evidence_source}}},
                {"notes", report.notes},
                {"faults", report.faults},

@@ -4,16 +4,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "sim/core/check.hpp"
 #include "sim/core/diagnostics.hpp"
-#include "sim/moe/generate/generated_source.hpp"
 #include "sim/moe/lost_ranks.hpp"
-#include "sim/moe/narrow_routing.hpp"
+#include "sim/scenario/assembly_cache.hpp"
+#include "sim/scenario/assembly_notes.hpp"
 #include "sim/scenario/make_cluster.hpp"
 #include "sim/scenario/memory_model.hpp"
+#include "sim/scenario/open_source.hpp"
 #include "sim/step/layer_work.hpp"
 #include "sim/step/placement_training.hpp"
 
@@ -26,99 +26,6 @@ Diagnostic mismatch(std::string key, std::string message) {
           .message = std::move(message),
           .source_line = {},
           .hint = {}};
-}
-
-/// The trace records more experts a token than the model takes, and the policy asks for them.
-bool is_narrowed(const Scenario& scenario, const RoutingSourceInfo& trace) {
-  return needs_candidates(scenario.capacity.policy) && trace.top_k > scenario.model.top_k;
-}
-
-std::string source_name(const Scenario& scenario) {
-  return scenario.routing.source == RoutingOrigin::kTrace ? "\"" + scenario.routing.trace + "\""
-                                                          : "the generator";
-}
-
-/// What the policy needs of the routing.
-std::vector<Diagnostic> policy_mistakes(const Scenario& scenario, const RoutingSourceInfo& trace) {
-  std::vector<Diagnostic> mistakes;
-  const CapacitySpec& capacity = scenario.capacity;
-  const std::string name = source_name(scenario);
-  const std::string_view policy = to_text(capacity.policy);
-  if (needs_candidates(capacity.policy) && trace.top_k <= scenario.model.top_k) {
-    mistakes.push_back(mismatch(
-        "capacity.policy",
-        fmt::format("{} needs a trace with more than model.top_k = {} experts a token; {} has {}",
-                    policy,
-                    scenario.model.top_k,
-                    name,
-                    trace.top_k)));
-  } else if (needs_candidates(capacity.policy) && !trace.has_weights && !trace.slots_by_weight) {
-    mistakes.push_back(mismatch("capacity.policy",
-                                fmt::format("{} needs experts in order of gate weight; {} has "
-                                            "neither weights nor ordered slots",
-                                            policy,
-                                            name)));
-  }
-  const bool by_weight = capacity.order == ServiceOrder::kWeight;
-  const bool chooses = capacity.policy == OverflowPolicy::kExpertChoice;
-  if ((by_weight || chooses) && !trace.has_weights) {
-    mistakes.push_back(mismatch(
-        by_weight ? "capacity.order" : "capacity.policy",
-        fmt::format("{} needs gate weights; {} has none", by_weight ? "weight" : policy, name)));
-  }
-  return mistakes;
-}
-
-void check_fit(const Scenario& scenario, const RoutingSourceInfo& trace, int layers) {
-  std::vector<Diagnostic> mistakes = policy_mistakes(scenario, trace);
-  const std::string name = scenario.routing.trace;
-  if (trace.num_experts != scenario.model.num_experts) {
-    mistakes.push_back(
-        mismatch("routing.trace",
-                 fmt::format("\"{}\" has {} experts a layer; model.num_experts is {}",
-                             name,
-                             trace.num_experts,
-                             scenario.model.num_experts)));
-  }
-  if (trace.top_k != scenario.model.top_k && !is_narrowed(scenario, trace)) {
-    mistakes.push_back(mismatch(
-        "routing.trace",
-        fmt::format(
-            "\"{}\" has top_k {}; model.top_k is {}", name, trace.top_k, scenario.model.top_k)));
-  }
-  if (trace.layers < layers) {
-    mistakes.push_back(mismatch(
-        "routing.trace",
-        fmt::format(
-            "\"{}\" has {} MoE layers; {} are to be simulated; set step.layers = {} or less",
-            name,
-            trace.layers,
-            layers,
-            trace.layers)));
-  }
-  if (!mistakes.empty()) {
-    throw UserError(mistakes);
-  }
-}
-
-/// Where the cost constants come from, part by part.
-void note_calibration(const CostConstants& c, std::vector<std::string>& notes) {
-  const bool experts = c.expert_fit.is_fitted();
-  const bool communication = c.communication_fit.is_fitted();
-  const bool assumed = c.evidence == Evidence::kAssumed;
-  if (!experts && !communication && assumed) {
-    notes.emplace_back(
-        "cost constants are assumed, not measured: compare scenarios, do not quote times");
-  }
-  const auto note_part = [&](const char* part, const FitRecord& fit) {
-    if (fit.is_fitted()) {
-      notes.push_back(fmt::format("{}: constants of {}, {}", part, fit.kernel, c.source));
-    } else if (assumed && (experts || communication)) {
-      notes.push_back(fmt::format("{}: constants are assumed, not measured", part));
-    }
-  };
-  note_part("experts", c.expert_fit);
-  note_part("dispatch and combine", c.communication_fit);
 }
 
 /// What a reader must know of the routing.
@@ -142,8 +49,13 @@ std::vector<std::string> notes_on(const Scenario& scenario, const Assembly& asse
     note_routing(scenario, assembly.routing->info(), notes);
   }
   const auto gpus = static_cast<int>(assembly.step.cluster.gpus.size());
-  if (scenario.parallel.ep < gpus) {
-    notes.push_back(fmt::format("{} of {} GPUs are used", scenario.parallel.ep, gpus));
+  const bool trains = scenario.step.kind == StepKind::kTrain;
+  const bool serves = scenario.step.kind == StepKind::kServing;
+  const std::int64_t used = trains   ? scenario.parallel.gpus()
+                            : serves ? std::int64_t{scenario.requests.groups} * scenario.parallel.ep
+                                     : scenario.parallel.ep;
+  if (used < gpus) {
+    notes.push_back(fmt::format("{} of {} GPUs are used", used, gpus));
   }
   note_calibration(scenario.calibration, notes);
   if (scenario.network.tolerance > 0.0) {
@@ -163,42 +75,6 @@ std::vector<std::string> notes_on(const Scenario& scenario, const Assembly& asse
         last));
   }
   return notes;
-}
-
-std::unique_ptr<RoutingSource> open_source(const Scenario& scenario, int layers) {
-  if (scenario.routing.source == RoutingOrigin::kTrace) {
-    std::unique_ptr<RoutingSource> source = open_routing_source(
-        scenario.routing, scenario.parallel.ep, scenario.batch.tokens_per_rank, scenario.seed);
-    check_fit(scenario, source->info(), layers);
-    if (is_narrowed(scenario, source->info())) {
-      return narrowed_source(std::move(source), scenario.model.top_k);
-    }
-    return source;
-  }
-  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
-  if (scenario.batch.tokens_per_rank > kMost / scenario.parallel.ep / scenario.model.top_k) {
-    throw UserError({mismatch("batch.tokens_per_rank",
-                              fmt::format("{} tokens on each of {} ranks with top_k {}; at most {} "
-                                          "assignments a step",
-                                          scenario.batch.tokens_per_rank,
-                                          scenario.parallel.ep,
-                                          scenario.model.top_k,
-                                          kMost))});
-  }
-  std::unique_ptr<RoutingSource> source =
-      generate::open_generated_source(scenario.routing.generated,
-                                      {.num_experts = scenario.model.num_experts,
-                                       .top_k = scenario.model.top_k,
-                                       .layers = layers,
-                                       .ranks = scenario.parallel.ep,
-                                       .tokens_per_rank = scenario.batch.tokens_per_rank},
-                                      scenario.routing.draw,
-                                      scenario.seed);
-  std::vector<Diagnostic> mistakes = policy_mistakes(scenario, source->info());
-  if (!mistakes.empty()) {
-    throw UserError(std::move(mistakes));
-  }
-  return source;
 }
 
 std::vector<Placement> place_experts(const Scenario& scenario,
@@ -269,8 +145,42 @@ void check_replicas(const Scenario& scenario, const std::vector<Placement>& plac
   }
 }
 
+/// What is simulated of pipelines, and what not.
+void check_pipeline(const Scenario& s) {
+  const bool trains = s.step.kind == StepKind::kTrain;
+  if (s.parallel.pp > 1 && !trains) {
+    throw UserError(
+        {mismatch("parallel.pp",
+                  fmt::format("{} stages are simulated in training only; moesim memory knows them "
+                              "in prefill and decode",
+                              s.parallel.pp))});
+  }
+  if (trains && s.parallel.gpus() > s.parallel.ep && !s.faults.empty()) {
+    throw UserError({mismatch("faults",
+                              "training on more than one group of parallel.ep ranks is simulated "
+                              "without faults")});
+  }
+}
+
+/// The cluster with its faults and cuts. @return the nodes that are lost
+std::vector<int> put_cluster(Assembly& assembly, const Scenario& scenario, AssemblyCache* cache) {
+  StepModel& step = assembly.step;
+  if (cache != nullptr) {
+    const auto known = cache->cluster(scenario);
+    step.cluster = known->made.cluster;
+    step.cuts = known->cuts;
+    assembly.faults = known->made.hits;
+    return known->made.lost_nodes;
+  }
+  ScenarioCluster made = make_cluster(scenario);
+  step.cluster = std::move(made.cluster);
+  step.cuts = CutBounds(step.cluster, effective_capacities(step.cluster, scenario.calibration));
+  assembly.faults = std::move(made.hits);
+  return std::move(made.lost_nodes);
+}
+
 /// The model that steps run on, with `layers` MoE layers.
-Assembly assemble_layers(const Scenario& scenario, int layers) {
+Assembly assemble_layers(const Scenario& scenario, int layers, AssemblyCache* cache) {
   Assembly assembly;
   if (!is_available(scenario.network.engine)) {
     throw EnvironmentError(
@@ -278,13 +188,10 @@ Assembly assemble_layers(const Scenario& scenario, int layers) {
   }
   StepModel& step = assembly.step;
   if (layers > 0) {
-    assembly.routing = open_source(scenario, layers);
+    assembly.routing = open_source(scenario, layers, cache);
   }
   step.model = scenario.model;
-  ScenarioCluster made = make_cluster(scenario);
-  step.cluster = std::move(made.cluster);
-  assembly.faults = std::move(made.hits);
-  step.cuts = CutBounds(step.cluster, effective_capacities(step.cluster, scenario.calibration));
+  const std::vector<int> lost_nodes = put_cluster(assembly, scenario, cache);
   step.capacity = scenario.capacity;
   step.dispatch = scenario.dispatch;
   step.constants = scenario.calibration;
@@ -294,7 +201,7 @@ Assembly assemble_layers(const Scenario& scenario, int layers) {
   step.path_policy = scenario.network.paths;
   step.path_spread = scenario.network.spread;
   step.replicas = scenario.placement.replicas;
-  LostRanks lost = lost_ranks(step.cluster, made.lost_nodes, scenario.parallel.ep);
+  LostRanks lost = lost_ranks(step.cluster, lost_nodes, scenario.parallel.ep);
   if (scenario.step.kind != StepKind::kMoeLayers && !lost.empty()) {
     throw UserError(
         {mismatch("faults.nodes", "a whole model is not simulated without its lost ranks")});
@@ -312,6 +219,15 @@ Assembly assemble_layers(const Scenario& scenario, int layers) {
   return assembly;
 }
 
+Diagnostic inexact(const Scenario& scenario) {
+  return mismatch("network.tolerance",
+                  fmt::format("{}, but whole models are simulated exactly; leave it out",
+                              scenario.network.tolerance));
+}
+
+/// Tokens a rank of the steps from whose loads serving makes greedy and eplb placements.
+constexpr int kTokensToPlaceBy = 256;
+
 }  // namespace
 
 PlacementSize placement_size(const Scenario& scenario, int layers) {
@@ -323,40 +239,37 @@ PlacementSize placement_size(const Scenario& scenario, int layers) {
           .moe_layers = scenario.model.moe_layers};
 }
 
-Assembly assemble(const Scenario& scenario) {
+Assembly assemble(const Scenario& scenario, AssemblyCache* cache) {
   if (scenario.step.kind != StepKind::kMoeLayers) {
     throw UserError({mismatch(
         "step.kind", "whole models are for moesim run, check and memory; this needs moe_layers")});
   }
   const int layers = scenario.step.layers > 0 ? scenario.step.layers : scenario.model.moe_layers;
-  return assemble_layers(scenario, layers);
+  return assemble_layers(scenario, layers, cache);
 }
 
-Assembly assemble_whole(const Scenario& scenario) {
+Assembly assemble_whole(const Scenario& scenario, AssemblyCache* cache) {
   MOESIM_CHECK(scenario.step.kind != StepKind::kMoeLayers, "a whole model");
   check_memory(scenario);
-  if (scenario.step.kind == StepKind::kTrain) {
-    throw UserError({mismatch("step.kind", "train is only known to moesim memory so far")});
-  }
-  if (scenario.parallel.pp > 1) {
-    throw UserError({mismatch(
-        "parallel.pp",
-        fmt::format("{} stages are only known to moesim memory so far", scenario.parallel.pp))});
-  }
+  check_pipeline(scenario);
   if (scenario.network.tolerance > 0.0) {
-    throw UserError(
-        {mismatch("network.tolerance",
-                  fmt::format("{}, but whole models are simulated exactly; leave it out",
-                              scenario.network.tolerance))});
+    throw UserError({inexact(scenario)});
   }
-  Assembly assembly = assemble_layers(scenario, scenario.model.moe_layers);
-  assembly.notes.emplace_back(
-      "attention, dense layers and head use the constants of the experts' GEMMs and of memory; "
-      "nothing overlaps");
-  if (scenario.model.moe_layers == 0) {
-    assembly.notes.emplace_back(
-        "a dense model: [routing], [capacity], [placement] and [dispatch] say nothing");
+  Assembly assembly = assemble_layers(scenario, scenario.model.moe_layers, cache);
+  note_whole_model(scenario, assembly.notes);
+  return assembly;
+}
+
+Assembly assemble_serving(const Scenario& scenario) {
+  MOESIM_CHECK(scenario.step.kind == StepKind::kServing, "requests over time");
+  if (scenario.network.tolerance > 0.0) {
+    throw UserError({inexact(scenario)});
   }
+  Scenario probe = scenario;  // a source of its own for placements that are made from loads
+  probe.batch.tokens_per_rank = kTokensToPlaceBy;
+  probe.batch.steps = 0;
+  Assembly assembly = assemble_layers(probe, scenario.model.moe_layers, nullptr);
+  note_whole_model(scenario, assembly.notes);
   return assembly;
 }
 

@@ -20,15 +20,21 @@ struct Assembly {
   std::vector<std::string> notes;          ///< sentences a reader of the result must know
 };
 
+class AssemblyCache;
+
 /// Builds the cluster, opens the trace and the placement and checks that they fit the model.
 /// For step.kind = moe_layers. Throws UserError (another kind, trace and model differ in experts,
 /// top_k or layers; unreachable GPUs).
-[[nodiscard]] Assembly assemble(const Scenario& scenario);
+/// @param cache  shares its parts with other assemblies; null: all is made anew
+[[nodiscard]] Assembly assemble(const Scenario& scenario, AssemblyCache* cache = nullptr);
 
 /// What a placement of the scenario's first `layers` MoE layers has to fit.
 [[nodiscard]] PlacementSize placement_size(const Scenario& scenario, int layers);
 /// The same for a whole model, all of its MoE layers; without routing for a dense one. Throws
 /// UserError as well for a model that does not fit its GPUs, for training and for pipelines.
-[[nodiscard]] Assembly assemble_whole(const Scenario& scenario);
+[[nodiscard]] Assembly assemble_whole(const Scenario& scenario, AssemblyCache* cache = nullptr);
+/// The same for step.kind = serving; routing is what placements were made from, not what requests
+/// take (serving_model.hpp). Memory is checked there.
+[[nodiscard]] Assembly assemble_serving(const Scenario& scenario);
 
 }  // namespace moesim

@@ -84,7 +84,10 @@ void ConfigTree::put_with_tables(ConfigEntry entry) {
   for (std::size_t dot = path.find('.'); dot != std::string::npos; dot = path.find('.', dot + 1)) {
     const std::string table = path.substr(0, dot);
     if (find(table) == nullptr) {
-      put({.path = table, .value = TableHeader{}, .place = entry.place, .source_line = {}});
+      put({.path = table,
+           .value = TableHeader{},
+           .place = entry.place,
+           .source_line = entry.source_line});
     }
   }
   put(std::move(entry));

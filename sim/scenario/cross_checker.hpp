@@ -110,6 +110,9 @@ void check_step(CrossChecker& checker, const Scenario& scenario);
 /// The table [price].
 void check_price(CrossChecker& checker, const Scenario& scenario);
 
+/// The table [requests], and what serving asks of others.
+void check_requests(CrossChecker& checker, const Scenario& scenario);
+
 /// The tables [cluster] and [faults].
 void check_cluster_keys(CrossChecker& checker, const Scenario& scenario);
 

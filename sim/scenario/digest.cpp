@@ -96,4 +96,10 @@ std::string sha256_hex(const fs::path& path) {
   return fs::is_directory(path, failed) ? folder_digest(path) : file_digest(path);
 }
 
+std::string sha256_hex_of_text(std::string_view text) {
+  Sha256 digest;
+  digest.update(text);
+  return digest.hex();
+}
+
 }  // namespace moesim

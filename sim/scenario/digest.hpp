@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 namespace moesim {
 
@@ -11,5 +12,8 @@ namespace moesim {
 /// it, by name, the line "<sha256>  <name>\n", as sha256sum writes it.
 /// Throws EnvironmentError "cannot read PATH: reason".
 [[nodiscard]] std::string sha256_hex(const std::filesystem::path& path);
+
+/// The same of a text.
+[[nodiscard]] std::string sha256_hex_of_text(std::string_view text);
 
 }  // namespace moesim

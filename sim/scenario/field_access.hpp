@@ -107,6 +107,9 @@ void placement_fields(Fields& f, PlacementSpec& placement);
 /// The table [price].
 void price_fields(Fields& f, PriceSpec& price);
 
+/// The table [requests].
+void request_fields(Fields& f, RequestSpec& requests);
+
 /// [model], with [model.attention].
 void model_fields(Fields& f, ModelShape& m);
 

@@ -23,8 +23,9 @@ constexpr std::string_view kServiceOrders[] = {"token", "weight"};
 constexpr std::string_view kForwardings[] = {"pipelined", "store_and_forward"};
 constexpr std::string_view kEngines[] = {"fluid", "simgrid", "message"};
 constexpr std::string_view kPathPolicies[] = {"ecmp", "rail_aligned"};
-constexpr std::string_view kStepKinds[] = {"moe_layers", "prefill", "decode", "train"};
-constexpr std::string_view kRecompute[] = {"none", "full"};
+constexpr std::string_view kStepKinds[] = {"moe_layers", "prefill", "decode", "train", "serving"};
+constexpr std::string_view kRecompute[] = {"none", "selective", "full"};
+constexpr std::string_view kOverlaps[] = {"none", "two_batch", "shared_expert", "dualpipe"};
 constexpr std::string_view kEvidence[] = {"measured", "interpolated", "extrapolated", "assumed"};
 
 constexpr PresetTable kPresetTables[] = {{"model", "models"},
@@ -133,6 +134,7 @@ void load_fields(Fields& f, Scenario& s) {
   f.count(optional("tp"), s.parallel.tp, kAtLeastOne);
   f.count(optional("pp"), s.parallel.pp, kLayers);
   f.count(optional("dp"), s.parallel.dp, kNodes);
+  f.count(optional("virtual_stages"), s.parallel.virtual_stages, {.min = 1, .max = 1'000});
   f.end();
 
   f.begin(required("batch"));
@@ -188,6 +190,9 @@ void policy_fields(Fields& f, Scenario& s) {
   f.begin(optional("step"));
   f.word(optional("kind"), s.step.kind, kStepKinds);
   f.count(optional("layers"), s.step.layers, kMayBeZero);
+  f.word(optional("overlap"), s.step.overlap, kOverlaps);
+  f.count(optional("samples"), s.step.samples, {.min = 1, .max = 1'000});
+  f.flag(optional("overlap_gradients"), s.step.overlap_gradients);
   f.end();
 }
 
@@ -277,6 +282,7 @@ void visit_fields(FieldVisitor& visitor, Scenario& scenario) {
   cluster_fields(fields, scenario.cluster);
   fault_fields(fields, scenario.faults);
   load_fields(fields, scenario);
+  request_fields(fields, scenario.requests);
   policy_fields(fields, scenario);
   memory_fields(fields, scenario.memory);
   price_fields(fields, scenario.price);
@@ -289,6 +295,10 @@ std::span<const std::string_view> fabric_kind_words() {
 
 std::span<const std::string_view> step_kind_words() {
   return kStepKinds;
+}
+
+std::span<const std::string_view> overlap_words() {
+  return kOverlaps;
 }
 
 std::span<const std::string_view> scale_up_kind_words() {

@@ -72,6 +72,9 @@ void visit_fields(FieldVisitor& visitor, Scenario& scenario);
 
 /// The words of some keys, in the order of their enumerators.
 [[nodiscard]] std::span<const std::string_view> step_kind_words();
+[[nodiscard]] std::span<const std::string_view> overlap_words();
+[[nodiscard]] std::span<const std::string_view> serving_policy_words();
+[[nodiscard]] std::span<const std::string_view> arrival_source_words();
 [[nodiscard]] std::span<const std::string_view> fabric_kind_words();
 [[nodiscard]] std::span<const std::string_view> scale_up_kind_words();
 [[nodiscard]] std::span<const std::string_view> engine_words();

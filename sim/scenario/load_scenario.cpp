@@ -173,6 +173,15 @@ void merge_presets(Load& load) {
   }
 }
 
+/// Serving has no batch of its own: its requests make them.
+void pardon_batch(std::vector<Diagnostic>& diagnostics, const Scenario& scenario) {
+  if (scenario.step.kind == StepKind::kServing) {
+    std::erase_if(diagnostics, [](const Diagnostic& d) {
+      return d.message == "missing" && d.key.starts_with("batch");
+    });
+  }
+}
+
 /// A model with experts needs [routing].
 void require_routing(Load& load, const Scenario& scenario) {
   if (load.tree.find("routing") != nullptr || is_dense(load.tree, scenario)) {
@@ -231,6 +240,21 @@ void resolve_graphml(Load& load, std::string& graphml) {
   }
 }
 
+void resolve_requests(Load& load, const Scenario& scenario, std::string& path) {
+  const ConfigEntry* entry = load.tree.find("requests.path");
+  if (entry == nullptr || trimmed(path).empty() || scenario.step.kind != StepKind::kServing ||
+      scenario.requests.source == ArrivalSource::kPoisson) {
+    return;
+  }
+  path = beside(Load::stating_file(*entry), path).string();
+  std::error_code failed;
+  if (fs::is_regular_file(path, failed)) {
+    load.inputs.emplace_back(path);
+  } else {
+    load.report(mistake_at_value(*entry, path + " is no file"), "expected a trace of arrivals");
+  }
+}
+
 /// By file in order of reading, then by place; overrides last.
 void sort_by_place(std::vector<Diagnostic>& diagnostics, const std::vector<fs::path>& inputs) {
   const auto key = [&](const Diagnostic& d) {
@@ -246,12 +270,14 @@ void sort_by_place(std::vector<Diagnostic>& diagnostics, const std::vector<fs::p
 Scenario finish(Load load) {
   merge_presets(load);
   FieldReading reading = read_fields(load.tree, load.file.string());
+  pardon_batch(reading.diagnostics, reading.scenario);
   load.report_fields(reading.diagnostics);
   require_routing(load, reading.scenario);
   load.report_all(cross_checks(load.tree, reading));
   resolve_trace(load, reading.scenario.routing.trace);
   resolve_placement(load, reading.scenario.placement);
   resolve_graphml(load, reading.scenario.cluster.graphml);
+  resolve_requests(load, reading.scenario, reading.scenario.requests.path);
   if (load.diagnostics.empty()) {
     load.report_all(cluster_checks(reading.scenario, load.tree));
   }

@@ -38,6 +38,12 @@ MemoryModel memory_model(const Scenario& s) {
   if (s.step.kind == StepKind::kMoeLayers) {
     throw mistake("step.kind", "moe_layers is no whole model; set prefill, decode or train");
   }
+  if (s.step.kind == StepKind::kServing) {
+    throw mistake(
+        "step.kind",
+        "serving has no bill of one step; moesim run shows its cache, and prefill, decode "
+        "or train the bill of theirs");
+  }
   return {.model = s.model,
           .parallel = s.parallel,
           .kind = s.step.kind,
@@ -45,7 +51,8 @@ MemoryModel memory_model(const Scenario& s) {
           .memory = s.memory,
           .dispatcher = s.dispatch.kind,
           .slots_per_rank = slots_per_rank(s),
-          .capacity = s.cluster.gpu.memory};
+          .capacity = s.cluster.gpu.memory,
+          .overlap = s.step.overlap};
 }
 
 void check_memory(const Scenario& scenario) {

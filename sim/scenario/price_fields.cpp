@@ -9,6 +9,11 @@ namespace {
 
 constexpr std::string_view kBases[] = {"example", "assumed", "quoted"};
 
+/// Money is of the steps of a whole model.
+bool has_price(StepKind kind) {
+  return kind != StepKind::kMoeLayers && kind != StepKind::kServing;
+}
+
 }  // namespace
 
 void price_fields(Fields& f, PriceSpec& p) {
@@ -36,7 +41,7 @@ void price_fields(Fields& f, PriceSpec& p) {
 
 bool price_key_has_no_effect(std::string_view path, const Scenario& s) {
   const bool is_of_price = path == "price" || path.starts_with("price.");
-  const bool is_idle = !s.price.is_stated() || s.step.kind == StepKind::kMoeLayers;
+  const bool is_idle = !s.price.is_stated() || !has_price(s.step.kind);
   return is_of_price &&
          (is_idle || (path == "price.training_tokens" && s.step.kind != StepKind::kTrain));
 }
@@ -48,7 +53,7 @@ void check_price(CrossChecker& c, const Scenario& s) {
   }
   const std::string kind(step_kind_words()[static_cast<std::size_t>(s.step.kind)]);
   const std::string because = fmt::format("has no effect with {}", c.other("step.kind", kind));
-  if (s.step.kind == StepKind::kMoeLayers) {
+  if (!has_price(s.step.kind)) {
     c.check(true, "price", {"step.kind"}, because);
     return;
   }

@@ -18,6 +18,7 @@
 #include "sim/step/layout.hpp"
 #include "sim/step/memory.hpp"
 #include "sim/step/money.hpp"
+#include "sim/step/serving/serving_spec.hpp"
 #include "topology/cluster.hpp"
 #include "topology/faults.hpp"
 #include "topology/paths.hpp"
@@ -37,6 +38,9 @@ struct NetworkSpec {
 struct StepSpec {
   StepKind kind = StepKind::kMoeLayers;
   int layers = 0;  ///< MoE layers simulated, the first ones; 0: all of the model
+  Overlap overlap = Overlap::kNone;
+  int samples = 1;                ///< train: routings that the micro-batches take turns with
+  bool overlap_gradients = true;  ///< train: gradients are reduced during the backward passes
 };
 
 struct Scenario {
@@ -46,7 +50,8 @@ struct Scenario {
   FaultSpec faults;
   ParallelSpec parallel;
   BatchSpec batch;
-  RoutingSpec routing;  ///< trace path made absolute or relative to the working directory
+  RequestSpec requests;  ///< path made absolute or relative to the working directory
+  RoutingSpec routing;   ///< trace path made absolute or relative to the working directory
   CapacitySpec capacity;
   PlacementSpec placement;
   DispatchSpec dispatch;

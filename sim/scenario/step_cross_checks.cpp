@@ -10,9 +10,10 @@
 namespace moesim {
 namespace {
 
-constexpr std::array<std::string_view, 11> kStepKeys = {"parallel.tp",
+constexpr std::array<std::string_view, 15> kStepKeys = {"parallel.tp",
                                                         "parallel.pp",
                                                         "parallel.dp",
+                                                        "parallel.virtual_stages",
                                                         "batch.context_tokens",
                                                         "batch.micro_batches",
                                                         "memory.kv_dtype",
@@ -20,18 +21,24 @@ constexpr std::array<std::string_view, 11> kStepKeys = {"parallel.tp",
                                                         "memory.gradient_dtype",
                                                         "memory.zero_stage",
                                                         "memory.recompute",
-                                                        "step.layers"};
+                                                        "step.layers",
+                                                        "step.overlap",
+                                                        "step.samples",
+                                                        "step.overlap_gradients"};
 
 std::string kind_word(StepKind kind) {
   return std::string(step_kind_words()[static_cast<std::size_t>(kind)]);
 }
 
 bool is_of_training(std::string_view path) {
-  constexpr std::array<std::string_view, 5> kKeys = {"parallel.dp",
+  constexpr std::array<std::string_view, 8> kKeys = {"parallel.dp",
+                                                     "parallel.virtual_stages",
                                                      "batch.micro_batches",
                                                      "memory.gradient_dtype",
                                                      "memory.zero_stage",
-                                                     "memory.recompute"};
+                                                     "memory.recompute",
+                                                     "step.samples",
+                                                     "step.overlap_gradients"};
   return std::find(kKeys.begin(), kKeys.end(), path) != kKeys.end();
 }
 
@@ -90,6 +97,76 @@ void check_sequences(CrossChecker& c, const Scenario& s) {
                       kind));
 }
 
+/// What each overlap needs.
+void check_overlap(CrossChecker& c, const Scenario& s) {
+  const Overlap overlap = s.step.overlap;
+  const std::string kind = c.other("step.kind", kind_word(s.step.kind));
+  const std::string_view word = overlap_words()[static_cast<std::size_t>(overlap)];
+  const bool trains = s.step.kind == StepKind::kTrain;
+  c.check(trains && overlap == Overlap::kTwoBatch,
+          "step.overlap",
+          {"step.kind"},
+          fmt::format("two_batch is of prefill and decode; {} has dualpipe", kind));
+  c.check(!trains && overlap == Overlap::kDualPipe,
+          "step.overlap",
+          {"step.kind"},
+          fmt::format("dualpipe is of train; {} has two_batch", kind));
+  c.check(
+      overlap != Overlap::kNone && s.model.moe_layers == 0,
+      "step.overlap",
+      {"model.moe_layers"},
+      fmt::format(
+          "{} overlaps the exchanges of experts, but {}", word, c.other("model.moe_layers", 0)));
+  c.check(
+      overlap == Overlap::kSharedExpert && s.model.moe_layers > 0 && s.model.shared_experts == 0,
+      "step.overlap",
+      {"model.shared_experts"},
+      fmt::format("shared_expert needs one, but {}", c.other("model.shared_experts", 0)));
+  c.check(overlap == Overlap::kTwoBatch && s.batch.tokens_per_rank < 2,
+          "step.overlap",
+          {"batch.tokens_per_rank"},
+          fmt::format("two_batch cuts a batch in two, but {}",
+                      c.other("batch.tokens_per_rank", s.batch.tokens_per_rank)));
+  c.check(overlap != Overlap::kNone && s.model.moe_layers > 0 &&
+              s.dispatch.kind != DispatcherKind::kLowLatency && s.dispatch.sms == s.cluster.gpu.sms,
+          "dispatch.sms",
+          {"step.overlap", "cluster.gpu.sms"},
+          fmt::format("{} are all of {}, which leaves none for compute beside it, as {} needs",
+                      s.dispatch.sms,
+                      c.other("cluster.gpu.sms", s.cluster.gpu.sms),
+                      c.other("step.overlap", word)));
+}
+
+/// Interleaved schedules.
+void check_virtual_stages(CrossChecker& c, const Scenario& s) {
+  const ParallelSpec& p = s.parallel;
+  const std::string virtual_stages = c.other("parallel.virtual_stages", p.virtual_stages);
+  const bool interleaved = p.virtual_stages > 1;
+  c.check(interleaved && p.pp == 1,
+          "parallel.virtual_stages",
+          {"parallel.pp"},
+          fmt::format("{} has no effect with {}", p.virtual_stages, c.other("parallel.pp", p.pp)));
+  c.check(interleaved && p.pp > 1 && std::int64_t{p.pp} * p.virtual_stages > s.model.layers,
+          "parallel.virtual_stages",
+          {"parallel.pp", "model.layers"},
+          fmt::format("{} x {} parts are more than {}",
+                      p.virtual_stages,
+                      c.other("parallel.pp", p.pp),
+                      c.other("model.layers", s.model.layers)));
+  c.check(interleaved && p.pp > 1 && s.batch.micro_batches % p.pp != 0,
+          "batch.micro_batches",
+          {"parallel.virtual_stages", "parallel.pp"},
+          fmt::format("{} is no multiple of {}, as {} needs",
+                      s.batch.micro_batches,
+                      c.other("parallel.pp", p.pp),
+                      virtual_stages));
+  c.check(
+      interleaved && s.step.overlap == Overlap::kDualPipe,
+      "parallel.virtual_stages",
+      {"step.overlap"},
+      fmt::format("{} does not go with {}", p.virtual_stages, c.other("step.overlap", "dualpipe")));
+}
+
 }  // namespace
 
 bool step_key_has_no_effect(std::string_view path, const Scenario& scenario) {
@@ -101,7 +178,8 @@ bool step_key_has_no_effect(std::string_view path, const Scenario& scenario) {
     return path == "memory" ||
            std::find(kStepKeys.begin(), kStepKeys.end(), path) != kStepKeys.end();
   }
-  return (path == "memory.kv_dtype" && kind == StepKind::kTrain) ||
+  return (kind == StepKind::kServing && (path == "batch" || path.starts_with("batch."))) ||
+         (path == "memory.kv_dtype" && kind == StepKind::kTrain) ||
          (is_of_training(path) && kind != StepKind::kTrain) ||
          (is_of_experts(path) && scenario.model.moe_layers == 0);
 }
@@ -122,7 +200,11 @@ void check_step(CrossChecker& c, const Scenario& s) {
     return;
   }
   check_ranks(c, s);
-  check_sequences(c, s);
+  if (s.step.kind != StepKind::kServing) {
+    check_sequences(c, s);
+  }
+  check_overlap(c, s);
+  check_virtual_stages(c, s);
 }
 
 }  // namespace moesim

@@ -303,7 +303,7 @@ class StudyReader {
         axis.choices[i].push_back(choices[i]);
       }
     }
-    if (first == nullptr) {
+    if (values_in(table).empty()) {
       report_empty(table, "expected keys with lists of values");
     }
     add(std::move(axis));

@@ -57,55 +57,59 @@ Work prefill_core(const AttentionShape& a, const AttentionLoad& load) {
           sequences * (fresh * a.heads + context * key_heads) * widths * kBf16};
 }
 
-class Block {
- public:
-  Block(const ComputeModel& compute, const ModelShape& model, const AttentionLoad& load)
-      : compute_(compute), model_(model), a_(model.attention), load_(load) {}
+Work core_of(const AttentionShape& a, const AttentionLoad& load) {
+  MOESIM_CHECK(load.kind == StepKind::kDecode || load.kind == StepKind::kPrefill,
+               "attention runs in prefill and decode");
+  MOESIM_CHECK(load.new_tokens <= load.context, "the context counts the new tokens");
+  return load.kind == StepKind::kDecode ? decode_core(a, load) : prefill_core(a, load);
+}
 
-  [[nodiscard]] Seconds gqa() const {
-    const std::int64_t width = (a_.heads + 2 * std::int64_t{a_.kv_heads}) * a_.head_dim;
-    const double rotated = 2.0 * static_cast<double>(load_.tokens() * width) * kBf16;
-    return gemm(load_.tokens(), width, model_.hidden_size) + memory_kernel(compute_, rotated) +
-           core() + gemm(load_.tokens(), model_.hidden_size, std::int64_t{a_.heads} * a_.head_dim);
-  }
+Seconds gemm_time(const ComputeModel& compute,
+                  const ModelShape& model,
+                  std::int64_t rows,
+                  std::int64_t columns,
+                  std::int64_t inner) {
+  return grouped_gemm_time(compute, std::span(&rows, 1), columns, inner, model.dense_dtype);
+}
 
-  [[nodiscard]] Seconds mla() const {
-    const std::int64_t queries = std::int64_t{a_.heads} * (a_.nope_dim + a_.rope_dim);
-    const std::int64_t latent = std::int64_t{a_.kv_lora_rank} + a_.rope_dim;
-    const Seconds down = a_.q_lora_rank == 0
-                             ? gemm(load_.tokens(), queries + latent, model_.hidden_size)
-                             : gemm(load_.tokens(), a_.q_lora_rank + latent, model_.hidden_size) +
-                                   gemm(load_.tokens(), queries, a_.q_lora_rank);
-    return down + expansion() + core() +
-           gemm(load_.tokens(), model_.hidden_size, std::int64_t{a_.heads} * a_.head_dim);
-  }
+Seconds gqa_projections(const ComputeModel& compute, const ModelShape& model, std::int64_t tokens) {
+  const AttentionShape& a = model.attention;
+  const std::int64_t width = (a.heads + 2 * std::int64_t{a.kv_heads}) * a.head_dim;
+  const double rotated = 2.0 * static_cast<double>(tokens * width) * kBf16;
+  return gemm_time(compute, model, tokens, width, model.hidden_size) +
+         memory_kernel(compute, rotated) +
+         gemm_time(compute, model, tokens, model.hidden_size, std::int64_t{a.heads} * a.head_dim);
+}
 
- private:
-  [[nodiscard]] Seconds gemm(std::int64_t rows, std::int64_t columns, std::int64_t inner) const {
-    return grouped_gemm_time(compute_, std::span(&rows, 1), columns, inner, model_.dense_dtype);
-  }
-  [[nodiscard]] Seconds core() const { return attention_core_time(compute_, a_, load_); }
-
-  /// Into the latent space and out of it, or the latent into keys and values.
-  [[nodiscard]] Seconds expansion() const {
-    if (load_.kind == StepKind::kPrefill) {
-      return gemm(load_.sequences * load_.context,
-                  std::int64_t{a_.heads} * (a_.nope_dim + a_.head_dim),
-                  a_.kv_lora_rank);
-    }
-    const std::vector<std::int64_t> rows(static_cast<std::size_t>(a_.heads), load_.tokens());
-    return grouped_gemm_time(compute_, rows, a_.kv_lora_rank, a_.nope_dim, Dtype::kBf16) +
-           grouped_gemm_time(compute_, rows, a_.head_dim, a_.kv_lora_rank, Dtype::kBf16);
-  }
-
-  const ComputeModel& compute_;
-  const ModelShape& model_;
-  const AttentionShape& a_;
-  const AttentionLoad& load_;
-};
+Seconds mla_projections(const ComputeModel& compute, const ModelShape& model, std::int64_t tokens) {
+  const AttentionShape& a = model.attention;
+  const std::int64_t queries = std::int64_t{a.heads} * (a.nope_dim + a.rope_dim);
+  const std::int64_t latent = std::int64_t{a.kv_lora_rank} + a.rope_dim;
+  const Seconds down =
+      a.q_lora_rank == 0
+          ? gemm_time(compute, model, tokens, queries + latent, model.hidden_size)
+          : gemm_time(compute, model, tokens, a.q_lora_rank + latent, model.hidden_size) +
+                gemm_time(compute, model, tokens, queries, a.q_lora_rank);
+  return down +
+         gemm_time(compute, model, tokens, model.hidden_size, std::int64_t{a.heads} * a.head_dim);
+}
 
 Seconds norm_time(const ComputeModel& compute, const ModelShape& model, std::int64_t tokens) {
   return memory_kernel(compute, 4.0 * static_cast<double>(tokens) * model.hidden_size * kBf16);
+}
+
+/// Of mla, from the latents of queries, keys and values.
+Seconds up_projections(const ComputeModel& compute,
+                       const ModelShape& model,
+                       const AttentionLoad& load) {
+  const AttentionShape& a = model.attention;
+  if (a.kind != AttentionKind::kMla) {
+    return {};
+  }
+  const std::int64_t queries = std::int64_t{a.heads} * (a.nope_dim + a.rope_dim);
+  return attention_expansion_time(compute, model, load.sequences * load.context) +
+         (a.q_lora_rank == 0 ? Seconds{}
+                             : gemm_time(compute, model, load.tokens(), queries, a.q_lora_rank));
 }
 
 }  // namespace
@@ -115,7 +119,7 @@ AttentionLoad attention_load(StepKind kind,
                              const ParallelSpec& parallel,
                              Dtype kv_dtype) {
   const std::int64_t sequences = sequences_per_rank(kind, batch);
-  return {.kind = kind,
+  return {.kind = kind == StepKind::kTrain ? StepKind::kPrefill : kind,
           .sequences = sequences * parallel.tp,
           .new_tokens = batch.tokens_per_rank / sequences,
           .context = batch.context_tokens,
@@ -125,28 +129,110 @@ AttentionLoad attention_load(StepKind kind,
 Seconds attention_core_time(const ComputeModel& compute,
                             const AttentionShape& attention,
                             const AttentionLoad& load) {
-  MOESIM_CHECK(load.kind == StepKind::kDecode || load.kind == StepKind::kPrefill,
-               "attention runs in prefill and decode");
-  MOESIM_CHECK(load.new_tokens <= load.context, "the context counts the new tokens");
-  return roofline(compute,
-                  load.kind == StepKind::kDecode ? decode_core(attention, load)
-                                                 : prefill_core(attention, load));
+  return roofline(compute, core_of(attention, load));
+}
+
+Seconds attention_core_time(const ComputeModel& compute,
+                            const AttentionShape& attention,
+                            std::span<const AttentionLoad> loads) {
+  Seconds time;
+  for (const StepKind kind : {StepKind::kDecode, StepKind::kPrefill}) {
+    Work all;
+    bool any = false;
+    for (const AttentionLoad& load : loads) {
+      if (load.kind == kind && load.tokens() > 0) {
+        const Work one = core_of(attention, load);
+        all.flops += one.flops;
+        all.bytes += one.bytes;
+        any = true;
+      }
+    }
+    time += any ? roofline(compute, all) : Seconds{};
+  }
+  return time;
+}
+
+Seconds attention_tokens_time(const ComputeModel& compute,
+                              const ModelShape& model,
+                              std::int64_t tokens) {
+  const Seconds norm = norm_time(compute, model, tokens);
+  switch (model.attention.kind) {
+    case AttentionKind::kGqa:
+      return 2.0 * norm + gqa_projections(compute, model, tokens);
+    case AttentionKind::kMla:
+      return 2.0 * norm + mla_projections(compute, model, tokens);
+    case AttentionKind::kNone:
+      return norm;
+  }
+  MOESIM_CHECK(false, "unknown attention");
+}
+
+Seconds attention_absorption_time(const ComputeModel& compute,
+                                  const ModelShape& model,
+                                  std::int64_t sequences) {
+  const AttentionShape& a = model.attention;
+  if (a.kind != AttentionKind::kMla || sequences == 0) {
+    return {};
+  }
+  const std::vector<std::int64_t> rows(static_cast<std::size_t>(a.heads), sequences);
+  return grouped_gemm_time(compute, rows, a.kv_lora_rank, a.nope_dim, Dtype::kBf16) +
+         grouped_gemm_time(compute, rows, a.head_dim, a.kv_lora_rank, Dtype::kBf16);
+}
+
+Seconds attention_expansion_time(const ComputeModel& compute,
+                                 const ModelShape& model,
+                                 std::int64_t rows) {
+  const AttentionShape& a = model.attention;
+  if (a.kind != AttentionKind::kMla || rows == 0) {
+    return {};
+  }
+  return gemm_time(
+      compute, model, rows, std::int64_t{a.heads} * (a.nope_dim + a.head_dim), a.kv_lora_rank);
+}
+
+Seconds mixed_attention_time(const ComputeModel& compute,
+                             const ModelShape& model,
+                             std::span<const AttentionLoad> loads) {
+  std::int64_t tokens = 0;
+  std::int64_t decoding = 0;
+  std::int64_t expanded = 0;
+  for (const AttentionLoad& load : loads) {
+    tokens += load.tokens();
+    decoding += load.kind == StepKind::kDecode ? load.tokens() : 0;
+    expanded +=
+        load.kind == StepKind::kPrefill && load.tokens() > 0 ? load.sequences * load.context : 0;
+  }
+  if (tokens == 0) {
+    return {};
+  }
+  const Seconds core = model.attention.kind == AttentionKind::kNone
+                           ? Seconds{}
+                           : attention_core_time(compute, model.attention, loads);
+  return attention_tokens_time(compute, model, tokens) +
+         attention_absorption_time(compute, model, decoding) +
+         attention_expansion_time(compute, model, expanded) + core;
 }
 
 Seconds attention_time(const ComputeModel& compute,
                        const ModelShape& model,
                        const AttentionLoad& load) {
-  const Seconds norm = norm_time(compute, model, load.tokens());
-  const Block block(compute, model, load);
-  switch (model.attention.kind) {
-    case AttentionKind::kGqa:
-      return 2.0 * norm + block.gqa();
-    case AttentionKind::kMla:
-      return 2.0 * norm + block.mla();
-    case AttentionKind::kNone:
-      return norm;
+  return mixed_attention_time(compute, model, std::span(&load, 1));
+}
+
+Seconds attention_backward_time(const ComputeModel& compute,
+                                const ModelShape& model,
+                                const AttentionLoad& load,
+                                Recompute recompute) {
+  const bool none = model.attention.kind == AttentionKind::kNone;
+  const Seconds core = none ? Seconds{} : attention_core_time(compute, model.attention, load);
+  const Seconds rest = attention_time(compute, model, load) - core;
+  const Seconds backward = 2.0 * rest + 2.5 * core;
+  if (recompute != Recompute::kSelective) {
+    return backward;
   }
-  MOESIM_CHECK(false, "unknown attention");
+  const double norms = none ? 1 : 2;
+  return backward + norms * norm_time(compute, model, load.tokens()) +
+         up_projections(compute, model, load);
 }
 
 Seconds dense_ffn_time(const ComputeModel& compute,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "sim/core/units.hpp"
 #include "sim/moe/expert_cost.hpp"
@@ -21,7 +22,7 @@ struct AttentionLoad {
   [[nodiscard]] std::int64_t tokens() const { return sequences * new_tokens; }
 };
 
-/// The load of a rank; see BatchSpec.
+/// The load of a rank; see BatchSpec. A forward pass of training is a prefill of whole sequences.
 [[nodiscard]] AttentionLoad attention_load(StepKind kind,
                                            const BatchSpec& batch,
                                            const ParallelSpec& parallel,
@@ -60,6 +61,45 @@ struct AttentionLoad {
 [[nodiscard]] Seconds attention_time(const ComputeModel& compute,
                                      const ModelShape& model,
                                      const AttentionLoad& load);
+
+/// The attention block over sequences of several kinds and lengths, as a batch of decoding
+/// sequences and chunks of prompts has them. The loads share the GEMMs and norms over all their
+/// tokens; the core runs once for each kind among them, over the sum of its flops and bytes; so do
+/// the steps into and out of the latent (decode) and out of it (prefill), whose rows add up. One
+/// load alone takes what it takes above.
+/// Source: vLLM's and SGLang's backends, which split a mixed batch into decode and prefill kernels.
+/// Left out: fused kernels that run both kinds at once. Checked by: attention_cost_test.
+/// @param loads  of one TP group; without any tokens nothing runs
+[[nodiscard]] Seconds mixed_attention_time(const ComputeModel& compute,
+                                           const ModelShape& model,
+                                           std::span<const AttentionLoad> loads);
+
+/// The parts of mixed_attention_time, so that a caller may keep those that come again:
+///   tokens       norms, projections, rotation: of the tokens of all loads
+///   absorption   mla: into the latent space and out of it, of the decoding sequences
+///   expansion    mla: the latent into keys and values, of the contexts of prefill loads
+///   core         above; all loads of one kind
+[[nodiscard]] Seconds attention_tokens_time(const ComputeModel& compute,
+                                            const ModelShape& model,
+                                            std::int64_t tokens);
+[[nodiscard]] Seconds attention_absorption_time(const ComputeModel& compute,
+                                                const ModelShape& model,
+                                                std::int64_t sequences);
+[[nodiscard]] Seconds attention_expansion_time(const ComputeModel& compute,
+                                               const ModelShape& model,
+                                               std::int64_t rows);
+[[nodiscard]] Seconds attention_core_time(const ComputeModel& compute,
+                                          const AttentionShape& attention,
+                                          std::span<const AttentionLoad> loads);
+
+/// The backward pass of attention_time: 2 (block - core) + 2.5 core, since each GEMM becomes two
+/// and the two products of the core become five. With Recompute::kSelective the norms and the
+/// up-projections of mla (queries; keys and values) once more. Source: FlashAttention-2 (Dao 2023),
+/// section 3.1.2; DeepSeek-V3 report, section 3.2.3. Checked by: attention_cost_test.
+[[nodiscard]] Seconds attention_backward_time(const ComputeModel& compute,
+                                              const ModelShape& model,
+                                              const AttentionLoad& load,
+                                              Recompute recompute);
 
 /// A dense layer's FFN of dense_width / tp over `tokens`: as shared_expert_time, in dense_dtype; 0
 /// in a model without dense layers. Checked by: attention_cost_test.

@@ -65,6 +65,7 @@ class Walker {
       case TaskKind::kAttention:
       case TaskKind::kDense:
       case TaskKind::kHead:
+      case TaskKind::kPipeline:
         break;
     }
     MOESIM_CHECK(false, "a chain of MoE layers has no such task");

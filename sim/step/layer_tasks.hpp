@@ -7,10 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "sim/moe/dispatch.hpp"
-#include "sim/moe/expert_cost.hpp"
-#include "sim/step/path_table.hpp"
-#include "sim/step/task_graph.hpp"
+#include "sim/step/phase_tasks.hpp"
 
 namespace moesim {
 
@@ -19,26 +16,8 @@ struct LayerCompute {
   std::vector<SimTime> gate;
   std::vector<SimTime> experts;  ///< routed and shared experts
   std::vector<SimTime> reduce;
+  std::vector<SimTime> shared = {};  ///< of `experts`, the shared ones
 };
-
-/// How the transfers of a layer run.
-struct CommunicationModel {
-  DispatchSpec dispatch;
-  Seconds kernel_start;         ///< of one dispatch or combine kernel
-  Seconds message_gap;          ///< sender time per message
-  Seconds combine_extra_start;  ///< of a combine kernel, beyond kernel_start
-  Bytes message_overhead;       ///< link bytes a message costs beyond its own
-  /// Bytes/s that the multiprocessors of one kernel copy, all together; 0: no bound.
-  BytesPerSecond copy_rate;
-  BytesPerSecond combine_copy_rate;
-  /// Of every link, for the time of a first chunk; empty: it takes none. Outlives the model.
-  std::span<const BytesPerSecond> capacities = {};
-};
-
-/// What the constants say of the dispatcher's kernels; copy rates are sms * the rate of one.
-[[nodiscard]] CommunicationModel communication_model(const DispatchSpec& dispatch,
-                                                     const CostConstants& constants,
-                                                     std::span<const BytesPerSecond> capacities);
 
 /// Rail-aligned for nccl with pxn, else `policy`.
 [[nodiscard]] PathPolicy path_policy_of(const DispatchSpec& dispatch, PathPolicy policy);
@@ -48,6 +27,7 @@ struct LayerWork {
   std::int32_t layer = 0;
   LayerTraffic traffic;
   LayerCompute compute;
+  std::vector<std::int64_t> tokens = {};  ///< that each rank brings; by prepare_counted
 };
 
 /// Where the tasks of a layer begin and end, by rank.
@@ -86,16 +66,29 @@ LayerTasks append_layer(TaskGraph& graph,
                         PathTable& paths,
                         const LayerTasks* previous);
 
+/// The dispatch of append_layer alone, its notify round before it.
+/// @param ready per rank, the task after which it begins
+[[nodiscard]] PhaseTasks append_dispatch(TaskGraph& graph,
+                                         const LayerWork& work,
+                                         const CommunicationModel& model,
+                                         PathTable& paths,
+                                         const std::vector<TaskId>& ready);
+/// The combine alone.
+[[nodiscard]] PhaseTasks append_combine(TaskGraph& graph,
+                                        const LayerWork& work,
+                                        const CommunicationModel& model,
+                                        PathTable& paths,
+                                        const std::vector<TaskId>& ready);
+
 /// Appends a flow for every pair of ranks with bytes, ready from the start; returns the first task.
 std::size_t append_background(TaskGraph& graph, const TrafficMatrix& bytes, PathTable& paths);
 /// Appends the exchange of `plan` alone: after ready[r] and kernel_start rank r's transfers start,
 /// and its part ends when all of its own have left and arrived. Nothing else costs time. Checked
 /// by: whole_step_test.
-/// @return per rank, its end
-[[nodiscard]] std::vector<TaskId> append_plain_exchange(TaskGraph& graph,
-                                                        const CommPlan& plan,
-                                                        Seconds kernel_start,
-                                                        PathTable& paths,
-                                                        const std::vector<TaskId>& ready);
+[[nodiscard]] PhaseTasks append_plain_exchange(TaskGraph& graph,
+                                               const CommPlan& plan,
+                                               Seconds kernel_start,
+                                               PathTable& paths,
+                                               const std::vector<TaskId>& ready);
 
 }  // namespace moesim

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/step/layer_work.hpp"
 
+#include <algorithm>
 #include <numeric>
 #include <set>
 #include <utility>
@@ -30,34 +31,6 @@ std::vector<std::vector<std::int64_t>> by_rank_of_slot(
     by_rank[placement.rank_of_slot[s].index()].push_back(slot_tokens[s]);
   }
   return by_rank;
-}
-
-LayerCompute compute_times(const StepModel& model,
-                           const Routing& routing,
-                           const LayerTraffic& traffic,
-                           const std::vector<std::vector<std::int64_t>>& slot_rows) {
-  const ComputeModel compute{model.cluster.gpu, model.constants};
-  LayerCompute times;
-  for (std::size_t r = 0; r < slot_rows.size(); ++r) {
-    const std::int64_t tokens = routing.token_begin[r + 1] - routing.token_begin[r];
-    if (is_lost(model.lost, r)) {
-      times.gate.emplace_back();
-      times.experts.emplace_back();
-      times.reduce.emplace_back();
-      continue;
-    }
-    const double speed = model.cluster.place(id_at<GpuId>(r)).speed;
-    times.gate.push_back(ticks(gate_time(compute, model.model, tokens) / speed));
-    times.experts.push_back(ticks((expert_time(compute, model.model, slot_rows[r]) +
-                                   shared_expert_time(compute, model.model, tokens)) /
-                                  speed));
-    times.reduce.push_back(
-        model.constants.combine_sums
-            ? SimTime{}
-            : ticks(combine_reduce_time(compute, model.model, traffic.returned_rows[r], tokens) /
-                    speed));
-  }
-  return times;
 }
 
 void describe_load(LayerResult& result, const Routing& routing, const Accepted& accepted) {
@@ -110,8 +83,42 @@ std::vector<RankPlace> rank_places(const Cluster& cluster, int ranks) {
   return places;
 }
 
+LayerCompute layer_compute(const StepModel& model,
+                           const ComputeModel& compute,
+                           const LayerWork& work) {
+  const Placement& placement = model.placements[static_cast<std::size_t>(work.layer)];
+  const auto slot_rows = by_rank_of_slot(placement, work.traffic.slot_rows);
+  LayerCompute times;
+  for (std::size_t r = 0; r < slot_rows.size(); ++r) {
+    if (is_lost(model.lost, r)) {
+      times.gate.emplace_back();
+      times.experts.emplace_back();
+      times.reduce.emplace_back();
+      times.shared.emplace_back();
+      continue;
+    }
+    const std::int64_t tokens = work.tokens[r];
+    const double speed = model.cluster.place(id_at<GpuId>(r)).speed;
+    const Seconds shared = shared_expert_time(compute, model.model, tokens);
+    times.gate.push_back(ticks(gate_time(compute, model.model, tokens) / speed));
+    times.experts.push_back(
+        ticks((expert_time(compute, model.model, slot_rows[r]) + shared) / speed));
+    times.shared.push_back(std::min(ticks(shared / speed), times.experts.back()));
+    times.reduce.push_back(
+        model.constants.combine_sums
+            ? SimTime{}
+            : ticks(
+                  combine_reduce_time(compute, model.model, work.traffic.returned_rows[r], tokens) /
+                  speed));
+  }
+  return times;
+}
+
 PreparedLayer prepare_layer(const StepModel& model, int step, int layer) {
-  const Routing routing = model.routing->route(step, layer);
+  return prepare_routed(model, layer, model.routing->route(step, layer));
+}
+
+PreparedLayer prepare_routed(const StepModel& model, int layer, const Routing& routing) {
   const Placement& placement = model.placements[static_cast<std::size_t>(layer)];
   const Domains domains = make_domains(rank_places(model.cluster, model.ranks));
   const Placed placed{.placement = placement, .domains = domains, .rule = model.replicas};
@@ -144,8 +151,10 @@ PreparedLayer prepare_counted(const StepModel& model,
       std::move(rung.counts), routed_tokens(routing, placement), make_domains(setup.places), setup);
   drop_lost(prepared.work.traffic, model.lost);
   const LayerTraffic& traffic = prepared.work.traffic;
-  prepared.work.compute =
-      compute_times(model, routing, traffic, by_rank_of_slot(placement, traffic.slot_rows));
+  for (std::size_t r = 0; r + 1 < routing.token_begin.size(); ++r) {
+    prepared.work.tokens.push_back(routing.token_begin[r + 1] - routing.token_begin[r]);
+  }
+  prepared.work.compute = layer_compute(model, {model.cluster.gpu, model.constants}, prepared.work);
 
   LayerResult& result = prepared.result;
   result.layer = layer;

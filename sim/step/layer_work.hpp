@@ -23,6 +23,11 @@ struct PreparedLayer {
 
 [[nodiscard]] PreparedLayer prepare_layer(const StepModel& model, int step, int layer);
 
+/// The same from a routing of the layer.
+[[nodiscard]] PreparedLayer prepare_routed(const StepModel& model,
+                                           int layer,
+                                           const Routing& routing);
+
 /// The same from a routing whose accepted assignments are counted already; `capacity` instead of
 /// the model's.
 [[nodiscard]] PreparedLayer prepare_counted(const StepModel& model,
@@ -30,6 +35,11 @@ struct PreparedLayer {
                                             int layer,
                                             const Routing& routing,
                                             Rung rung);
+
+/// What a prepared layer computes on `compute` instead of the model's GPUs.
+[[nodiscard]] LayerCompute layer_compute(const StepModel& model,
+                                         const ComputeModel& compute,
+                                         const LayerWork& work);
 
 /// Every layer of a step (in parallel). Deterministic at any thread count.
 [[nodiscard]] std::vector<PreparedLayer> prepare_step(const StepModel& model, int step);

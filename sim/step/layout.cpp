@@ -15,11 +15,22 @@ std::int64_t sequences_per_rank(StepKind kind, const BatchSpec& batch) {
   return std::max(1, batch.tokens_per_rank / batch.context_tokens);
 }
 
-StageLayers stage_layers(const ModelShape& model, const ParallelSpec& parallel, int stage) {
-  const auto begin = [&](int s) {
-    return static_cast<int>(std::int64_t{model.layers} * s / parallel.pp);
+StageLayers part_layers(const ModelShape& model, const ParallelSpec& parallel, int part) {
+  const std::int64_t parts = std::int64_t{parallel.pp} * parallel.virtual_stages;
+  const auto begin = [&](int p) {
+    return static_cast<int>(std::int64_t{model.layers} * p / parts);
   };
-  return {begin(stage), begin(stage + 1)};
+  return {begin(part), begin(part + 1)};
+}
+
+std::vector<StageLayers> stage_layers(const ModelShape& model,
+                                      const ParallelSpec& parallel,
+                                      int stage) {
+  std::vector<StageLayers> layers;
+  for (int v = 0; v < parallel.virtual_stages; ++v) {
+    layers.push_back(part_layers(model, parallel, v * parallel.pp + stage));
+  }
+  return layers;
 }
 
 AttentionShape attention_share(const AttentionShape& attention, int tp) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "sim/core/units.hpp"
 #include "sim/moe/model.hpp"
@@ -16,6 +17,22 @@ enum class StepKind : std::uint8_t {
   kPrefill,    ///< the whole model over prompts
   kDecode,     ///< the whole model, one token a sequence
   kTrain,      ///< forward, backward and optimiser
+  kServing,    ///< requests over time; no single step
+};
+
+/// What training computes again in the backward pass instead of keeping it.
+enum class Recompute : std::uint8_t {
+  kNone,       ///< every tensor the backward pass needs is kept
+  kSelective,  ///< norms, up-projections of mla and activations of FFNs are computed again
+  kFull,       ///< only the input of each layer is kept; the layer is computed again
+};
+
+/// Which work of a rank runs beside which: step.overlap.
+enum class Overlap : std::uint8_t {
+  kNone,          ///< one thing after the other
+  kTwoBatch,      ///< two halves of the batch take turns: one computes, the other communicates
+  kSharedExpert,  ///< the shared experts run beside the dispatch
+  kDualPipe,      ///< training: the forward pass of a micro-batch beside the backward of another
 };
 
 /// [parallel]. A group of ep ranks holds all experts of a layer; its attention is data-parallel
@@ -26,6 +43,7 @@ struct ParallelSpec {
   int tp = 1;  ///< ranks that share attention, dense layers, embedding and head; divides ep
   int pp = 1;  ///< pipeline stages
   int dp = 1;  ///< copies of the model
+  int virtual_stages = 1;  ///< train: parts of the model that each stage holds (interleaved 1F1B)
 
   [[nodiscard]] std::int64_t gpus() const { return std::int64_t{ep} * pp * dp; }
 };
@@ -42,14 +60,20 @@ struct BatchSpec {
 /// into tokens_per_rank, and one where a prompt is prefilled in chunks.
 [[nodiscard]] std::int64_t sequences_per_rank(StepKind kind, const BatchSpec& batch);
 
-/// Layers [first, last) of pipeline stage `stage`.
+/// Layers [first, last) of a pipeline.
 struct StageLayers {
   int first = 0;
   int last = 0;
 };
-[[nodiscard]] StageLayers stage_layers(const ModelShape& model,
-                                       const ParallelSpec& parallel,
-                                       int stage);
+/// Of part `part` of the pp * virtual_stages that the model is cut into, in the order of its
+/// layers. Stage s holds the parts s, s + pp, s + 2 pp, ...
+[[nodiscard]] StageLayers part_layers(const ModelShape& model,
+                                      const ParallelSpec& parallel,
+                                      int part);
+/// Of every part that stage `stage` holds.
+[[nodiscard]] std::vector<StageLayers> stage_layers(const ModelShape& model,
+                                                    const ParallelSpec& parallel,
+                                                    int stage);
 
 /// The attention that one of tp ranks computes: its share of the heads, rounded up; key and value
 /// heads at least one. Latents of mla and norms stay whole.

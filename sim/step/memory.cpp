@@ -35,14 +35,18 @@ std::optional<std::int64_t> largest_that(std::int64_t unit, const Holds& holds) 
   return good > 0 ? std::optional(good * unit) : std::nullopt;
 }
 
-Bytes kv_cache(const MemoryModel& m, StageLayers layers) {
+Bytes kv_cache(const MemoryModel& m, int stage) {
   if (m.kind == StepKind::kTrain) {
     return {};
   }
   const double sequences = static_cast<double>(sequences_per_rank(m.kind, m.batch)) * m.parallel.tp;
   const double elements =
       static_cast<double>(kv_elements(attention_share(m.model.attention, m.parallel.tp)));
-  return bytes(sequences * m.batch.context_tokens * elements * (layers.last - layers.first) *
+  int layers = 0;
+  for (const StageLayers part : stage_layers(m.model, m.parallel, stage)) {
+    layers += part.last - part.first;
+  }
+  return bytes(sequences * m.batch.context_tokens * elements * layers *
                bytes_per_element(m.memory.kv_dtype));
 }
 
@@ -85,7 +89,7 @@ MemoryBill memory_bill(const MemoryModel& m, int stage) {
     put(MemoryPart::kGradients, state.gradients);
     put(MemoryPart::kOptimiser, state.optimiser);
   }
-  put(MemoryPart::kKvCache, kv_cache(m, stage_layers(m.model, m.parallel, stage)));
+  put(MemoryPart::kKvCache, kv_cache(m, stage));
   put(MemoryPart::kActivations, activation_bytes(m, stage));
   put(MemoryPart::kCommunication, communication_bytes(m));
   put(MemoryPart::kReserved, m.memory.reserved);

@@ -15,11 +15,6 @@
 
 namespace moesim {
 
-enum class Recompute : std::uint8_t {
-  kNone,  ///< every tensor the backward pass needs is kept
-  kFull,  ///< only the input of each layer is; the layer is computed again
-};
-
 /// [memory]
 struct MemorySpec {
   Dtype kv_dtype = Dtype::kBf16;        ///< of the KV cache
@@ -39,6 +34,7 @@ struct MemoryModel {
   DispatcherKind dispatcher = DispatcherKind::kPairwise;
   int slots_per_rank = 0;  ///< experts, replicas included, of one layer on one rank
   Bytes capacity;          ///< memory of a GPU
+  Overlap overlap = Overlap::kNone;
 };
 
 enum class MemoryPart : std::uint8_t {
@@ -110,10 +106,18 @@ struct MemoryBill {
 ///                    3 width; MoE 2 hidden + top_k (2 hidden + 3 width) + 3 shared width;
 ///                    times the micro-batches in flight on the stage under 1F1B,
 ///                    min(pp - stage, micro_batches); on the last stage logits and their gradient,
-///                    fp32. With full recomputation: hidden for each layer, and one layer's own.
+///                    fp32. Interleaved (virtual_stages v > 1): 1/v of a stage's layers each time,
+///                    min(v micro_batches, 2 (pp - stage - 1) + (v - 1) pp + 1) times. With
+///                    dualpipe min(micro_batches, 2 (pp - stage)) of them. Selective recomputation
+///                    keeps one hidden row of a block, q + k + v + o (of mla the latents and o),
+///                    and what FFN GEMMs give the activation and read, in their format: dense 2
+///                    width; MoE top_k (hidden + 2 width) + 2 shared width. Full: hidden for each
+///                    layer, and one layer's own.
 /// Source: counting the tensors of the layer (Korthikanti et al. 2022, section 4, without dropout);
-/// 1F1B: Narayanan et al. 2021. Valid for: flash attention (no score matrix), routing without
-/// imbalance: a hot rank needs more. Left out: workspaces of kernels. Checked by: memory_test.
+/// 1F1B: Narayanan et al. 2021; selective: DeepSeek-V3 report, sections 3.2.3 and 3.3.3
+/// (fp8 inputs), Megatron-Core (gate weights multiply activations). Valid for: flash
+/// attention (no score matrix), routing without imbalance: a hot rank needs more. Left out:
+/// workspaces of kernels. Checked by: memory_test.
 [[nodiscard]] Bytes activation_bytes(const MemoryModel& model, int stage);
 
 /// Bytes that dispatch and combine hold on a rank; 0 without MoE layers.

@@ -42,10 +42,12 @@ struct LayerCounts {
   int dense = 0;
 };
 
-LayerCounts count_layers(const ModelShape& m, StageLayers layers) {
+LayerCounts count_layers(const MemoryModel& m, int stage) {
   LayerCounts counts;
-  for (int layer = layers.first; layer < layers.last; ++layer) {
-    ++(is_moe_layer(m, layer) ? counts.moe : counts.dense);
+  for (const StageLayers part : stage_layers(m.model, m.parallel, stage)) {
+    for (int layer = part.first; layer < part.last; ++layer) {
+      ++(is_moe_layer(m.model, layer) ? counts.moe : counts.dense);
+    }
   }
   return counts;
 }
@@ -70,7 +72,7 @@ Bytes inference_activations(const MemoryModel& m, int stage) {
   const double tp = m.parallel.tp;
   const double of_group = tokens * tp;
   const double hidden = m.model.hidden_size;
-  const LayerCounts counts = count_layers(m.model, stage_layers(m.model, m.parallel, stage));
+  const LayerCounts counts = count_layers(m, stage);
   double working = 0;
   if (m.model.attention.kind != AttentionKind::kNone) {
     const double width = attention_width(attention_share(m.model.attention, m.parallel.tp));
@@ -90,25 +92,76 @@ Bytes inference_activations(const MemoryModel& m, int stage) {
   return is_last(m, stage) ? std::max(layer, logits(m, sampled)) : layer;
 }
 
-Bytes training_activations(const MemoryModel& m, int stage) {
-  const double tokens = m.batch.tokens_per_rank;
+/// What training keeps of one token in a layer, attention counted.
+struct KeptBytes {
+  double dense = 0;
+  double moe = 0;
+};
+
+/// Bytes of one element of a GEMM's input that is kept: in the format the GEMM reads.
+double input_bytes(Dtype weights) {
+  return weights == Dtype::kFp8 ? 1 : kBf16Bytes;
+}
+
+/// Norms, queries, keys and values of mla and activations are computed again, and the weights of
+/// the gate multiply the activations, so that no result of an expert is needed.
+KeptBytes kept_selectively(const MemoryModel& m) {
+  const AttentionShape& a = m.model.attention;
+  double attention = m.parallel.tp * attention_width(attention_share(a, m.parallel.tp));
+  if (a.kind == AttentionKind::kMla) {
+    attention = a.q_lora_rank + static_cast<double>(kv_elements(a)) +
+                static_cast<double>(a.heads) * a.head_dim;
+  }
   const double hidden = m.model.hidden_size;
-  const LayerCounts counts = count_layers(m.model, stage_layers(m.model, m.parallel, stage));
+  const double row = hidden * kBf16Bytes;
+  const double before = (attention > 0 ? row : 0) + attention * kBf16Bytes + row;
+  const auto inputs = [](double width, bool gated) { return (gated ? 2 : 1) * width; };
+  const double routed =
+      m.model.top_k * (hidden + inputs(m.model.expert_width, m.model.expert_gated));
+  const double shared =
+      m.model.shared_experts * inputs(m.model.shared_expert_width, m.model.expert_gated);
+  return {.dense = before + inputs(m.model.dense_width, m.model.dense_gated) *
+                                input_bytes(m.model.dense_dtype),
+          .moe = before + (routed + shared) * input_bytes(m.model.weight_dtype)};
+}
+
+KeptBytes kept_whole(const MemoryModel& m) {
+  const double hidden = m.model.hidden_size;
   const bool has_attention = m.model.attention.kind != AttentionKind::kNone;
   const double attention = has_attention
                                ? 2 * hidden + m.parallel.tp * attention_width(attention_share(
                                                                   m.model.attention, m.parallel.tp))
                                : 0;
-  const double dense = attention + 2 * hidden + ffn_width(m.model.dense_width, m.model.dense_gated);
-  const double moe = attention + 2 * hidden + moe_width(m.model);
-  double kept = counts.dense * dense + counts.moe * moe;
+  const double before = attention + 2 * hidden;
+  return {.dense = (before + ffn_width(m.model.dense_width, m.model.dense_gated)) * kBf16Bytes,
+          .moe = (before + moe_width(m.model)) * kBf16Bytes};
+}
+
+/// Passes of one part of a stage that are kept at a time.
+double parts_in_flight(const MemoryModel& m, int stage) {
+  const ParallelSpec& p = m.parallel;
+  const int behind = p.pp - stage - 1;
+  const bool pairs = m.overlap == Overlap::kDualPipe;
+  const std::int64_t warm_up = p.virtual_stages == 1 && !pairs
+                                   ? behind
+                                   : 2 * behind + (p.virtual_stages - 1) * std::int64_t{p.pp};
+  return static_cast<double>(std::min<std::int64_t>(
+      warm_up + (pairs ? 2 : 1), std::int64_t{m.batch.micro_batches} * p.virtual_stages));
+}
+
+Bytes training_activations(const MemoryModel& m, int stage) {
+  const double tokens = m.batch.tokens_per_rank;
+  const LayerCounts counts = count_layers(m, stage);
+  const Recompute recompute = m.memory.recompute;
+  const KeptBytes layer = recompute == Recompute::kSelective ? kept_selectively(m) : kept_whole(m);
+  double kept = counts.dense * layer.dense + counts.moe * layer.moe;
   double working = 0;
-  if (m.memory.recompute == Recompute::kFull) {
-    kept = (counts.dense + counts.moe) * hidden;
-    working = std::max(counts.dense > 0 ? dense : 0.0, counts.moe > 0 ? moe : 0.0);
+  if (recompute == Recompute::kFull) {
+    kept = static_cast<double>(counts.dense + counts.moe) * m.model.hidden_size * kBf16Bytes;
+    working = std::max(counts.dense > 0 ? layer.dense : 0.0, counts.moe > 0 ? layer.moe : 0.0);
   }
-  const int in_flight = std::min(m.parallel.pp - stage, m.batch.micro_batches);
-  const Bytes layers = bytes(tokens * (kept * in_flight + working) * kBf16Bytes);
+  const double in_flight = parts_in_flight(m, stage) / m.parallel.virtual_stages;
+  const Bytes layers = bytes(tokens * (kept * in_flight + working));
   return is_last(m, stage) ? layers + 2.0 * logits(m, tokens) : layers;
 }
 
@@ -136,7 +189,7 @@ double copies_of_others(const ParallelSpec& parallel) {
 
 StageWeights stage_weights(const MemoryModel& m, int stage) {
   const ModelShape& model = m.model;
-  const LayerCounts counts = count_layers(model, stage_layers(model, m.parallel, stage));
+  const LayerCounts counts = count_layers(m, stage);
   const double layers = counts.moe + counts.dense;
   const double tp = m.parallel.tp;
   const double hidden = model.hidden_size;

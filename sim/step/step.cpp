@@ -10,71 +10,10 @@
 
 #include "sim/step/hot_spots.hpp"
 #include "sim/step/layer_work.hpp"
+#include "sim/step/phase_load.hpp"
 
 namespace moesim {
 namespace {
-
-/// Bytes over each link in one phase, and the longest a single flow must take.
-struct PhaseLoad {
-  std::vector<std::int64_t> link_bytes;
-  std::vector<double> link_seconds;
-  Seconds bound;
-};
-
-/// Adds one flow to the loads, and what it must take alone to the bound.
-void add_flow(PhaseLoad& load,
-              const FlowPath& path,
-              std::int64_t flow_bytes,
-              const std::vector<BytesPerSecond>& capacity) {
-  double slowest = capacity[path.links.front().index()].value;
-  for (const LinkId link : path.links) {
-    load.link_bytes[link.index()] += flow_bytes;
-    slowest = std::min(slowest, capacity[link.index()].value);
-  }
-  const Seconds alone =
-      bytes(static_cast<double>(flow_bytes)) / BytesPerSecond{slowest} + path.latency;
-  load.bound = std::max(load.bound, alone);
-}
-
-/// Adds the transfers of a plan to the loads of links, and what each must take alone to the bound.
-void add_plan(PhaseLoad& load,
-              const CommPlan& plan,
-              PathTable& paths,
-              const std::vector<BytesPerSecond>& capacity) {
-  for (const Transfer& t : plan.transfers) {
-    const std::span<const PathPart> parts = paths.find(t.source, t.destination);
-    const std::vector<std::int64_t> split = split_bytes(t.bytes, parts);
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      if (split[i] > 0) {
-        add_flow(load, paths.paths()[static_cast<std::size_t>(parts[i].path)], split[i], capacity);
-      }
-    }
-  }
-}
-
-/// Loads and lower bound of one phase: max over links of bytes / capacity and over transfers of
-/// bytes / slowest link + latency. Transfers start together at best.
-/// @param before  a round of the same phase that comes first, or null
-PhaseLoad phase_load(const CommPlan& plan,
-                     const CommPlan* before,
-                     PathTable& paths,
-                     const std::vector<BytesPerSecond>& capacity) {
-  PhaseLoad load;
-  load.link_bytes.resize(capacity.size());
-  load.link_seconds.resize(capacity.size());
-  add_plan(load, plan, paths, capacity);
-  if (before != nullptr) {
-    add_plan(load, *before, paths, capacity);
-  }
-  for (std::size_t i = 0; i < capacity.size(); ++i) {
-    if (load.link_bytes[i] > 0) {
-      const Seconds busy = bytes(static_cast<double>(load.link_bytes[i])) / capacity[i];
-      load.link_seconds[i] = busy.value;
-      load.bound = std::max(load.bound, busy);
-    }
-  }
-  return load;
-}
 
 /// Lower bound of one phase over the cuts of the cluster, whatever paths the transfers take.
 CutBound cut_bound(const CutBounds& cuts, const CommPlan& plan, const CommPlan* before) {

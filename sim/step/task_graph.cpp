@@ -5,6 +5,7 @@
 
 #include "sim/core/check.hpp"
 #include "sim/des/event_queue.hpp"
+#include "sim/step/paces.hpp"
 
 namespace moesim {
 
@@ -52,6 +53,9 @@ class Execution {
     for (const auto& [before, after] : graph.edges) {
       ++waiting_for_[after.index()];
     }
+    if (!graph.kernels.empty()) {
+      paces_.emplace(graph);
+    }
   }
 
   TaskTimes run() {
@@ -82,20 +86,28 @@ class Execution {
       return false;
     }
     const Event event = queue_.pop();
-    finish(TaskId{event.payload}, event.time);
-    finish_instant_tasks(event.time);
+    const TaskId task{event.payload};
+    if (!paces_ || paces_->is_end(task, event.time)) {
+      finish(task, event.time);
+      finish_instant_tasks(event.time);
+    }
     return true;
   }
 
   void start(TaskId id, SimTime now) {
     const Task& task = graph_.tasks[id.index()];
     times_.start[id.index()] = now;
+    if (paces_) {
+      paces_->open(id, now, queue_);
+    }
     if (task.flow_path >= 0) {
       const FlowPath& path = graph_.paths[static_cast<std::size_t>(task.flow_path)];
       network_.start({.links = path.links, .bytes = task.bytes, .latency = path.latency});
       task_of_flow_.push_back(id);
     } else if (task.duration == SimTime{}) {
       instant_.push_back(id);
+    } else if (paces_) {
+      paces_->begin(id, now, queue_);
     } else {
       queue_.push(now + task.duration, Phase::kFinish, id.value);
     }
@@ -104,6 +116,9 @@ class Execution {
   void finish(TaskId id, SimTime now) {
     times_.end[id.index()] = now;
     ++finished_;
+    if (paces_) {
+      paces_->close(id, now, queue_);
+    }
     for (const TaskId after : successors_.of(id)) {
       if (--waiting_for_[after.index()] == 0) {
         times_.bound_by[after.index()] = id;
@@ -127,6 +142,7 @@ class Execution {
   std::vector<TaskId> task_of_flow_;
   std::vector<TaskId> instant_;
   EventQueue queue_;
+  std::optional<Paces> paces_;  ///< where the graph has kernels
   TaskTimes times_;
   std::size_t finished_ = 0;
 };

@@ -31,6 +31,7 @@ enum class TaskKind : std::uint8_t {
   kAttention,    ///< this and the following in whole steps only
   kDense,
   kHead,
+  kPipeline,  ///< of a training pipeline: passes and the rows between stages
 };
 
 struct TaskLabel {
@@ -46,6 +47,14 @@ struct Task {
   SimTime duration;             ///< delays
   std::int32_t flow_path = -1;  ///< flows: index into TaskGraph::paths, -1: a delay
   Bytes bytes;                  ///< flows
+  double beside = 1;  ///< delays: pace while a kernel of `kernels` runs on its rank, (0, 1]
+};
+
+/// A communication kernel on a rank, from the start of one task to the end of another.
+struct KernelSpan {
+  TaskId from;
+  TaskId until;
+  std::int32_t rank = 0;
 };
 
 /// One path that flows of the graph use.
@@ -58,6 +67,7 @@ struct TaskGraph {
   std::vector<Task> tasks;
   std::vector<FlowPath> paths;
   std::vector<std::pair<TaskId, TaskId>> edges;  ///< (before, after)
+  std::vector<KernelSpan> kernels;               ///< at most one that starts or ends with a task
 
   TaskId add_delay(TaskLabel label, SimTime duration);
   TaskId add_flow(TaskLabel label, std::int32_t path, Bytes bytes);
@@ -72,6 +82,8 @@ struct TaskTimes {
 };
 
 /// Runs the graph from time 0 to the end on a fresh network; the only driver of clock and network.
+/// A delay of length d with pace b that shares its rank with kernels for a time k of its own takes
+/// d + k (1 - b): it proceeds at pace b beside them and at 1 without (to a tick at each change).
 /// Throws std::logic_error if the graph has a cycle.
 [[nodiscard]] TaskTimes execute(const TaskGraph& graph, Network& network);
 

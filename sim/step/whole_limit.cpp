@@ -100,7 +100,8 @@ std::string_view resource_name(Resource resource) {
 }
 
 WholeLimit limit_of(const WholeModel& m, const WholeParts& parts) {
-  const auto largest = std::max_element(parts.begin(), parts.end());
+  constexpr auto kOwnParts = static_cast<std::ptrdiff_t>(WholePart::kSlowed);
+  const auto largest = std::max_element(parts.begin(), parts.begin() + kOwnParts);
   const Seconds time = largest->to_seconds();
   const Seconds all = std::accumulate(parts.begin(), parts.end(), SimTime{}).to_seconds();
   WholeLimit limit;
@@ -126,6 +127,9 @@ WholeLimit limit_of(const WholeModel& m, const WholeParts& parts) {
     case WholePart::kExperts:
     case WholePart::kHead:
       limit.resource = compute_resource(m, limit.part);
+      break;
+    default:
+      MOESIM_CHECK(false, "a part of no kernel");
   }
   return limit;
 }

@@ -4,213 +4,69 @@
 #include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
 
-#include <algorithm>
-#include <numeric>
 #include <optional>
 #include <utility>
 
-#include "sim/core/check.hpp"
-#include "sim/step/attention_cost.hpp"
 #include "sim/step/layer_work.hpp"
+#include "sim/step/micro_batch.hpp"
+#include "sim/step/pass_graph.hpp"
 #include "sim/step/replay.hpp"
+#include "sim/step/train_step.hpp"
 
 namespace moesim {
 namespace {
 
-constexpr std::array<std::string_view, kNumWholeParts> kPartNames = {
-    "attention", "tensor_parallel", "dense", "gate", "dispatch", "experts", "combine", "head"};
+constexpr std::array<std::string_view, kNumWholeParts> kPartNames = {"attention",
+                                                                     "tensor_parallel",
+                                                                     "dense",
+                                                                     "gate",
+                                                                     "dispatch",
+                                                                     "experts",
+                                                                     "combine",
+                                                                     "head",
+                                                                     "slowed",
+                                                                     "pipeline",
+                                                                     "bubble",
+                                                                     "gradients",
+                                                                     "weights",
+                                                                     "optimiser"};
 
-WholePart part_of(const TaskLabel& label) {
-  if (label.tensor_parallel) {
-    return WholePart::kTensorParallel;
-  }
-  switch (label.kind) {
-    case TaskKind::kAttention:
-      return WholePart::kAttention;
-    case TaskKind::kDense:
-      return WholePart::kDense;
-    case TaskKind::kHead:
-      return WholePart::kHead;
-    case TaskKind::kGate:
-      return WholePart::kGate;
-    case TaskKind::kExperts:
-      return WholePart::kExperts;
-    case TaskKind::kCombineFlow:
-    case TaskKind::kCombineDone:
-    case TaskKind::kReduce:
-      return WholePart::kCombine;
-    case TaskKind::kLaunch:
-    case TaskKind::kIssue:
-    case TaskKind::kPipelineFill:
-    case TaskKind::kDispatchFlow:
-    case TaskKind::kDispatchDone:
-      return label.combine ? WholePart::kCombine : WholePart::kDispatch;
-    case TaskKind::kBackground:  // nothing waits for it
-      break;
-  }
-  MOESIM_CHECK(false, "unknown task");
-}
+/// A micro-batch and its layers.
+struct Prepared {
+  MicroBatch batch;
+  std::vector<PreparedLayer> layers;
+};
 
-/// Every rank to every other one of its TP group.
-CommPlan exchange_in_groups(const WholeModel& m) {
-  CommPlan plan;
-  plan.row_bytes = activation_row_bytes(m.step.model.hidden_size, Dtype::kBf16);
-  const int tp = m.parallel.tp;
-  for (int source = 0; source < m.step.ranks; ++source) {
-    const int first = source / tp * tp;
-    for (int destination = first; destination < first + tp; ++destination) {
-      if (destination != source) {
-        plan.transfers.push_back({.source = RankId{source},
-                                  .destination = RankId{destination},
-                                  .bytes = m.batch.tokens_per_rank * plan.row_bytes,
-                                  .messages = 1});
-      }
+/// Every MoE layer of the step, whole or in halves (layers in parallel).
+std::vector<Prepared> prepare(const WholeModel& m, int step) {
+  std::vector<Prepared> batches;
+  if (m.overlap == Overlap::kTwoBatch) {
+    for (const MicroBatch& half : halves(m)) {
+      batches.push_back({half, {}});
     }
+  } else {
+    batches.push_back({{0, m.batch.tokens_per_rank, pass_load(m)}, {}});
   }
-  return plan;
-}
-
-/// The task graph of one step, layer after layer.
-class WholeRun {
- public:
-  WholeRun(const WholeModel& model, std::vector<PreparedLayer> layers)
-      : model_(model),
-        capacity_(effective_capacities(model.step.cluster, model.step.constants)),
-        finder_(model.step.cluster,
-                path_policy_of(model.step.dispatch, model.step.path_policy),
-                model.step.seed,
-                model.step.path_spread),
-        paths_(finder_,
-               model.step.ranks,
-               model.step.dispatch.scale_up ? PathScope::kAny : PathScope::kScaleOutOnly),
-        group_paths_(finder_, model.step.ranks, PathScope::kAny),
-        prepared_(std::move(layers)),
-        load_(attention_load(model.kind, model.batch, model.parallel, model.kv_dtype)),
-        compute_{model.step.cluster.gpu, model.step.constants} {}
-
-  WholeStepResult run(int step) {
-    build();
-    NetworkSettings settings;
-    settings.engine = model_.step.engine;
-    if (model_.step.message_chunk.value > 0.0) {
-      settings.chunk = model_.step.message_chunk;
-    }
-    const auto network = make_network(settings, capacity_);
-    const TaskTimes times = execute(graph_, *network);
-    WholeStepResult result;
-    result.step = step;
-    result.flows = std::count_if(graph_.tasks.begin(), graph_.tasks.end(), [](const Task& task) {
-      return task.flow_path >= 0;
-    });
-    result.network_events = network->events();
-    attribute(times, result);
-    return result;
+  const auto layers = static_cast<std::size_t>(m.step.layers);
+  for (Prepared& prepared : batches) {
+    prepared.layers.resize(layers);
   }
-
- private:
-  void build() {
-    const ModelShape& shape = model_.step.model;
-    ModelShape share = shape;
-    share.attention = attention_share(shape.attention, model_.parallel.tp);
-    const Seconds attention = attention_time(compute_, share, load_);
-    const Seconds dense = dense_ffn_time(compute_, shape, model_.parallel.tp, load_.tokens());
-    const CommunicationModel communication =
-        communication_model(model_.step.dispatch, model_.step.constants, capacity_);
-    std::size_t moe = 0;
-    for (int layer = 0; layer < shape.layers; ++layer) {
-      exchange();
-      compute(TaskKind::kAttention, attention);
-      exchange();
-      if (is_moe_layer(shape, layer)) {
-        LayerTasks before;
-        before.done = ready_;
-        ready_ = append_layer(graph_,
-                              prepared_[moe++].work,
-                              communication,
-                              paths_,
-                              ready_.empty() ? nullptr : &before)
-                     .done;
-      } else {
-        exchange();
-        compute(TaskKind::kDense, dense);
-        exchange();
-      }
-    }
-    compute(TaskKind::kHead, head_time(compute_, shape, model_.parallel.tp, load_.sequences));
-    join_paths();
-  }
-
-  /// One task of `time` on every rank, slower on a slow GPU.
-  void compute(TaskKind kind, Seconds time) {
-    std::vector<TaskId> tasks;
-    for (int r = 0; r < model_.step.ranks; ++r) {
-      TaskLabel label;
-      label.kind = kind;
-      label.rank = r;
-      tasks.push_back(
-          graph_.add_delay(label, ticks(time / model_.step.cluster.place(GpuId{r}).speed)));
-      if (!ready_.empty()) {
-        graph_.add_edge(ready_[static_cast<std::size_t>(r)], tasks.back());
-      }
-    }
-    ready_ = std::move(tasks);
-  }
-
-  /// Rows go round inside each TP group; nothing without one, nor before the first layer, whose
-  /// rows every rank looks up itself.
-  void exchange() {
-    if (model_.parallel.tp == 1 || ready_.empty()) {
+  tbb::task_group_context own(tbb::task_group_context::isolated);
+  const auto prepare_one = [&](std::size_t layer) {
+    const int moe = static_cast<int>(layer);
+    if (batches.size() == 1) {
+      batches.front().layers[layer] = prepare_layer(m.step, step, moe);
       return;
     }
-    const std::size_t first = graph_.tasks.size();
-    ready_ = append_plain_exchange(
-        graph_, group_plan_, model_.step.constants.communication_start, group_paths_, ready_);
-    for (std::size_t i = first; i < graph_.tasks.size(); ++i) {
-      graph_.tasks[i].label.tensor_parallel = true;
+    const Routing routing = m.step.routing->route(step, moe);
+    for (Prepared& prepared : batches) {
+      prepared.layers[layer] = prepare_routed(
+          m.step, moe, tokens_of(routing, prepared.batch.first_token, prepared.batch.tokens));
     }
-  }
-
-  /// Both tables of paths behind one another.
-  void join_paths() {
-    graph_.paths = paths_.paths();
-    const auto shift = static_cast<std::int32_t>(graph_.paths.size());
-    graph_.paths.insert(
-        graph_.paths.end(), group_paths_.paths().begin(), group_paths_.paths().end());
-    for (Task& task : graph_.tasks) {
-      task.flow_path += task.flow_path >= 0 && task.label.tensor_parallel ? shift : 0;
-    }
-  }
-
-  /// Back from the last head task through the predecessors that set each start.
-  void attribute(const TaskTimes& times, WholeStepResult& result) const {
-    std::optional<TaskId> current = ready_.front();
-    for (const TaskId head : ready_) {
-      current = times.end[head.index()] > times.end[current->index()] ? head : *current;
-    }
-    result.makespan = times.end[current->index()];
-    while (current) {
-      const std::size_t i = current->index();
-      result.parts[static_cast<std::size_t>(part_of(graph_.tasks[i].label))] +=
-          times.end[i] - times.start[i];
-      current = times.bound_by[i];
-    }
-    MOESIM_CHECK(
-        std::accumulate(result.parts.begin(), result.parts.end(), SimTime{}) == result.makespan,
-        "attribution does not sum to the makespan");
-  }
-
-  const WholeModel& model_;
-  std::vector<BytesPerSecond> capacity_;
-  PathFinder finder_;
-  PathTable paths_;
-  PathTable group_paths_;
-  TaskGraph graph_;
-  std::vector<PreparedLayer> prepared_;
-  AttentionLoad load_;
-  ComputeModel compute_;
-  CommPlan group_plan_ = exchange_in_groups(model_);
-  std::vector<TaskId> ready_;  ///< by rank, its last task so far
-};
+  };
+  tbb::parallel_for(std::size_t{0}, layers, prepare_one, own);
+  return batches;
+}
 
 }  // namespace
 
@@ -218,14 +74,42 @@ std::string_view whole_part_name(WholePart part) {
   return kPartNames[static_cast<std::size_t>(part)];
 }
 
+bool is_exposed_communication(WholePart part) {
+  switch (part) {
+    case WholePart::kTensorParallel:
+    case WholePart::kDispatch:
+    case WholePart::kCombine:
+    case WholePart::kPipeline:
+    case WholePart::kGradients:
+    case WholePart::kWeights:
+      return true;
+    default:
+      return false;
+  }
+}
+
 WholeStepResult simulate_whole_step(const WholeModel& model, int step) {
-  std::vector<PreparedLayer> layers(static_cast<std::size_t>(model.step.layers));
-  tbb::task_group_context own(tbb::task_group_context::isolated);
-  const auto prepare = [&](std::size_t layer) {
-    layers[layer] = prepare_layer(model.step, step, static_cast<int>(layer));
-  };
-  tbb::parallel_for(std::size_t{0}, layers.size(), prepare, own);
-  return WholeRun(model, std::move(layers)).run(step);
+  if (model.kind == StepKind::kTrain) {
+    return simulate_train_step(model, step);
+  }
+  const std::vector<Prepared> batches = prepare(model, step);
+  std::vector<Pass> passes;
+  for (const Prepared& prepared : batches) {
+    const PassShape shape{.layers = {0, model.step.model.layers},
+                          .head = prepared.batch.load.head_rows > 0,
+                          .tp = model.parallel.tp,
+                          .overlap = model.overlap};
+    passes.push_back({.program = forward_program(model.step.model, shape),
+                      .load = prepared.batch.load,
+                      .layers = prepared.layers});
+  }
+  const PassResult run = run_passes(model, passes);
+  return {.step = step,
+          .makespan = run.makespan,
+          .parts = run.parts,
+          .communication = run.communication,
+          .flows = run.flows,
+          .network_events = run.network_events};
 }
 
 std::vector<WholeStepResult> replay_whole(const WholeModel& model,
@@ -236,14 +120,25 @@ std::vector<WholeStepResult> replay_whole(const WholeModel& model,
     limit.emplace(tbb::global_control::max_allowed_parallelism,
                   static_cast<std::size_t>(control.threads));
   }
+  const int of_step = model.kind == StepKind::kTrain ? num_passes(model) : 1;
+  int done = 0;
+  const auto on_pass = [&] {
+    ++done;
+    if (control.on_progress) {
+      control.on_progress(done, steps * of_step);
+    }
+  };
   std::vector<WholeStepResult> results;
   for (int step = 0; step < steps; ++step) {
     if (control.cancelled != nullptr && control.cancelled->load()) {
       throw Cancelled();
     }
-    results.push_back(simulate_whole_step(model, step));
-    if (control.on_progress) {
-      control.on_progress(step + 1, steps);
+    if (model.kind == StepKind::kTrain) {
+      results.push_back(
+          simulate_train_step(model, step, {.cancelled = control.cancelled, .on_pass = on_pass}));
+    } else {
+      results.push_back(simulate_whole_step(model, step));
+      on_pass();
     }
   }
   return results;

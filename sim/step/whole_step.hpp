@@ -1,72 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
-// One prefill or decode step of a whole model: attention, dense and MoE layers and the head on one
-// task graph. The dense model is the same without MoE layers.
+// One step of a whole model: attention, dense and MoE layers and the head on one task graph; a
+// training step besides its pipeline, gradients and optimiser. The dense model is the same without
+// MoE layers.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
-#include <string_view>
 #include <vector>
 
 #include "sim/core/sim_time.hpp"
-#include "sim/step/layout.hpp"
-#include "sim/step/step.hpp"
+#include "sim/step/whole_model.hpp"
 
 namespace moesim {
-
-/// Everything a whole step depends on. Read-only while steps run.
-struct WholeModel {
-  StepModel step;  ///< its layers are the model's MoE layers; a dense model has none and no routing
-  StepKind kind = StepKind::kDecode;  ///< kPrefill or kDecode
-  ParallelSpec parallel;              ///< one pipeline stage
-  BatchSpec batch;
-  Dtype kv_dtype = Dtype::kBf16;
-};
-
-/// Parts of a whole step's critical path.
-enum class WholePart : std::uint8_t {
-  kAttention,       ///< with the norms of a layer
-  kTensorParallel,  ///< gathering and reducing rows inside TP groups
-  kDense,           ///< FFNs of dense layers
-  kGate,
-  kDispatch,
-  kExperts,  ///< routed and shared
-  kCombine,  ///< transfers and the weighted sum
-  kHead,
-};
-inline constexpr std::size_t kNumWholeParts = 8;
-using WholeParts = std::array<SimTime, kNumWholeParts>;
-[[nodiscard]] std::string_view whole_part_name(WholePart part);  ///< "attention", ...
 
 struct WholeStepResult {
   int step = 0;
   SimTime makespan;
-  WholeParts parts{};  ///< of the critical path; they sum to the makespan exactly
+  /// Of the critical path; in training of the time of a rank, mean over the stages. They sum to the
+  /// makespan exactly.
+  WholeParts parts{};
+  SimTime communication;  ///< of a rank: dispatch, combine and TP kernels, mean over ranks
   std::int64_t flows = 0;
   std::int64_t network_events = 0;
 };
 
-/// Simulates step `step` of the whole model, one stream a rank, nothing overlapped:
+/// Simulates step `step` of the whole model. Prefill and decode:
 ///   layer = [gather] attention [reduce] FFN,   FFN = [gather] dense [reduce], or gate -> dispatch
-///   ->
-///           experts -> combine as append_layer has them
+///   -> experts -> combine, in the order that program.hpp gives each overlap,
 /// and the head after the last layer. In brackets, with tp > 1 only: every rank of a TP group sends
 /// its rows (tokens_per_rank * hidden * 2 B) to each other one (all-gather), or the partial sums of
 /// theirs (reduce-scatter), as flows that start communication_start after the rank is ready and end
 /// when all its own have left and arrived. No barrier: a rank waits only for what it needs.
+/// two_batch cuts the batch into halves() that take turns; pass_graph.hpp says what slows compute.
 /// Source: Megatron-LM with sequence parallelism (Korthikanti et al. 2022); DeepSeek-V3 report 3.4
 /// for data-parallel attention between expert-parallel layers. Valid for: direct exchanges inside a
-/// scale-up domain; the adding up of partial sums is free. Left out: overlap of any kind
-/// (two-batch, shared expert); multicast in the switch (NVLS); sampling. Checked by:
-/// whole_step_test (by hand; sum of parts; a dense model).
+/// scale-up domain; the adding up of partial sums is free. Left out: multicast in the switch
+/// (NVLS); sampling. Training: train_step.hpp. Checked by: whole_step_test (by hand; sum of parts;
+/// a dense model), overlap_test.
 [[nodiscard]] WholeStepResult simulate_whole_step(const WholeModel& model, int step);
 
 struct WholeControl {
-  int threads = 0;                                       ///< 0: all cores
-  const std::atomic<bool>* cancelled = nullptr;          ///< checked before each step
-  std::function<void(int done, int total)> on_progress;  ///< may be empty
+  int threads = 0;                               ///< 0: all cores
+  const std::atomic<bool>* cancelled = nullptr;  ///< checked before each step or part
+  /// May be empty. In steps; in training in simulated passes, from any thread, one at a time.
+  std::function<void(int done, int total)> on_progress;
 };
 
 /// Steps 0 .. steps - 1 in order. Throws Cancelled (replay.hpp).

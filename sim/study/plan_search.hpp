@@ -99,7 +99,7 @@ struct PlanSearch {
 /// time and pruned between waves, so the result does not depend on the number of threads.
 /// kHalving: every survivor runs 1, 2, 4, ... steps; after each rung but the last the better half
 /// stays, by non-dominated rank (first front always), those beyond a limit last.
-/// Checked by: plan_search_test (INV-9: front of kBounds = front of kExhaustive).
+/// Checked by: plan_search_test (INV-10: front of kBounds = front of kExhaustive).
 [[nodiscard]] PlanSearch search_plan(std::span<const PlanCandidate> candidates,
                                      const EvaluatePlan& evaluate,
                                      const PlanControl& control);

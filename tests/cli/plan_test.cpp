@@ -50,7 +50,7 @@ class Plans : public Scene {
   }
 };
 
-TEST_F(Plans, BoundsGiveTheFrontOfTheExhaustiveSearchINV9) {
+TEST_F(Plans, BoundsGiveTheFrontOfTheExhaustiveSearchINV10) {
   write_plan("[limits]\ntpot = \"1 ms\"\n[search]\nvary = 0\n");
   const Json all = plan({"--method", "exhaustive"});
   const Json pruned = plan();

@@ -145,5 +145,99 @@ TEST_F(Whole, ADenseModelRunsWithoutRouting) {
                 "  nothing\n"));
 }
 
+class Train : public Scene {
+ protected:
+  /// The toy model on two stages of two ranks, one sequence a micro-batch.
+  static std::vector<std::string> run(std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments = {"run", "scenario.toml"};
+    for (const char* set : {"step.kind=train",
+                            "batch.context_tokens=16",
+                            "batch.micro_batches=4",
+                            "parallel.ep=2",
+                            "parallel.pp=2",
+                            "memory.zero_stage=1"}) {
+      arguments.insert(arguments.end(), {"--set", set});
+    }
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+};
+
+TEST_F(Train, PartsAddUpAndRatesFollow) {
+  const nlohmann::json json = json_of(run({"--json", "--set", "step.overlap=dualpipe"}));
+  EXPECT_EQ(json["step_kind"], "train");
+  EXPECT_EQ(json["overlap"], "dualpipe");
+  for (const nlohmann::json& step : json["steps"]) {
+    double sum = 0;
+    for (const auto& [name, seconds] : step["critical_path"].items()) {
+      sum += seconds.get<double>();
+    }
+    EXPECT_NEAR(sum, step["makespan_s"].get<double>(), 1e-12);
+    EXPECT_GT(step["critical_path"]["bubble_s"].get<double>(), 0);
+    EXPECT_GT(step["critical_path"]["optimiser_s"].get<double>(), 0);
+  }
+  const nlohmann::json& summary = json["summary"];
+  const double step = summary["step_s"]["mean"].get<double>();
+  EXPECT_EQ(summary["gpus"], 4);
+  EXPECT_DOUBLE_EQ(summary["tokens_per_s"].get<double>(), 2 * 4 * 16 / step);
+  EXPECT_DOUBLE_EQ(summary["tokens_per_s_per_rank"].get<double>(), 2 * 4 * 16 / step / 4);
+  EXPECT_DOUBLE_EQ(summary["bubble_ratio"].get<double>(),
+                   summary["critical_path"]["bubble_s"].get<double>() / step);
+  EXPECT_DOUBLE_EQ(summary["mfu_ratio"].get<double>(),
+                   summary["model_flops"].get<double>() / step / 4 / 900e12);
+}
+
+TEST_F(Train, ShowsTheLayoutTheTimeOfAStageAndTheBubble) {
+  const Outcome outcome = moesim(run());
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(
+      outcome.out,
+      HasSubstr("scenario.toml: 3 train step(s) of toy on 4 GPUs, ep 2, tp 1, pp 2, dp 1, 4 "
+                "micro-batch(es),\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("\ntime of a stage "));
+  EXPECT_THAT(outcome.out, HasSubstr("\npipeline bubble: "));
+  EXPECT_THAT(outcome.out, HasSubstr("\nmodel arithmetic: "));
+  EXPECT_THAT(outcome.out,
+              HasSubstr("note: backward passes are assumed to take twice the forward time (2.5 "
+                        "times in\n  the core of attention)\n"));
+}
+
+TEST_F(Train, IsTheSameAtAnyThreadCount) {
+  const std::vector<std::string> samples = {"--json", "--set", "step.samples=2"};
+  std::vector<std::string> one = run(samples);
+  std::vector<std::string> two = one;
+  one.insert(one.end(), {"--threads", "1"});
+  two.insert(two.end(), {"--threads", "2"});
+  EXPECT_EQ(moesim(one).out, moesim(two).out);
+}
+
+TEST_F(Train, ChecksWhatItRuns) {
+  std::vector<std::string> arguments = run();
+  arguments.front() = "check";
+  const Outcome outcome = moesim(arguments);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("note: backward passes are assumed"));
+}
+
+TEST_F(Train, RefusesFaultsBesideAPipeline) {
+  const Outcome outcome = moesim(run({"--set", "faults.gpus=[\"node0/gpu0: 0.5\"]"}));
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_EQ(outcome.err,
+            "error: faults: training on more than one group of parallel.ep ranks is simulated "
+            "without faults\n");
+}
+
+TEST_F(Whole, TwoHalvesTakeTurns) {
+  const nlohmann::json one = json_of(run({"--json"}));
+  const Outcome outcome = moesim(run({"--set", "step.overlap=two_batch"}));
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("on 4 ranks, tp 1, overlap two_batch, 16 tokens a\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("two halves of the batch take turns\n"));
+  const nlohmann::json two = json_of(run({"--json", "--set", "step.overlap=two_batch"}));
+  EXPECT_GT(two["summary"]["communication_s"].get<double>(),
+            two["summary"]["exposed_communication_s"].get<double>());
+  EXPECT_EQ(one["overlap"], "none");
+}
+
 }  // namespace
 }  // namespace moesim::cli_tests

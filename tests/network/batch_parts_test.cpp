@@ -10,6 +10,7 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "sim/network/wide_links.hpp"
 #include "tests/network/test_fabrics.hpp"
 
 namespace moesim {
@@ -35,6 +36,20 @@ TEST(PartedBatch, FlowsThatShareNoLinkRunApart) {
   const BatchResult result = batch.run();
   EXPECT_THAT(result.finish, ElementsAre(at(2), at(2), at(4)));
   EXPECT_EQ(result.events, 2);
+}
+
+// 0 (PCIe, 400 B/s) is always followed by 1 (100 B/s): never binds. 2 follows 1 always and is as
+// narrow: 1 never binds because of 2, which stays. 3 and 4 have no neighbour that is always there.
+// 5 (200 B/s) always comes after 4 (50 B/s), not so 4 before 5.
+TEST(WideLinks, NeverBindWhereANarrowerNeighbourIsOnEveryPath) {
+  const std::vector<BytesPerSecond> capacity{{400}, {100}, {100}, {70}, {50}, {200}};
+  const std::vector<BatchFlow> flows{{.links = {{0}, {1}, {2}, {3}}, .bytes = {1}},
+                                     {.links = {{0}, {1}, {2}, {4}, {5}}, .bytes = {1}},
+                                     {.links = {{4}}, .bytes = {1}},
+                                     {.links = {{3}}, .bytes = {1}}};
+  EXPECT_THAT(links_that_never_bind(capacity, flows),
+              ElementsAre(true, true, false, false, false, true));
+  EXPECT_EQ(PartedBatch({}, capacity, flows).num_parts(), 1U);
 }
 
 TEST(PartedBatch, TellsHowManyFlowsHaveFinished) {

@@ -10,6 +10,7 @@
 
 #include "sim/core/rng.hpp"
 #include "sim/network/couplings.hpp"
+#include "sim/network/due_times.hpp"
 #include "sim/network/owned_heap.hpp"
 
 namespace moesim {
@@ -21,7 +22,7 @@ using ::testing::IsEmpty;
 TEST(ClassTable, FlowsWithTheSameLinksAndCapAreAlike) {
   const std::vector<double> capacity{10, 20, 5};
   const std::vector<LinkId> path{{1}, {2}};
-  const std::vector<LinkId> other{{2}, {1}};
+  const std::vector<LinkId> other{{1}};
   ClassTable table(3);
   const auto c = table.find_or_make({.links = path, .bytes = {1}, .latency = {}}, capacity);
   EXPECT_EQ(table.find_or_make({.links = path, .bytes = {9}, .latency = {3}}, capacity), c);
@@ -29,9 +30,10 @@ TEST(ClassTable, FlowsWithTheSameLinksAndCapAreAlike) {
   const auto capped =
       table.find_or_make({.links = path, .bytes = {1}, .latency = {}, .rate_cap = {7}}, capacity);
   EXPECT_NE(capped, c);
-  // Links are numbered by first use: outer 1 and 2 are 0 and 1, the cap is a link of its own.
-  EXPECT_THAT(table.links(c), ElementsAre(0, 1));
-  EXPECT_THAT(table.links(capped), ElementsAre(0, 1, 2));
+  // Links are numbered by first use: outer 1 and 2 are 0 and 1, the cap is a link of its own. The
+  // narrowest comes first.
+  EXPECT_THAT(table.links(c), ElementsAre(1, 0));
+  EXPECT_THAT(table.links(capped), ElementsAre(1, 0, 2));
   EXPECT_EQ(table.cap(2), 7.0);
   EXPECT_EQ(table.narrowest(c), 1);  // 5 B/s
 }
@@ -57,6 +59,47 @@ TEST(ClassTable, ListsTheClassesThatHaveFlows) {
   EXPECT_THAT(table.crossing(1), ElementsAre(b));
 }
 
+// Paths of one to four narrow links and up to two wide ones. Narrow links are in every signature of
+// theirs, wide ones in none, so that only narrow ones have a mark to look for.
+TEST(ClassTable, SignaturesMissNoLinkAndRarelyClaimOne) {
+  std::vector<double> capacity(80, 10.0);
+  std::fill(capacity.begin() + 40, capacity.end(), 20.0);
+  ClassTable table(80);
+  RngStream rng(6, "signatures");
+  for (int i = 0; i < 300; ++i) {
+    std::vector<LinkId> path;
+    const auto add = [&](std::uint64_t first) {
+      const LinkId link{static_cast<std::int32_t>(first + rng.below(40))};
+      if (std::find(path.begin(), path.end(), link) == path.end()) {
+        path.push_back(link);
+      }
+    };
+    for (std::uint64_t n = 1 + rng.below(4); n > 0; --n) {
+      add(0);
+    }
+    for (std::uint64_t n = rng.below(3); n > 0; --n) {
+      add(40);
+    }
+    table.find_or_make({.links = path, .bytes = {1}, .latency = {}}, capacity);
+  }
+  int claims = 0;
+  int pairs = 0;
+  for (std::int32_t link = 0; link < static_cast<std::int32_t>(table.num_links()); ++link) {
+    const auto mark = table.mark_in_signatures(link);
+    ASSERT_EQ(mark.has_value(), table.capacity(static_cast<std::size_t>(link)) == 10.0);
+    for (std::int32_t c = 0; mark && c < static_cast<std::int32_t>(table.size()); ++c) {
+      const auto links = table.links(c);
+      const bool crosses = std::find(links.begin(), links.end(), link) != links.end();
+      const bool may = ClassTable::may_have(table.signature(c), *mark);
+      ASSERT_TRUE(may || !crosses);
+      pairs += crosses ? 0 : 1;
+      claims += may && !crosses ? 1 : 0;
+    }
+  }
+  EXPECT_GT(pairs, 5000);
+  EXPECT_LT(claims, pairs / 20);
+}
+
 TEST(MemberPool, GivesMembersInOrderOfFinishThenFlow) {
   MemberPool pool;
   RngStream rng(3, "members");
@@ -80,6 +123,34 @@ TEST(MemberPool, GivesMembersInOrderOfFinishThenFlow) {
     heap = pool.remove_first(heap);
   }
   EXPECT_EQ(heap, -1);
+}
+
+// Against a plain array, with keys enough for three blocks of blocks.
+TEST(DueTimes, KnowTheFirstAndAllThatAreDue) {
+  constexpr std::size_t kKeys = 2500;
+  DueTimes due;
+  std::vector<double> expected(kKeys, DueTimes::kNever);
+  EXPECT_EQ(due.first(), DueTimes::kNever);
+  for (std::size_t key = 0; key < kKeys; ++key) {
+    due.add();
+  }
+  RngStream rng(4, "due");
+  for (int step = 0; step < 3000; ++step) {
+    const auto key = static_cast<std::size_t>(rng.below(step % 2 == 0 ? kKeys : 70));
+    expected[key] = rng.below(4) == 0 ? DueTimes::kNever : static_cast<double>(rng.below(1000));
+    due.set(key, expected[key]);
+    const double first = *std::min_element(expected.begin(), expected.end());
+    ASSERT_EQ(due.first(), first);
+    for (std::size_t k = due.find(first, 0), e = 0;; k = due.find(first, k + 1), ++e) {
+      while (e < kKeys && expected[e] > first) {
+        ++e;
+      }
+      ASSERT_EQ(k, e);
+      if (k == kKeys) {
+        break;
+      }
+    }
+  }
 }
 
 /// The same as a map, sorted.
@@ -147,7 +218,7 @@ TEST(OwnedHeap, KeepsTheFirstTargetInFrontWhateverIsTakenOut) {
   for (std::int32_t c = 1; c < 200; c += 3) {
     target[static_cast<std::size_t>(c)] = rng.uniform01();
     heap.set_target(c, target[static_cast<std::size_t>(c)], place);
-    EXPECT_EQ(heap.target_of(c, place), target[static_cast<std::size_t>(c)]);
+    EXPECT_EQ(heap.entry_of(c, place).target, target[static_cast<std::size_t>(c)]);
   }
   while (!heap.empty()) {
     const auto least = std::min_element(target.begin(), target.end());

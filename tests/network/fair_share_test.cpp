@@ -101,6 +101,34 @@ RC_GTEST_PROP(FairShare, HasTheCertificateAfterEveryEventOfRandomSystemsINV2, ()
   }
 }
 
+// W (100 B/s) is crossed by a flow of its own and by flows that come through N1 and N2 (10 B/s
+// each). While the first is there, W is full: 80 B/s for it. When it is gone the others can bring
+// 20 B/s at most, and a change on N1 is no matter of W's any more, until a flow of its own starts.
+TEST(FairShare, ALinkTooWideForTheRestOfItsFlowsIsNoLongerToldOfTheirChanges) {
+  const std::vector<BytesPerSecond> capacity{{100}, {10}, {10}};
+  const std::vector<LinkId> wide{{0}};
+  const std::vector<LinkId> first{{0}, {1}};
+  const std::vector<LinkId> second{{0}, {2}};
+  FluidSharing network(capacity);
+  network.start({0}, {.links = wide, .bytes = {100}, .latency = {}});
+  network.start({1}, {.links = first, .bytes = {100}, .latency = {}});
+  network.start({2}, {.links = first, .bytes = {300}, .latency = {}});
+  network.start({3}, {.links = second, .bytes = {1000}, .latency = {}});
+  EXPECT_EQ(network.advance(SimTime::never()).size(), 1U);
+  network.advance(network.now());  // solves
+  EXPECT_EQ(network.now(), SimTime{1'250'000'000'000});
+  const auto updates = network.share().work().updates;
+  EXPECT_EQ(network.share().work().reviews, 1);
+  EXPECT_EQ(network.advance(SimTime::never()).size(), 1U);
+  network.advance(network.now());
+  EXPECT_EQ(network.now(), SimTime{20'000'000'000'000});
+  EXPECT_EQ(network.share().work().updates, updates);
+  network.start({4}, {.links = wide, .bytes = {1000}, .latency = {}});
+  network.advance(network.now());
+  EXPECT_EQ(certificate_breach(network.share()), "");
+  EXPECT_EQ(network.share().rate(0), 80.0);  // class 0 again
+}
+
 // A wrong rate must be seen: with a tolerance below rounding the certificate fails.
 TEST(FairShare, TheCertificateCanFail) {
   const std::vector<BytesPerSecond> capacity{{90}, {70}};

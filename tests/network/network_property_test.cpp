@@ -8,7 +8,10 @@
 #include <numeric>
 #include <thread>
 
+#include "sim/network/batch_parts.hpp"
 #include "sim/network/network.hpp"
+#include "sim/network/wide_links.hpp"
+#include "tests/network/naive_messages.hpp"
 #include "tests/network/naive_oracle.hpp"
 #include "tests/network/random_systems.hpp"
 
@@ -180,6 +183,51 @@ RC_GTEST_PROP(Fluid, SmallStepsReachTheSameTicksINV8, ()) {
     }
     done += completed.size();
   }
+}
+
+// Each link gets a neighbour on all its paths, at times before it and at times after it, that is as
+// wide or wider. Nothing finishes at another time, in the parts or on the whole network.
+RC_GTEST_PROP(PartedBatch, IsTheWholeNetworkWithoutTheLinksThatNeverBind, ()) {
+  const auto seed = *rc::gen::arbitrary<std::uint64_t>();
+  RandomSystem s = random_system(seed, {.max_links = 12, .max_flows = 40, .capped = false});
+  RngStream rng(seed, "neighbours");
+  const std::size_t num_links = s.capacity.size();
+  std::vector<bool> is_before;
+  for (std::size_t l = 0; l < num_links; ++l) {
+    is_before.push_back(rng.below(2) == 0);
+    s.capacity.push_back(s.capacity[l] * static_cast<double>(1 + rng.below(2)));
+  }
+  const auto whole = finish_times(s);
+  for (RandomFlow& flow : s.flows) {
+    std::vector<LinkId> links;
+    for (const LinkId link : flow.batch.links) {
+      const auto neighbour = id_at<LinkId>(num_links + link.index());
+      links.push_back(is_before[link.index()] ? neighbour : link);
+      links.push_back(is_before[link.index()] ? link : neighbour);
+    }
+    flow.batch.links = links;
+  }
+  const auto batch = s.batch();
+  const auto never = links_that_never_bind(s.capacity, batch);
+  RC_ASSERT(std::count(never.begin(), never.end(), true) > 0);
+  const auto parts = PartedBatch({}, s.capacity, batch).run().finish;
+  const auto stretched = finish_times(s);
+  for (std::size_t f = 0; f < whole.size(); ++f) {
+    RC_ASSERT(is_near(parts[f], whole[f].to_seconds().value));
+    RC_ASSERT(is_near(stretched[f], whole[f].to_seconds().value));
+  }
+}
+
+// To the tick, with ties, caps, late starts and lines of tens of chunks.
+RC_GTEST_PROP(Message, FinishesWhenQueuesWrittenDownPlainlyDo, ()) {
+  const auto seed = *rc::gen::arbitrary<std::uint64_t>();
+  const RandomSystem s = random_system(seed, {.max_links = 12, .max_flows = 40});
+  RngStream rng(seed, "chunk");
+  const double chunk = rng.below(2) == 0 ? 1e12 : 1.25e7 * static_cast<double>(1 + rng.below(8));
+  const auto finish = testing::run_capped(
+      *make_network({.engine = NetworkEngine::kMessage, .chunk = bytes(chunk)}, s.capacity),
+      s.flows);
+  RC_ASSERT(finish == testing::NaiveMessages(s, chunk).run());
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keys to change in the round trip of the resolved scenario: what a change is, and those of
-// [price].
+// What the round trip of a scenario changes, and the parts of it that are of serving and
+// of [price].
 #pragma once
 
 #include <ostream>
@@ -22,6 +22,51 @@ struct Change {
     return out << change.path << " = " << change.value;
   }
 };
+
+/// Serving has no [batch].
+inline constexpr const char* kServing = R"([model]
+preset = "small"
+[cluster]
+preset = "pair"
+[parallel]
+ep = 8
+[routing]
+trace = "shipped"
+[step]
+kind = "serving"
+)";
+
+inline std::vector<Change> request_changes() {
+  const std::vector<Override> table = {"requests.source=table", "requests.path=pair.graphml"};
+  const std::vector<Override> two = {"requests.groups=2"};
+  return {
+      {"requests.source", "azure", {}, {"requests.path=pair.graphml"}},
+      {"requests.path", "a.json", table},
+      {"requests.from", "5 s", table},
+      {"requests.to", "7 s", table},
+      {"requests.rate_scale", "2.5"},
+      {"requests.spread", "3 s"},
+      {"requests.rate", "7"},
+      {"requests.count", "9"},
+      {"requests.prompt_tokens", "1.5"},
+      {"requests.prompt_sigma", "1"},
+      {"requests.output_tokens", "8"},
+      {"requests.output_sigma", "0.5"},
+      {"requests.ttft_slo", "1 s"},
+      {"requests.tpot_slo", "50 ms"},
+      {"requests.warm_up", "60 s"},
+      {"requests.policy", "disaggregated", two, {"requests.prefill_groups=1"}},
+      {"requests.groups", "2"},
+      {"requests.prefill_groups", "1", {"requests.groups=2"}, {"requests.policy=disaggregated"}},
+      {"requests.balance", "round_robin"},
+      {"requests.max_batch_tokens", "4096"},
+      {"requests.chunk_tokens", "0"},
+      {"requests.max_sequences", "12"},
+      {"requests.step_overhead", "1 ms"},
+      {"requests.interval", "0.5 s"},
+      {"requests.surface_layers", "0"},
+      {"requests.check_steps", "3"}};
+}
 
 inline std::vector<Change> price_changes() {
   std::vector<Change> changes = {{"source", "another"},

@@ -193,10 +193,20 @@ std::vector<Change> load_and_policy_changes() {
 std::vector<Change> step_changes() {
   const std::vector<Override> decode = {"step.kind=decode", "batch.context_tokens=128"};
   const std::vector<Override> train = {"step.kind=train", "batch.context_tokens=128"};
+  const std::vector<Override> stages = {"step.kind=train",
+                                        "batch.context_tokens=128",
+                                        "model.layers=4",
+                                        "parallel.ep=8",
+                                        "parallel.pp=2",
+                                        "batch.micro_batches=4"};
   return {{"step.kind", "decode", {}, {"batch.context_tokens=128"}},
           {"parallel.tp", "2", decode},
           {"parallel.pp", "2", decode, {"parallel.ep=8"}},
           {"parallel.dp", "2", train, {"parallel.ep=8"}},
+          {"parallel.virtual_stages", "2", stages},
+          {"step.overlap", "two_batch", decode},
+          {"step.samples", "4", train},
+          {"step.overlap_gradients", "false", train},
           {"batch.context_tokens", "4096", decode},
           {"batch.micro_batches", "8", train},
           {"memory.kv_dtype", "fp8", decode},
@@ -295,6 +305,7 @@ std::vector<Change> all_changes() {
                            fault_changes(),
                            load_and_policy_changes(),
                            step_changes(),
+                           request_changes(),
                            generator_changes(),
                            calibration_changes(),
                            price_changes(),
@@ -348,9 +359,11 @@ class RoundTrip : public testing::TestWithParam<Change> {
 
 TEST_P(RoundTrip, AChangedKeyShowsAndLoadsBack) {
   const Change& change = GetParam();
-  const std::string before = resolved(kScenario, change.before);
+  const bool serving = change.path.starts_with("requests.");
+  const std::string text = serving ? kServing : kScenario;
+  const std::string before = resolved(text, change.before);
   const std::vector<Override> changes = joined(change.with, {change.path + "=" + change.value});
-  const std::string after = resolved(kScenario, joined(change.before, changes));
+  const std::string after = resolved(text, joined(change.before, changes));
   EXPECT_NE(line_of(change.path, after), line_of(change.path, before));
   EXPECT_EQ(resolved(after, {}), after);
 }

@@ -119,6 +119,28 @@ TEST(AttentionBlock, MovesItsWeightsRowsAndCache) {
               kTolerance);
 }
 
+// Twice the block and half a core more; with selective recomputation two norms and the two
+// up-projections of mla besides: kernels of 1 us each, nothing else costs.
+TEST(AttentionBackward, IsTwiceTheBlockAndHalfACore) {
+  ModelShape m;
+  m.hidden_size = 8;
+  m.attention = gqa();
+  const ComputeModel c = toy();
+  EXPECT_NEAR(attention_backward_time(c, m, prefill(), Recompute::kNone).value,
+              2 * attention_time(c, m, prefill()).value + 0.5 * core(c, gqa(), prefill()),
+              kTolerance);
+  ComputeModel starts = toy(1e30, 1e30);
+  starts.constants.kernel_launch = microseconds(1);
+  const auto us = [&](Recompute recompute) {
+    return attention_backward_time(starts, m, prefill(), recompute).value * 1e6;
+  };
+  m.attention = mla();
+  EXPECT_NEAR(us(Recompute::kNone), 2 * 7 + 0.5, 1e-9);
+  EXPECT_NEAR(us(Recompute::kSelective), 2 * 7 + 0.5 + 2 + 2, 1e-9);
+  m.attention = {.kind = AttentionKind::kNone};
+  EXPECT_NEAR(us(Recompute::kSelective), 2 * 1 + 1, 1e-9);
+}
+
 // A group of two has both ranks' sequences; a chunk is the end of one prompt.
 TEST(AttentionLoads, AreThoseOfTheGroup) {
   const BatchSpec batch{.tokens_per_rank = 512, .steps = 1, .context_tokens = 128};

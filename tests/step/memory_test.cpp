@@ -189,6 +189,49 @@ TEST(Training, OneForwardOneBackwardKeepsMicroBatchesInFlight) {
   EXPECT_EQ(activation_bytes(m, 2).value, 6 * 74 * 2 + 480);
 }
 
+// Pairs of passes need 2 (pp - stage) micro-batches under way.
+TEST(Training, DualPipeKeepsTwiceAsManyMicroBatches) {
+  MemoryModel m = toy_training();
+  m.parallel.pp = 3;
+  m.batch.micro_batches = 2;
+  m.overlap = Overlap::kDualPipe;
+  EXPECT_EQ(activation_bytes(m, 2).value, 6 * 74 * 2 * 2 + 480);
+  m.batch.micro_batches = 100;
+  EXPECT_EQ(activation_bytes(m, 0).value, 6 * 64 * 2 * 6);
+}
+
+// Layers 0 and 2 on stage 0, 1 and 3 on stage 1, each time one of them, 64 or 74 elements: 4 of 4
+// passes on the first stage (2 * 1 + 2 + 1 would be 5), 3 on the last, half of a stage's layers
+// each.
+TEST(Training, InterleavedStagesKeepPartsInFlight) {
+  MemoryModel m = toy_training();
+  m.model.layers = 4;
+  m.parallel.pp = 2;
+  m.parallel.virtual_stages = 2;
+  m.batch.micro_batches = 2;
+  EXPECT_EQ(activation_bytes(m, 0).value, 6 * (64 + 74) * 2 * 2);
+  EXPECT_EQ(activation_bytes(m, 1).value, 6 * (64 + 74) * 1.5 * 2 + 480);
+}
+
+// Bytes a token: attention (4 + 24) * 2; dense 4 * 2 and 2 * 8 widths of 2 B; MoE 4 * 2 and 2 * (4
+// + 2 * 3) of 2 B, or 1 B where the GEMMs are in fp8. Of mla the latents 3 + 4 and the output 8
+// instead of 24 elements.
+TEST(Training, SelectiveRecomputationKeepsLess) {
+  MemoryModel m = toy_training();
+  m.memory.recompute = Recompute::kSelective;
+  EXPECT_EQ(activation_bytes(m, 0).value, 6 * (96 + 2 * 104) + 480);
+  m.model.weight_dtype = Dtype::kFp8;
+  EXPECT_EQ(activation_bytes(m, 0).value, 6 * (96 + 2 * 84) + 480);
+  m.model.attention = {.kind = AttentionKind::kMla,
+                       .heads = 4,
+                       .head_dim = 2,
+                       .q_lora_rank = 3,
+                       .kv_lora_rank = 3,
+                       .rope_dim = 1,
+                       .nope_dim = 2};
+  EXPECT_EQ(activation_bytes(m, 0).value, 6 * (96 + 2 * 84 - 3 * 2 * (24 - 15)) + 480);
+}
+
 TEST(Sequences, ComeWholeOrAsOneChunk) {
   BatchSpec batch{.tokens_per_rank = 512, .steps = 1, .context_tokens = 128};
   EXPECT_EQ(sequences_per_rank(StepKind::kDecode, batch), 512);

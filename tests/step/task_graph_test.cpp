@@ -172,5 +172,36 @@ RC_GTEST_PROP(TaskGraph, EveryTaskStartsAtTheLastEndOfItsPredecessorsINV8, ()) {
   }
 }
 
+// 10 us at half pace while a kernel runs on its rank from 4 to 8 us: 4 us before, 2 us of work in 4
+// us, 4 us after. A kernel of another rank says nothing.
+TEST(TaskGraph, ADelaySlowsDownBesideAKernelOfItsRank) {
+  TaskGraph graph;
+  const TaskId before = graph.add_delay({}, us(4));
+  const TaskId kernel = graph.add_delay({}, us(4));
+  graph.add_edge(before, kernel);
+  TaskLabel other;
+  other.rank = 1;
+  const TaskId slowed = graph.add_delay({}, us(10));
+  const TaskId elsewhere = graph.add_delay(other, us(10));
+  graph.tasks[slowed.index()].beside = graph.tasks[elsewhere.index()].beside = 0.5;
+  graph.kernels = {{kernel, kernel, 0}};
+  const TaskTimes times = run(graph);
+  EXPECT_EQ(times.end[slowed.index()], us(12));
+  EXPECT_EQ(times.end[elsewhere.index()], us(10));
+}
+
+// Two kernels at once slow no more than one; the delay begins between them.
+TEST(TaskGraph, KernelsThatRunTogetherCountOnce) {
+  TaskGraph graph;
+  const TaskId first = graph.add_delay({}, us(6));
+  const TaskId second = graph.add_delay({}, us(8));
+  const TaskId wait = graph.add_delay({}, us(2));
+  const TaskId slowed = graph.add_delay({}, us(10));
+  graph.add_edge(wait, slowed);
+  graph.tasks[slowed.index()].beside = 0.5;
+  graph.kernels = {{first, first, 0}, {second, second, 0}};
+  EXPECT_EQ(run(graph).end[slowed.index()], us(15));
+}
+
 }  // namespace
 }  // namespace moesim

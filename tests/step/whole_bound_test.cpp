@@ -32,6 +32,12 @@ struct RandomWhole {
     model.parallel = {.ep = model.step.ranks, .tp = rng.below(2) == 0 ? 1 : 2};
     const Routing routing = step.routing->route(0, 0);
     model.batch = {.tokens_per_rank = routing.token_begin[1], .steps = 1, .context_tokens = 500};
+    const std::uint64_t overlap = rng.below(3);
+    if (overlap == 1 && model.batch.tokens_per_rank > 1) {
+      model.overlap = Overlap::kTwoBatch;
+    } else if (overlap == 2 && shape.shared_experts > 0) {
+      model.overlap = Overlap::kSharedExpert;
+    }
   }
   [[nodiscard]] WholeShape shape() const {
     return {.model = model.step.model,
@@ -62,6 +68,7 @@ TEST(WholeBound, IsTheStepOfADenseModelWithoutExchanges) {
   whole.model.step.model.moe_layers = 0;
   whole.model.step.layers = 0;
   whole.model.parallel.tp = 1;
+  whole.model.overlap = Overlap::kNone;
   const double step = simulate_whole_step(whole.model, 0).makespan.to_seconds().value;
   EXPECT_NEAR(least_step_time(whole.shape()).value, step, 2e-6 * step);
 }
@@ -71,6 +78,7 @@ TEST(WholeBound, IsTheStepOfADenseModelWithoutExchanges) {
 TEST(WholeLimit, NamesThePartAndItsResource) {
   RandomWhole whole(1);
   whole.model.parallel.tp = 1;
+  whole.model.overlap = Overlap::kNone;
   whole.model.batch.context_tokens = 10'000'000;
   WholeStepResult result = simulate_whole_step(whole.model, 0);
   WholeLimit limit = limit_of(whole.model, result.parts);

@@ -61,7 +61,7 @@ struct Scene {
   }
 };
 
-RC_GTEST_PROP(PlanSearch, BoundsLoseNoPointOfTheFrontINV9, (std::uint16_t seed)) {
+RC_GTEST_PROP(PlanSearch, BoundsLoseNoPointOfTheFrontINV10, (std::uint16_t seed)) {
   Scene scene(seed);
   std::vector<PlanObjective> objectives(kAll.begin(), kAll.end());
   objectives.erase(objectives.begin() + seed % 3);

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/cli/point_simulator.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <utility>
+
+#include "sim/calibrate/report_path.hpp"
+#include "sim/cli/whole_run.hpp"
+#include "sim/core/diagnostics.hpp"
+#include "sim/report/json_report.hpp"
+#include "sim/report/memory_report.hpp"
+#include "sim/report/whole_report.hpp"
+#include "sim/scenario/digest.hpp"
+#include "sim/scenario/memory_model.hpp"
+
+namespace moesim::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// Stands where `moesim run` names the scenario's file.
+constexpr const char* kNoFile = "a point of a sweep";
+
+void add_model(Json& report, const Scenario& scenario) {
+  report["model"] = {{"total_parameters", total_parameters(scenario.model)},
+                     {"active_parameters", active_parameters(scenario.model)}};
+}
+
+void add_memory(Json& report, const Scenario& scenario) {
+  report["memory"] = memory_summary(memory_report(memory_model(scenario)));
+}
+
+}  // namespace
+
+std::vector<InputDigest> PointSimulator::data_digests(const Scenario& scenario) {
+  std::vector<std::filesystem::path> files;
+  const bool experts = scenario.model.moe_layers > 0;
+  if (experts && scenario.routing.source == RoutingOrigin::kTrace) {
+    files.emplace_back(scenario.routing.trace);
+  }
+  if (experts && scenario.placement.kind == PlacementKind::kFile) {
+    files.emplace_back(scenario.placement.file);
+  }
+  if (!scenario.cluster.graphml.empty()) {
+    files.emplace_back(scenario.cluster.graphml);
+  }
+  std::vector<InputDigest> digests;
+  const std::scoped_lock lock(mutex_);
+  for (const std::filesystem::path& file : files) {
+    std::string& known = digests_[file.string()];
+    known = known.empty() ? sha256_hex(file) : known;
+    digests.push_back({file.string(), known});
+  }
+  return digests;
+}
+
+std::string PointSimulator::key(const Scenario& scenario) {
+  std::string text = fmt::format("moesim {}\n{}", MOESIM_VERSION, resolved_toml(scenario));
+  for (const InputDigest& input : data_digests(scenario)) {
+    text += input.sha256 + "\n";
+  }
+  return sha256_hex_of_text(text);
+}
+
+std::string PointSimulator::report(const Scenario& scenario) {
+  Scenario alone = scenario;
+  alone.inputs.clear();
+  SimulateControl control;
+  control.cache = &cache_;
+  if (scenario.step.kind == StepKind::kMoeLayers) {
+    RunReport run = simulate(kNoFile, alone, control);
+    run.inputs = data_digests(scenario);
+    return to_json(run);
+  }
+  WholeReport whole = simulate_whole(kNoFile, alone, control);
+  whole.inputs = data_digests(scenario);
+  return whole_json(whole);
+}
+
+Evaluation PointSimulator::evaluate(const Scenario& scenario,
+                                    const std::vector<std::string>& metrics) {
+  Evaluation result;
+  try {
+    Json json = Json::parse(report(scenario));
+    add_model(json, scenario);
+    if (scenario.step.kind != StepKind::kMoeLayers) {
+      add_memory(json, scenario);
+    }
+    for (const std::string& path : metrics) {
+      if (const Json* found = calibrate::at_path(json, path)) {
+        result.metrics.push_back({path, scalar_of(*found)});
+      }
+    }
+    result.text = json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  } catch (const UserError& error) {
+    result.refused = true;
+    result.text = error.what();
+  }
+  return result;
+}
+
+std::vector<std::string> default_metrics(bool any_layers, bool any_whole) {
+  std::vector<std::string> metrics = {"summary.step_s.mean"};
+  const auto add = [&](std::initializer_list<const char*> paths) {
+    for (const char* path : paths) {
+      if (std::find(metrics.begin(), metrics.end(), path) == metrics.end()) {
+        metrics.emplace_back(path);
+      }
+    }
+  };
+  if (any_whole) {
+    add({"summary.tokens_per_s_per_rank",
+         "summary.critical_path.attention_s",
+         "summary.critical_path.dispatch_s",
+         "summary.critical_path.experts_s",
+         "summary.critical_path.combine_s",
+         "memory.total_bytes"});
+  }
+  if (any_layers) {
+    add({"summary.critical_path.experts_s",
+         "summary.critical_path.hot_expert_s",
+         "summary.critical_path.combine_s",
+         "summary.rank_imbalance_ratio",
+         "summary.dropped_ratio"});
+  }
+  add({"evidence.grade"});
+  return metrics;
+}
+
+}  // namespace moesim::cli

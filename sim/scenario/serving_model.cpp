@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/scenario/serving_model.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "sim/core/diagnostics.hpp"
+#include "sim/moe/generate/generated_routes.hpp"
+#include "sim/scenario/memory_model.hpp"
+
+namespace moesim {
+namespace {
+
+UserError mistake(std::string key, std::string message) {
+  Diagnostic diagnostic;
+  diagnostic.key = std::move(key);
+  diagnostic.message = std::move(message);
+  return UserError({std::move(diagnostic)});
+}
+
+std::unique_ptr<RequestRoutes> open_routes(const Scenario& s) {
+  if (s.model.moe_layers == 0) {
+    return nullptr;
+  }
+  if (s.routing.source == RoutingOrigin::kTrace) {
+    return open_pack_routes(s.routing, s.seed);
+  }
+  return generate::open_generated_routes(
+      s.routing.generated,
+      {.num_experts = s.model.num_experts, .top_k = s.model.top_k, .layers = s.model.moe_layers},
+      s.seed);
+}
+
+/// What fits beside the weights of every EP group, which are alike.
+KvSpace checked_kv_space(const Scenario& scenario) {
+  Scenario decode = scenario;
+  decode.step.kind = StepKind::kDecode;
+  const MemoryModel memory = memory_model(decode);
+  const KvSpace space = kv_space(memory, scenario.requests);
+  if (space.tokens == 0) {
+    throw mistake(
+        "cluster.gpu.memory",
+        fmt::format("{:.3g} GB leave no room for a KV cache: a rank holds {:.3g} GB of weights, "
+                    "activations of requests.max_batch_tokens = {} and buffers; see moesim memory "
+                    "with step.kind = prefill",
+                    memory.capacity / gigabytes(1),
+                    space.fixed / gigabytes(1),
+                    scenario.requests.max_batch_tokens));
+  }
+  return space;
+}
+
+/// Arrivals on a coarse grid of stamps come in bursts that nobody sent.
+void note_stamps(const RequestSpec& spec,
+                 const Arrivals& arrivals,
+                 std::vector<std::string>& notes) {
+  const auto requests = static_cast<std::int64_t>(arrivals.requests.size());
+  if (spec.source != ArrivalSource::kPoisson && spec.spread.value == 0 &&
+      arrivals.stamps * 4 < requests) {
+    notes.push_back(
+        fmt::format("{} arrivals share {} time stamps: bursts of the recording's grid; "
+                    "requests.spread moves them apart",
+                    requests,
+                    arrivals.stamps));
+  }
+}
+
+}  // namespace
+
+ServingModel serving_model(const Scenario& s) {
+  ServingModel model;
+  model.kv = checked_kv_space(s);
+  model.arrivals = read_arrivals(s.requests, s.seed);
+  model.assembly = assemble_serving(s);
+  model.routes = open_routes(s);
+  model.notes = model.assembly.notes;
+  note_stamps(s.requests, model.arrivals, model.notes);
+  if (s.requests.groups > 1) {
+    model.notes.emplace_back(
+        "every EP group takes the step times of the first one, as if it had the network alone");
+  }
+  model.whole = {.step = std::move(model.assembly.step),
+                 .kind = StepKind::kDecode,
+                 .parallel = s.parallel,
+                 .batch = {},
+                 .kv_dtype = s.memory.kv_dtype,
+                 .overlap = s.step.overlap};
+  model.setup = {.spec = s.requests,
+                 .attention_groups = s.parallel.ep / s.parallel.tp,
+                 .tp = s.parallel.tp,
+                 .kv_tokens = model.kv.tokens,
+                 .kv_bytes_per_token = model.kv.per_token,
+                 .kv_dtype = s.memory.kv_dtype,
+                 .seed = s.seed};
+  return model;
+}
+
+}  // namespace moesim

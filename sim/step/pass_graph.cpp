@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/step/pass_graph.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <optional>
+#include <utility>
+
+#include "sim/core/check.hpp"
+
+namespace moesim {
+namespace {
+
+WholePart part_of(const TaskLabel& label) {
+  if (label.tensor_parallel) {
+    return WholePart::kTensorParallel;
+  }
+  switch (label.kind) {
+    case TaskKind::kAttention:
+      return WholePart::kAttention;
+    case TaskKind::kDense:
+      return WholePart::kDense;
+    case TaskKind::kHead:
+      return WholePart::kHead;
+    case TaskKind::kGate:
+      return WholePart::kGate;
+    case TaskKind::kExperts:
+      return WholePart::kExperts;
+    case TaskKind::kCombineFlow:
+    case TaskKind::kCombineDone:
+    case TaskKind::kReduce:
+      return WholePart::kCombine;
+    case TaskKind::kLaunch:
+    case TaskKind::kIssue:
+    case TaskKind::kPipelineFill:
+    case TaskKind::kDispatchFlow:
+    case TaskKind::kDispatchDone:
+      return label.combine ? WholePart::kCombine : WholePart::kDispatch;
+    case TaskKind::kBackground:  // nothing waits for it
+    case TaskKind::kPipeline:
+      break;
+  }
+  MOESIM_CHECK(false, "unknown task");
+}
+
+TaskKind kind_of(Op op) {
+  switch (op) {
+    case Op::kAttention:
+      return TaskKind::kAttention;
+    case Op::kDense:
+      return TaskKind::kDense;
+    case Op::kGate:
+      return TaskKind::kGate;
+    case Op::kShared:
+    case Op::kExperts:
+      return TaskKind::kExperts;
+    case Op::kReduce:
+      return TaskKind::kReduce;
+    case Op::kHead:
+      return TaskKind::kHead;
+    case Op::kGather:
+    case Op::kDispatch:
+    case Op::kCombine:
+    case Op::kYield:
+      break;
+  }
+  MOESIM_CHECK(false, "a step that computes nothing");
+}
+
+/// A rank's rows, from every rank to every other one of its TP group.
+CommPlan exchange_in_groups(const WholeModel& m, const PassLoad& load) {
+  CommPlan plan;
+  plan.row_bytes = activation_row_bytes(m.step.model.hidden_size, Dtype::kBf16);
+  const int tp = m.parallel.tp;
+  for (int source = 0; source < m.step.ranks; ++source) {
+    const int first = source / tp * tp;
+    const std::int64_t tokens = load.tokens(static_cast<std::size_t>(source / tp));
+    const std::int64_t own = tokens * (source - first + 1) / tp - tokens * (source - first) / tp;
+    for (int destination = first; destination < first + tp; ++destination) {
+      if (destination != source && own > 0) {
+        plan.transfers.push_back({.source = RankId{source},
+                                  .destination = RankId{destination},
+                                  .bytes = own * plan.row_bytes,
+                                  .messages = 1});
+      }
+    }
+  }
+  return plan;
+}
+
+class PassRun {
+ public:
+  PassRun(const WholeModel& model, std::span<const Pass> passes)
+      : model_(model),
+        capacity_(effective_capacities(model.step.cluster, model.step.constants)),
+        finder_(model.step.cluster,
+                path_policy_of(model.step.dispatch, model.step.path_policy),
+                model.step.seed,
+                model.step.path_spread),
+        paths_(finder_,
+               model.step.ranks,
+               model.step.dispatch.scale_up ? PathScope::kAny : PathScope::kScaleOutOnly),
+        group_paths_(finder_, model.step.ranks, PathScope::kAny),
+        communication_(communication_model(model.step.dispatch, model.step.constants, capacity_)) {
+    for (const Pass& pass : passes) {
+      lanes_.push_back(make_lane(pass));
+    }
+    overlaps_ = model.overlap != Overlap::kNone;
+    serial_kernels_ = lanes_.size() > 1 && kernel_sms(model.step.dispatch) > 0;
+  }
+
+  PassResult run() {
+    interleave();
+    join_paths();
+    if (overlaps_) {
+      graph_.kernels = kernels_;
+    }
+    NetworkSettings settings;
+    settings.engine = model_.step.engine;
+    if (model_.step.message_chunk.value > 0.0) {
+      settings.chunk = model_.step.message_chunk;
+    }
+    const auto network = make_network(settings, capacity_);
+    const TaskTimes times = execute(graph_, *network);
+    PassResult result;
+    result.flows = std::count_if(graph_.tasks.begin(), graph_.tasks.end(), [](const Task& task) {
+      return task.flow_path >= 0;
+    });
+    result.network_events = network->events();
+    measure_communication(times, result);
+    attribute(times, result);
+    return result;
+  }
+
+ private:
+  struct Lane {
+    const Pass* pass = nullptr;
+    PassCosts alone;
+    PassCosts beside;             ///< where work overlaps
+    CommPlan gather;              ///< inside TP groups
+    std::vector<TaskId> last;     ///< by rank, what it computed last
+    std::vector<TaskId> arrived;  ///< by rank, the end of a kernel that nothing has waited for yet
+  };
+
+  Lane make_lane(const Pass& pass) {
+    Lane lane;
+    lane.pass = &pass;
+    const ComputeModel nominal{model_.step.cluster.gpu, model_.step.constants};
+    lane.alone = pass_costs(model_, nominal, pass.load, pass.layers, true);
+    if (model_.overlap != Overlap::kNone) {
+      const ComputeModel left = beside_communication(model_.step, pass.layers, paths_, capacity_);
+      lane.beside = pass_costs(model_, left, pass.load, pass.layers, false);
+    }
+    if (model_.parallel.tp > 1) {
+      lane.gather = exchange_in_groups(model_, pass.load);
+    }
+    return lane;
+  }
+
+  /// Turn by turn, each up to its next yield.
+  void interleave() {
+    std::vector<std::vector<std::size_t>> begins;
+    std::size_t most = 0;
+    for (const Lane& lane : lanes_) {
+      begins.push_back(segments(lane.pass->program));
+      most = std::max(most, begins.back().size() - 1);
+    }
+    for (std::size_t turn = 0; turn < most; ++turn) {
+      for (std::size_t i = 0; i < lanes_.size(); ++i) {
+        const std::vector<std::size_t>& begin = begins[i];
+        for (std::size_t s = begin[std::min(turn, begin.size() - 1)];
+             turn + 1 < begin.size() && s < begin[turn + 1];
+             ++s) {
+          issue(lanes_[i], lanes_[i].pass->program[s]);
+        }
+      }
+    }
+  }
+
+  void issue(Lane& lane, const ProgramStep& step) {
+    switch (step.op) {
+      case Op::kYield:
+        return;
+      case Op::kGather: {
+        const std::size_t first = graph_.tasks.size();
+        communicate(lane, [&](const std::vector<TaskId>& ready) {
+          return append_plain_exchange(
+              graph_, lane.gather, model_.step.constants.communication_start, group_paths_, ready);
+        });
+        for (std::size_t i = first; i < graph_.tasks.size(); ++i) {
+          graph_.tasks[i].label.tensor_parallel = true;
+        }
+        return;
+      }
+      case Op::kDispatch:
+        return communicate(lane, [&](const std::vector<TaskId>& ready) {
+          return append_dispatch(graph_, work(lane, step), communication_, paths_, ready);
+        });
+      case Op::kCombine:
+        return communicate(lane, [&](const std::vector<TaskId>& ready) {
+          return append_combine(graph_, work(lane, step), communication_, paths_, ready);
+        });
+      default:
+        return compute(lane, step);
+    }
+  }
+
+  /// The layer's place among those of the pass.
+  [[nodiscard]] std::size_t moe_index(const Lane& lane, const ProgramStep& step) const {
+    if (lane.pass->layers.empty() || !is_moe_layer(model_.step.model, step.layer)) {
+      return 0;
+    }
+    const ModelShape& shape = model_.step.model;
+    const int moe = (step.layer - shape.first_moe_layer) / shape.moe_interval;
+    return static_cast<std::size_t>(moe - lane.pass->layers.front().work.layer);
+  }
+  [[nodiscard]] const LayerWork& work(const Lane& lane, const ProgramStep& step) const {
+    return lane.pass->layers[moe_index(lane, step)].work;
+  }
+
+  void compute(Lane& lane, const ProgramStep& step) {
+    const std::size_t moe = moe_index(lane, step);
+    const bool waits = step.op != Op::kShared;
+    std::vector<TaskId> tasks;
+    for (std::size_t r = 0; r < static_cast<std::size_t>(model_.step.ranks); ++r) {
+      const double speed = model_.step.cluster.place(id_at<GpuId>(r)).speed;
+      const SimTime alone = step_time(lane.alone, step, moe, r, speed);
+      TaskLabel label;
+      label.kind = kind_of(step.op);
+      label.combine = step.op == Op::kReduce;
+      label.layer = step.layer;
+      label.rank = static_cast<std::int32_t>(r);
+      tasks.push_back(graph_.add_delay(label, alone));
+      if (overlaps_) {
+        const SimTime beside = step_time(lane.beside, step, moe, r, speed);
+        graph_.tasks.back().beside = pace(alone, beside);
+      }
+      if (!computed_.empty()) {
+        graph_.add_edge(computed_[r], tasks.back());
+      }
+      if (waits && !lane.arrived.empty()) {
+        graph_.add_edge(lane.arrived[r], tasks.back());
+      }
+    }
+    lane.last = tasks;
+    if (waits) {
+      lane.arrived.clear();
+    }
+    computed_ = std::move(tasks);
+  }
+
+  [[nodiscard]] static double pace(SimTime alone, SimTime beside) {
+    return beside > alone
+               ? static_cast<double>(alone.picoseconds) / static_cast<double>(beside.picoseconds)
+               : 1.0;
+  }
+
+  /// A kernel on every rank, after what its lane has computed and received.
+  template <typename Append>
+  void communicate(Lane& lane, const Append& append) {
+    if (lane.last.empty()) {
+      begin(lane);
+    }
+    const PhaseTasks phase = append(lane.arrived.empty() ? lane.last : lane.arrived);
+    for (std::size_t r = 0; r < phase.start.size(); ++r) {
+      if (serial_kernels_ && !communicated_.empty()) {
+        graph_.add_edge(communicated_[r], phase.start[r]);
+      }
+      kernels_.push_back({phase.start[r], phase.done[r], static_cast<std::int32_t>(r)});
+    }
+    communicated_ = phase.done;
+    lane.arrived = phase.done;
+  }
+
+  /// A pass that begins with a kernel waits for nothing.
+  void begin(Lane& lane) {
+    for (int r = 0; r < model_.step.ranks; ++r) {
+      TaskLabel label;
+      label.rank = r;
+      lane.last.push_back(graph_.add_delay(label, SimTime{}));
+    }
+  }
+
+  /// Both tables of paths behind one another.
+  void join_paths() {
+    graph_.paths = paths_.paths();
+    const auto shift = static_cast<std::int32_t>(graph_.paths.size());
+    graph_.paths.insert(
+        graph_.paths.end(), group_paths_.paths().begin(), group_paths_.paths().end());
+    for (Task& task : graph_.tasks) {
+      task.flow_path += task.flow_path >= 0 && task.label.tensor_parallel ? shift : 0;
+    }
+  }
+
+  void measure_communication(const TaskTimes& times, PassResult& result) const {
+    std::int64_t sum = 0;
+    for (const KernelSpan& kernel : kernels_) {
+      sum += (times.end[kernel.until.index()] - times.start[kernel.from.index()]).picoseconds;
+    }
+    result.communication = {sum / model_.step.ranks};
+  }
+
+  /// Back from the last task through the predecessors that set each start.
+  void attribute(const TaskTimes& times, PassResult& result) const {
+    std::optional<TaskId> current;
+    for (const Lane& lane : lanes_) {
+      for (const std::vector<TaskId>* ends : {&lane.last, &lane.arrived}) {
+        for (const TaskId end : *ends) {
+          current =
+              !current || times.end[end.index()] > times.end[current->index()] ? end : *current;
+        }
+      }
+    }
+    if (!current) {
+      return;
+    }
+    result.makespan = times.end[current->index()];
+    while (current) {
+      const std::size_t i = current->index();
+      const Task& task = graph_.tasks[i];
+      const SimTime length = times.end[i] - times.start[i];
+      const SimTime alone = task.beside < 1 ? std::min(task.duration, length) : length;
+      result.parts[static_cast<std::size_t>(part_of(task.label))] += alone;
+      result.parts[static_cast<std::size_t>(WholePart::kSlowed)] += length - alone;
+      current = times.bound_by[i];
+    }
+    MOESIM_CHECK(
+        std::accumulate(result.parts.begin(), result.parts.end(), SimTime{}) == result.makespan,
+        "attribution does not sum to the makespan");
+  }
+
+  const WholeModel& model_;
+  std::vector<BytesPerSecond> capacity_;
+  PathFinder finder_;
+  PathTable paths_;
+  PathTable group_paths_;
+  CommunicationModel communication_;
+  std::vector<Lane> lanes_;
+  bool overlaps_ = false;
+  bool serial_kernels_ = false;  ///< kernels of a rank keep an order
+  TaskGraph graph_;
+  std::vector<KernelSpan> kernels_;
+  std::vector<TaskId> computed_;      ///< by rank, the last task of its compute stream
+  std::vector<TaskId> communicated_;  ///< by rank, the end of its last kernel
+};
+
+}  // namespace
+
+PassResult run_passes(const WholeModel& model, std::span<const Pass> passes) {
+  return PassRun(model, passes).run();
+}
+
+}  // namespace moesim

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Passes of micro-batches over the ranks of one expert-parallel group, on one task graph: a compute
+// stream and a communication stream a rank.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "sim/step/pass_costs.hpp"
+#include "sim/step/program.hpp"
+#include "sim/step/whole_model.hpp"
+
+namespace moesim {
+
+/// One micro-batch's way through some layers.
+struct Pass {
+  Program program;
+  PassLoad load;
+  std::span<const PreparedLayer> layers;  ///< MoE layers of the program, in model order
+};
+
+struct PassResult {
+  SimTime makespan;
+  WholeParts parts{};     ///< of the critical path; they sum to the makespan exactly
+  SimTime communication;  ///< kernels of a rank, first launch to done each, added up; mean of ranks
+  std::int64_t flows = 0;
+  std::int64_t network_events = 0;
+};
+
+/// Runs one pass, or two that take turns at their yields, every rank ready at time 0.
+///
+/// A rank computes one thing at a time in the order in which the programs issue it. A communication
+/// kernel starts when its own pass has computed what it sends; with two passes, kernels of a rank
+/// run one after the other too, except low_latency ones. Where work overlaps, compute that runs
+/// beside a kernel of its rank proceeds at the pace alone / beside of pass_costs.
+/// No barrier: a rank waits only for what it needs.
+/// Source: CUDA streams, which keep their order of issue. Left out: kernels of other streams that
+/// wait for multiprocessors. Checked by: whole_step_test (worked; nothing overlapped),
+/// overlap_test.
+[[nodiscard]] PassResult run_passes(const WholeModel& model, std::span<const Pass> passes);
+
+}  // namespace moesim

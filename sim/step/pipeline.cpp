@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/step/pipeline.hpp"
+
+#include <algorithm>
+
+#include "sim/core/check.hpp"
+#include "sim/step/path_table.hpp"
+#include "sim/step/task_graph.hpp"
+
+namespace moesim {
+namespace {
+
+/// The n-th pass of a stage in each direction.
+struct Turn {
+  int part = 0;
+  int batch = 0;
+};
+
+Turn turn_of(const PipelineShape& shape, int stage, int n, bool backward) {
+  const int round = shape.stages * shape.virtual_stages;
+  const int place = n % round / shape.stages;
+  const int of_stage = backward ? shape.virtual_stages - 1 - place : place;
+  if (shape.virtual_stages == 1) {
+    return {stage, n};
+  }
+  return {of_stage * shape.stages + stage, n / round * shape.stages + n % shape.stages};
+}
+
+class PipelineRun {
+ public:
+  explicit PipelineRun(const Pipeline& pipeline)
+      : p_(pipeline),
+        forward_(slots()),
+        backward_(slots()),
+        stages_(static_cast<std::size_t>(pipeline.shape.stages)) {
+    if (p_.transfers != nullptr) {
+      paths_.emplace(*p_.transfers->finder, p_.shape.stages * p_.transfers->ranks, PathScope::kAny);
+    }
+  }
+
+  PipelineResult run() {
+    for (int s = 0; s < p_.shape.stages; ++s) {
+      add_stage(s);
+    }
+    for (int part = 0; part < p_.shape.parts(); ++part) {
+      for (int batch = 0; batch < p_.shape.micro_batches; ++batch) {
+        connect(part, batch);
+      }
+    }
+    const std::vector<BytesPerSecond> none(1, BytesPerSecond{1});
+    if (paths_) {
+      graph_.paths = paths_->paths();
+    }
+    const auto network = p_.transfers == nullptr
+                             ? make_network(NetworkEngine::kFluid, none)
+                             : make_network(p_.transfers->network, p_.transfers->capacity);
+    const TaskTimes times = execute(graph_, *network);
+    PipelineResult result;
+    result.flows = flows_;
+    result.network_events = network->events();
+    for (const Stage& stage : stages_) {
+      const std::size_t last = stage.ops.back().index();
+      StageTimes t{.busy = stage.busy,
+                   .last_start = times.start[last],
+                   .end = times.end[last],
+                   .reduced = times.end[last]};
+      if (stage.reduce) {
+        t.reduced = std::max(t.reduced, times.end[stage.reduce->index()]);
+      }
+      result.stages.push_back(t);
+    }
+    return result;
+  }
+
+ private:
+  struct Stage {
+    std::vector<TaskId> ops;
+    std::optional<TaskId> gather;  ///< the last one
+    std::optional<TaskId> reduce;
+    SimTime busy;
+  };
+
+  [[nodiscard]] std::size_t slots() const {
+    return static_cast<std::size_t>(p_.shape.parts()) *
+           static_cast<std::size_t>(p_.shape.micro_batches);
+  }
+  [[nodiscard]] std::size_t slot(int part, int batch) const {
+    return static_cast<std::size_t>(part) * static_cast<std::size_t>(p_.shape.micro_batches) +
+           static_cast<std::size_t>(batch);
+  }
+  [[nodiscard]] const PartTimes& times_of(int part, int batch) const {
+    const std::vector<PartTimes>& samples = p_.times[static_cast<std::size_t>(part)];
+    return samples[static_cast<std::size_t>(batch) % samples.size()];
+  }
+
+  [[nodiscard]] SimTime length(const PipelineOp& op) const {
+    if (op.forward >= 0 && op.backward >= 0) {
+      return times_of(op.forward, op.forward_batch).pair;
+    }
+    return op.forward >= 0 ? times_of(op.forward, op.forward_batch).forward
+                           : times_of(op.backward, op.backward_batch).backward;
+  }
+
+  [[nodiscard]] static TaskLabel label(int rank) {
+    TaskLabel label;
+    label.kind = TaskKind::kPipeline;
+    label.rank = rank;
+    return label;
+  }
+
+  void add_stage(int s) {
+    Stage& stage = stages_[static_cast<std::size_t>(s)];
+    const StageExchanges exchanges =
+        p_.exchanges.empty() ? StageExchanges{} : p_.exchanges[static_cast<std::size_t>(s)];
+    for (const PipelineOp& op : one_forward_one_backward(p_.shape, s)) {
+      const SimTime time = length(op);
+      const TaskId task = graph_.add_delay(label(s), time);
+      stage.busy += time;
+      if (!stage.ops.empty()) {
+        graph_.add_edge(stage.ops.back(), task);
+      }
+      if (exchanges.gather > SimTime{}) {
+        add_gather(stage, s, exchanges.gather, task);
+      }
+      if (stage.reduce && !exchanges.overlaps) {
+        graph_.add_edge(*stage.reduce, task);
+      }
+      if (op.backward >= 0 && exchanges.reduce > SimTime{}) {
+        const TaskId reduce = graph_.add_delay(label(s), exchanges.reduce);
+        graph_.add_edge(task, reduce);
+        if (stage.reduce) {
+          graph_.add_edge(*stage.reduce, reduce);
+        }
+        stage.reduce = reduce;
+      }
+      stage.ops.push_back(task);
+      if (op.forward >= 0) {
+        forward_[slot(op.forward, op.forward_batch)] = task;
+      }
+      if (op.backward >= 0) {
+        backward_[slot(op.backward, op.backward_batch)] = task;
+      }
+    }
+  }
+
+  /// Fetched while the pass before runs, after the gather before.
+  void add_gather(Stage& stage, int s, SimTime time, TaskId pass) {
+    const TaskId gather = graph_.add_delay(label(s), time);
+    if (stage.gather) {
+      graph_.add_edge(*stage.gather, gather);
+    }
+    if (stage.ops.size() >= 2) {
+      graph_.add_edge(stage.ops[stage.ops.size() - 2], gather);
+    }
+    graph_.add_edge(gather, pass);
+    stage.gather = gather;
+  }
+
+  /// What a part's passes hand to the next part, and the gradients back.
+  void connect(int part, int batch) {
+    const std::size_t at = slot(part, batch);
+    if (part + 1 == p_.shape.parts()) {
+      graph_.add_edge(forward_[at], backward_[at]);
+      return;
+    }
+    const std::size_t next = slot(part + 1, batch);
+    transfer(forward_[at], part, forward_[next], part + 1);
+    transfer(backward_[next], part + 1, backward_[at], part);
+  }
+
+  void transfer(TaskId from, int from_part, TaskId to, int to_part) {
+    const int source = from_part % p_.shape.stages;
+    const int target = to_part % p_.shape.stages;
+    if (p_.transfers == nullptr || source == target) {
+      graph_.add_edge(from, to);
+      return;
+    }
+    const StageTransfers& t = *p_.transfers;
+    for (int r = 0; r < t.ranks; ++r) {
+      for (const PathPart& path :
+           paths_->find(RankId{source * t.ranks + r}, RankId{target * t.ranks + r})) {
+        const TaskId flow = graph_.add_flow(label(source), path.path, t.bytes * path.share);
+        graph_.add_edge(from, flow);
+        graph_.add_edge(flow, to);
+        ++flows_;
+      }
+    }
+  }
+
+  const Pipeline& p_;
+  TaskGraph graph_;
+  std::optional<PathTable> paths_;
+  std::vector<TaskId> forward_;   ///< by slot
+  std::vector<TaskId> backward_;  ///< by slot
+  std::vector<Stage> stages_;
+  std::int64_t flows_ = 0;
+};
+
+}  // namespace
+
+std::vector<PipelineOp> one_forward_one_backward(const PipelineShape& shape, int stage) {
+  MOESIM_CHECK(shape.virtual_stages == 1 || shape.micro_batches % shape.stages == 0,
+               "interleaved micro-batches come in groups of as many as stages");
+  MOESIM_CHECK(!shape.pairs || shape.virtual_stages == 1, "pairs are of one part of the model");
+  const int passes = shape.micro_batches * shape.virtual_stages;
+  const int behind = shape.stages - stage - 1;
+  const int warm_up = shape.virtual_stages == 1 && !shape.pairs
+                          ? behind
+                          : 2 * behind + (shape.virtual_stages - 1) * shape.stages;
+  const int first = std::min(passes, warm_up + (shape.pairs ? 1 : 0));
+  std::vector<PipelineOp> ops;
+  const auto put = [&](int forward, int backward) {
+    PipelineOp op;
+    if (forward >= 0) {
+      const Turn turn = turn_of(shape, stage, forward, false);
+      op.forward = turn.part;
+      op.forward_batch = turn.batch;
+    }
+    if (backward >= 0) {
+      const Turn turn = turn_of(shape, stage, backward, true);
+      op.backward = turn.part;
+      op.backward_batch = turn.batch;
+    }
+    ops.push_back(op);
+  };
+  for (int n = 0; n < first; ++n) {
+    put(n, -1);
+  }
+  for (int n = first; n < passes; ++n) {
+    if (shape.pairs) {
+      put(n, n - first);
+    } else {
+      put(n, -1);
+      put(-1, n - first);
+    }
+  }
+  for (int n = passes - first; n < passes; ++n) {
+    put(-1, n);
+  }
+  return ops;
+}
+
+SimTime PipelineResult::end() const {
+  SimTime last;
+  for (const StageTimes& stage : stages) {
+    last = std::max(last, stage.end);
+  }
+  return last;
+}
+
+PipelineResult run_pipeline(const Pipeline& pipeline) {
+  return PipelineRun(pipeline).run();
+}
+
+}  // namespace moesim

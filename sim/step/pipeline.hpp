@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// The schedule of a training pipeline and its execution. Passes are given times; what they consist
+// of is pass_graph.hpp's.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "sim/core/sim_time.hpp"
+#include "sim/core/units.hpp"
+#include "sim/network/network.hpp"
+#include "topology/paths.hpp"
+
+namespace moesim {
+
+struct PipelineShape {
+  int stages = 1;
+  int virtual_stages = 1;  ///< parts of the model on each stage; more than 1: interleaved
+  int micro_batches = 1;   ///< a multiple of `stages` when interleaved
+  bool pairs = false;      ///< a forward and a backward pass of a stage run as one (dualpipe)
+
+  [[nodiscard]] int parts() const { return stages * virtual_stages; }
+};
+
+/// A pass of one micro-batch through one part of the model, or a pair of passes.
+struct PipelineOp {
+  int forward = -1;  ///< part, -1: none
+  int forward_batch = 0;
+  int backward = -1;
+  int backward_batch = 0;
+
+  bool operator==(const PipelineOp&) const = default;
+};
+
+/// What stage s of p does, in order: w forward passes, then forward and backward by turns, then the
+/// remaining backward passes.
+///   v = 1   w = p - s - 1                   (1F1B)
+///   v > 1   w = 2 (p - s - 1) + (v - 1) p   (interleaved), parts taken p micro-batches at a time
+///   pairs   w = 2 (p - s - 1) + 1           each turn is one op, of different micro-batches
+/// Pairs need that many micro-batches under way: there and back between two stages takes two ops.
+/// Source: PipeDream-Flush and interleaved 1F1B (Narayanan et al. 2021, arXiv 2104.04473); pairs:
+/// Megatron-Core's overlap of expert-parallel communication, whose passes run beside each other as
+/// DualPipe's do (DeepSeek-V3 report, figure 4). Left out: DualPipe's two directions and its split
+/// of the backward pass into gradients of inputs and weights. Checked by: pipeline_test.
+[[nodiscard]] std::vector<PipelineOp> one_forward_one_backward(const PipelineShape& shape,
+                                                               int stage);
+
+/// How long the passes of one part of the model take.
+struct PartTimes {
+  SimTime forward;
+  SimTime backward;
+  SimTime pair;  ///< both beside each other
+};
+
+/// Rows that go from a stage to the next and their gradients back: every rank sends `bytes` to the
+/// rank of the same index. Rank r of stage s runs on GPU s * ranks + r.
+struct StageTransfers {
+  const PathFinder* finder = nullptr;
+  std::vector<BytesPerSecond> capacity;
+  NetworkSettings network;
+  int ranks = 0;
+  Bytes bytes;
+};
+
+/// Exchanges of the copies of a stage during the passes (ZeRO 2 and 3).
+struct StageExchanges {
+  SimTime gather = {};   ///< weights before each pass, fetched while the pass before runs
+  SimTime reduce = {};   ///< gradients after each backward pass
+  bool overlaps = true;  ///< reduces run beside later passes, one after the other
+};
+
+struct Pipeline {
+  PipelineShape shape;
+  std::vector<std::vector<PartTimes>> times;  ///< [part][sample]; micro-batch i has sample i mod n
+  const StageTransfers* transfers = nullptr;  ///< null: they take no time
+  std::vector<StageExchanges> exchanges;      ///< by stage, or empty
+};
+
+struct StageTimes {
+  SimTime busy;        ///< passes
+  SimTime last_start;  ///< of its last pass
+  SimTime end;         ///< of its last pass
+  SimTime reduced;     ///< end of its last reduce, at least `end`
+};
+struct PipelineResult {
+  std::vector<StageTimes> stages;
+  std::int64_t flows = 0;
+  std::int64_t network_events = 0;
+
+  [[nodiscard]] SimTime end() const;  ///< of the last pass of all
+};
+
+/// Runs the schedule: a pass starts when the stage's last one has ended and its rows have arrived.
+/// With equal stages, free transfers and passes of f and b each in all parts of a stage together,
+///   makespan = m (f + b) + (p - 1) (f + b) / v,   idle share = (p - 1) / (v m + p - 1).
+/// Source: Narayanan et al. 2021, section 2.2. Checked by: pipeline_test (worked, property).
+[[nodiscard]] PipelineResult run_pipeline(const Pipeline& pipeline);
+
+}  // namespace moesim

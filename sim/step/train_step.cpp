@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/step/train_step.hpp"
+
+#include <tbb/parallel_for.h>
+
+#include <algorithm>
+#include <array>
+#include <mutex>
+#include <numeric>
+
+#include "sim/core/check.hpp"
+#include "sim/step/collectives.hpp"
+#include "sim/step/memory.hpp"
+#include "sim/step/pass_graph.hpp"
+#include "sim/step/pipeline.hpp"
+#include "sim/step/replay.hpp"
+
+namespace moesim {
+namespace {
+
+constexpr double kWeightBytes = 2;      // bf16, as the optimiser writes them
+constexpr double kOptimiserBytes = 26;  // 12 read, 12 written, the bf16 weight
+
+/// One part of the model with one routing.
+struct PartRun {
+  PassResult forward;
+  PassResult backward;
+  PassResult pair;
+};
+
+/// The MoE layers of a part, in parallel.
+std::vector<PreparedLayer> prepare_part(const WholeModel& m, StageLayers layers, int sample) {
+  std::vector<int> moe_layers;
+  int moe = 0;
+  for (int layer = 0; layer < layers.last; ++layer) {
+    if (is_moe_layer(m.step.model, layer)) {
+      if (layer >= layers.first) {
+        moe_layers.push_back(moe);
+      }
+      ++moe;
+    }
+  }
+  std::vector<PreparedLayer> prepared(moe_layers.size());
+  tbb::task_group_context own(tbb::task_group_context::isolated);  // see prepare_step()
+  tbb::parallel_for(
+      std::size_t{0},
+      prepared.size(),
+      [&](std::size_t i) { prepared[i] = prepare_layer(m.step, sample, moe_layers[i]); },
+      own);
+  return prepared;
+}
+
+PartRun run_part(const WholeModel& m, int part, int sample, const std::function<void()>& on_pass) {
+  const PassShape shape{.layers = part_layers(m.step.model, m.parallel, part),
+                        .head = part + 1 == m.parallel.pp * m.parallel.virtual_stages,
+                        .tp = m.parallel.tp,
+                        .overlap = m.overlap,
+                        .recompute = m.training.recompute};
+  const std::vector<PreparedLayer> prepared = prepare_part(m, shape.layers, sample);
+  const PassLoad load = pass_load(m);
+  const Pass forward{forward_program(m.step.model, shape), load, prepared};
+  const Pass backward{backward_program(m.step.model, shape), load, prepared};
+  PartRun run;
+  const auto pass = [&](int which) {
+    if (which == 0) {
+      run.forward = run_passes(m, std::array{forward});
+    } else if (which == 1) {
+      run.backward = run_passes(m, std::array{backward});
+    } else {
+      run.pair = run_passes(m, std::array{forward, backward});
+    }
+    on_pass();
+  };
+  tbb::task_group_context own(tbb::task_group_context::isolated);
+  tbb::parallel_for(0, m.overlap == Overlap::kDualPipe ? 3 : 2, pass, own);
+  return run;
+}
+
+/// [part][sample], in parallel.
+std::vector<std::vector<PartRun>> run_parts(const WholeModel& m,
+                                            int step,
+                                            const TrainControl& control) {
+  const int samples = m.training.samples;
+  const int parts = m.parallel.pp * m.parallel.virtual_stages;
+  std::vector<std::vector<PartRun>> runs(static_cast<std::size_t>(parts),
+                                         std::vector<PartRun>(static_cast<std::size_t>(samples)));
+  std::mutex progress;
+  const auto on_pass = [&] {
+    const std::scoped_lock lock(progress);
+    if (control.on_pass) {
+      control.on_pass();
+    }
+  };
+  tbb::task_group_context own(tbb::task_group_context::isolated);
+  tbb::parallel_for(
+      0,
+      parts * samples,
+      [&](int i) {
+        if (control.cancelled != nullptr && control.cancelled->load()) {
+          throw Cancelled();
+        }
+        const int part = i / samples;
+        const int sample = i % samples;
+        runs[static_cast<std::size_t>(part)][static_cast<std::size_t>(sample)] =
+            run_part(m, part, step * samples + sample, on_pass);
+      },
+      own);
+  return runs;
+}
+
+MemoryModel memory_of(const WholeModel& m) {
+  MemorySpec spec;
+  spec.gradient_dtype = m.training.gradient_dtype;
+  spec.zero_stage = m.training.zero_stage;
+  const int slots = m.step.placements.empty() ? 0 : m.step.placements.front().slots_per_rank();
+  return {.model = m.step.model,
+          .parallel = m.parallel,
+          .kind = m.kind,
+          .batch = m.batch,
+          .memory = spec,
+          .dispatcher = m.step.dispatch.kind,
+          .slots_per_rank = slots,
+          .capacity = m.step.cluster.gpu.memory};
+}
+
+/// Groups of ranks of a stage that hold the same parameters.
+struct CopyGroups {
+  std::vector<std::vector<GpuId>> experts;
+  std::vector<std::vector<GpuId>> others;
+};
+
+CopyGroups copy_groups(const ParallelSpec& p, int stage) {
+  CopyGroups groups;
+  groups.experts.resize(static_cast<std::size_t>(p.ep));
+  groups.others.resize(static_cast<std::size_t>(p.tp));
+  for (int d = 0; d < p.dp; ++d) {
+    for (int r = 0; r < p.ep; ++r) {
+      const GpuId gpu{(d * p.pp + stage) * p.ep + r};
+      groups.experts[static_cast<std::size_t>(r)].push_back(gpu);
+      groups.others[static_cast<std::size_t>(r % p.tp)].push_back(gpu);
+    }
+  }
+  return groups;
+}
+
+/// What a stage does beside its passes.
+struct StageState {
+  StageExchanges during;
+  SimTime reduce;     ///< of all gradients after the last pass
+  SimTime last_part;  ///< of that, what cannot begin before its end
+  SimTime optimiser;
+  SimTime gather;  ///< after the optimiser
+};
+
+StageState stage_state(const WholeModel& m, const RingFabric& fabric, int stage) {
+  const MemoryModel memory = memory_of(m);
+  const StageParameters p = stage_parameters(memory, stage);
+  const CopyGroups groups = copy_groups(m.parallel, stage);
+  const auto experts = static_cast<double>(p.experts);
+  const auto others = static_cast<double>(p.others);
+  const auto exchange = [&](double bytes_each, double part) {
+    return ring_time(fabric, groups.experts, bytes(experts * bytes_each * part)) +
+           ring_time(fabric, groups.others, bytes(others * bytes_each * part));
+  };
+  const int zero = m.training.zero_stage;
+  const double gradient = bytes_per_element(m.training.gradient_dtype);
+  const double of_part = 1.0 / m.parallel.virtual_stages;
+  StageState state;
+  state.during.overlaps = m.training.overlap_gradients;
+  if (zero >= 2) {
+    state.during.reduce = ticks(exchange(gradient, of_part));
+  } else {
+    state.reduce = ticks((zero == 0 ? 2.0 : 1.0) * exchange(gradient, 1));
+    int layers = 0;
+    for (const StageLayers part : stage_layers(m.step.model, m.parallel, stage)) {
+      layers += part.last - part.first;
+    }
+    state.last_part = m.training.overlap_gradients
+                          ? SimTime{state.reduce.picoseconds / std::max(layers, 1)}
+                          : state.reduce;
+  }
+  if (zero >= 3) {
+    state.during.gather = ticks(exchange(kWeightBytes, of_part));
+  } else if (zero >= 1) {
+    state.gather = ticks(exchange(kWeightBytes, 1));
+  }
+  const double expert_copies = zero >= 1 ? m.parallel.dp : 1;
+  const double other_copies =
+      zero >= 1 ? static_cast<double>(m.parallel.dp) * m.parallel.ep / m.parallel.tp : 1;
+  const CostConstants& c = m.step.constants;
+  state.optimiser = ticks(
+      bytes((experts / expert_copies + others / other_copies) * (kOptimiserBytes + gradient)) /
+          (m.step.cluster.gpu.memory_bandwidth * c.memory_efficiency) +
+      c.kernel_launch);
+  return state;
+}
+
+/// When the step ends, with what follows the passes of each stage.
+SimTime finish(const PipelineResult& passes,
+               const std::vector<StageState>& states,
+               bool gradients,
+               bool optimiser) {
+  SimTime last;
+  for (std::size_t s = 0; s < states.size(); ++s) {
+    const StageTimes& t = passes.stages[s];
+    const StageState& state = states[s];
+    SimTime end = t.end;
+    if (gradients) {
+      const SimTime before = state.reduce - state.last_part;
+      const SimTime begun = before > SimTime{} ? t.last_start + before : t.end;
+      end = std::max({t.reduced, begun + state.last_part, t.end + state.last_part});
+    }
+    end += (optimiser ? state.optimiser : SimTime{}) + state.gather;
+    last = std::max(last, end);
+  }
+  return last;
+}
+
+/// What all stages' passes consist of, added up.
+struct PassSums {
+  WholeParts parts{};
+  SimTime busy;
+  SimTime communication;
+};
+
+void add(PassSums& sums, const PassResult& pass) {
+  for (std::size_t i = 0; i < kNumWholeParts; ++i) {
+    sums.parts[i] += pass.parts[i];
+  }
+  sums.busy += pass.makespan;
+  sums.communication += pass.communication;
+}
+
+PassSums sum_passes(const PipelineShape& shape, const std::vector<std::vector<PartRun>>& runs) {
+  const auto of = [&](int part, int batch) -> const PartRun& {
+    const auto& samples = runs[static_cast<std::size_t>(part)];
+    return samples[static_cast<std::size_t>(batch) % samples.size()];
+  };
+  PassSums sums;
+  for (int s = 0; s < shape.stages; ++s) {
+    for (const PipelineOp& op : one_forward_one_backward(shape, s)) {
+      if (op.forward >= 0 && op.backward >= 0) {
+        add(sums, of(op.forward, op.forward_batch).pair);
+      } else if (op.forward >= 0) {
+        add(sums, of(op.forward, op.forward_batch).forward);
+      } else {
+        add(sums, of(op.backward, op.backward_batch).backward);
+      }
+    }
+  }
+  return sums;
+}
+
+/// The sums over `stages` as means that add up to `total`, the mean of their total.
+WholeParts means(const WholeParts& sums, int stages) {
+  WholeParts mean{};
+  std::int64_t before = 0;
+  std::int64_t given = 0;
+  for (std::size_t i = 0; i < kNumWholeParts; ++i) {
+    before += sums[i].picoseconds;
+    mean[i] = {before / stages - given};
+    given = before / stages;
+  }
+  return mean;
+}
+
+}  // namespace
+
+int num_passes(const WholeModel& m) {
+  const int of_part = m.overlap == Overlap::kDualPipe ? 3 : 2;
+  return m.parallel.pp * m.parallel.virtual_stages * m.training.samples * of_part;
+}
+
+WholeStepResult simulate_train_step(const WholeModel& m, int step, const TrainControl& control) {
+  const std::vector<std::vector<PartRun>> runs = run_parts(m, step, control);
+  Pipeline pipeline;
+  pipeline.shape = {.stages = m.parallel.pp,
+                    .virtual_stages = m.parallel.virtual_stages,
+                    .micro_batches = m.batch.micro_batches,
+                    .pairs = m.overlap == Overlap::kDualPipe};
+  WholeStepResult result;
+  result.step = step;
+  for (const auto& samples : runs) {
+    pipeline.times.emplace_back();
+    for (const PartRun& run : samples) {
+      pipeline.times.back().push_back(
+          {run.forward.makespan, run.backward.makespan, run.pair.makespan});
+      for (const PassResult* pass : {&run.forward, &run.backward, &run.pair}) {
+        result.flows += pass->flows;
+        result.network_events += pass->network_events;
+      }
+    }
+  }
+  const PathFinder finder(m.step.cluster, m.step.path_policy, m.step.seed, m.step.path_spread);
+  const PathFinder ring_finder(m.step.cluster, PathPolicy::kRailAligned, m.step.seed);
+  StageTransfers transfers{
+      .finder = &finder,
+      .capacity = effective_capacities(m.step.cluster, m.step.constants),
+      .network = {},
+      .ranks = m.step.ranks,
+      .bytes = bytes(static_cast<double>(
+          m.batch.tokens_per_rank * activation_row_bytes(m.step.model.hidden_size, Dtype::kBf16)))};
+  transfers.network.engine = m.step.engine;
+  if (m.step.message_chunk.value > 0.0) {
+    transfers.network.chunk = m.step.message_chunk;
+  }
+  const RingFabric fabric{.cluster = &m.step.cluster,
+                          .finder = &ring_finder,
+                          .capacity = transfers.capacity,
+                          .engine = m.step.engine,
+                          .start = m.step.constants.communication_start};
+  std::vector<StageState> states;
+  for (int s = 0; s < m.parallel.pp; ++s) {
+    states.push_back(stage_state(m, fabric, s));
+  }
+
+  const PassSums sums = sum_passes(pipeline.shape, runs);
+  const SimTime schedule = run_pipeline(pipeline).end();
+  pipeline.transfers = m.parallel.pp > 1 ? &transfers : nullptr;
+  PipelineResult run = run_pipeline(pipeline);
+  const SimTime with_transfers = run.end();
+  result.flows += run.flows;
+  result.network_events += run.network_events;
+  const auto rerun = [&](bool reduces) {
+    pipeline.exchanges.clear();
+    for (const StageState& state : states) {
+      pipeline.exchanges.push_back(state.during);
+      pipeline.exchanges.back().reduce = reduces ? state.during.reduce : SimTime{};
+    }
+    run = run_pipeline(pipeline);
+  };
+  const bool gathers = states.front().during.gather > SimTime{};
+  const bool reduces = states.front().during.reduce > SimTime{};
+  if (gathers) {
+    rerun(false);
+  }
+  const SimTime with_weights = finish(run, states, false, false);
+  if (reduces) {
+    rerun(true);
+  }
+  const SimTime with_gradients = finish(run, states, true, false);
+  result.makespan = finish(run, states, true, true);
+
+  result.parts = means(sums.parts, m.parallel.pp);
+  result.communication = {sums.communication.picoseconds / m.parallel.pp};
+  const auto put = [&](WholePart part, SimTime time) {
+    result.parts[static_cast<std::size_t>(part)] = time;
+  };
+  put(WholePart::kBubble, schedule - SimTime{sums.busy.picoseconds / m.parallel.pp});
+  put(WholePart::kPipeline, with_transfers - schedule);
+  put(WholePart::kWeights, with_weights - with_transfers);
+  put(WholePart::kGradients, with_gradients - with_weights);
+  put(WholePart::kOptimiser, result.makespan - with_gradients);
+  MOESIM_CHECK(
+      std::accumulate(result.parts.begin(), result.parts.end(), SimTime{}) == result.makespan,
+      "attribution does not sum to the makespan");
+  return result;
+}
+
+}  // namespace moesim
