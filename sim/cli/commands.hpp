@@ -19,6 +19,7 @@ void add_memory_command(CLI::App& app);
 void add_capacity_command(CLI::App& app);
 void add_compare_command(CLI::App& app);
 void add_place_command(CLI::App& app);
+void add_plan_command(CLI::App& app);
 void add_trace_command(CLI::App& app);
 void add_topology_command(CLI::App& app);
 void add_network_bench_command(CLI::App& app);

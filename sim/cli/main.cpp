@@ -79,6 +79,7 @@ int run(int argc, char** argv) {
   add_capacity_command(app);
   add_compare_command(app);
   add_place_command(app);
+  add_plan_command(app);
   add_sweep_command(app);
   add_results_command(app);
   add_check_command(app);

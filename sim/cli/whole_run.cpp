@@ -20,6 +20,20 @@ Evidence whole_grade(const CostConstants& c) {
   return fitted ? Evidence::kExtrapolated : std::max(Evidence::kExtrapolated, c.evidence);
 }
 
+WholeModel whole_model(const Scenario& scenario, StepModel step) {
+  return {.step = std::move(step),
+          .kind = scenario.step.kind,
+          .parallel = scenario.parallel,
+          .batch = scenario.batch,
+          .kv_dtype = scenario.memory.kv_dtype,
+          .overlap = scenario.step.overlap,
+          .training = {.recompute = scenario.memory.recompute,
+                       .zero_stage = scenario.memory.zero_stage,
+                       .gradient_dtype = scenario.memory.gradient_dtype,
+                       .overlap_gradients = scenario.step.overlap_gradients,
+                       .samples = scenario.step.samples}};
+}
+
 WholeReport simulate_whole(const std::filesystem::path& file,
                            const Scenario& scenario,
                            const SimulateControl& control) {
@@ -41,17 +55,10 @@ WholeReport simulate_whole(const std::filesystem::path& file,
   report.parallel = scenario.parallel;
   report.batch = scenario.batch;
   report.gpus_per_node = scenario.cluster.gpus_per_node;
-  const WholeModel whole{.step = std::move(assembly.step),
-                         .kind = scenario.step.kind,
-                         .parallel = scenario.parallel,
-                         .batch = scenario.batch,
-                         .kv_dtype = scenario.memory.kv_dtype,
-                         .overlap = scenario.step.overlap,
-                         .training = {.recompute = scenario.memory.recompute,
-                                      .zero_stage = scenario.memory.zero_stage,
-                                      .gradient_dtype = scenario.memory.gradient_dtype,
-                                      .overlap_gradients = scenario.step.overlap_gradients,
-                                      .samples = scenario.step.samples}};
+  if (scenario.price.is_stated()) {
+    report.money = money_report(scenario.price, assembly.step.cluster, scenario.parallel.gpus());
+  }
+  const WholeModel whole = whole_model(scenario, std::move(assembly.step));
   const bool trains = whole.kind == StepKind::kTrain;
   report.gpus = trains ? whole.parallel.gpus() : whole.parallel.ep;
   report.step_flops = step_flops(whole);

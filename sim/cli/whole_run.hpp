@@ -6,11 +6,15 @@
 #include "sim/cli/simulate.hpp"
 #include "sim/moe/expert_cost.hpp"
 #include "sim/report/whole_report.hpp"
+#include "sim/step/whole_step.hpp"
 
 namespace moesim::cli {
 
 /// Of a whole model: nothing but its experts and its exchanges has a fit.
 [[nodiscard]] Evidence whole_grade(const CostConstants& constants);
+
+/// The scenario's whole model on what assemble_whole() made of it.
+[[nodiscard]] WholeModel whole_model(const Scenario& scenario, StepModel step);
 
 /// The steps of a whole model. Throws UserError (assemble_whole), Cancelled.
 /// @param file  the scenario's name in the report

@@ -46,6 +46,10 @@ constexpr Unit kRateUnits[] = {{"B/s"},
                                {"Gbit/s", 9, kOneEighth},
                                {"Tbit/s", 12, kOneEighth}};
 constexpr Unit kFlopUnits[] = {{"flop/s"}, {"Gflop/s", 9}, {"Tflop/s", 12}, {"Pflop/s", 15}};
+constexpr Unit kDollarUnits[] = {{"USD"}, {"kUSD", 3}, {"MUSD", 6}};
+constexpr Unit kDollarRateUnits[] = {{"USD/h"}};
+constexpr Unit kEnergyPriceUnits[] = {{"USD/kWh"}};
+constexpr Unit kWattUnits[] = {{"W"}, {"kW", 3}, {"MW", 6}};
 
 /// A decimal number at the start of a text, in its parts.
 struct Decimal {
@@ -178,6 +182,18 @@ std::optional<BytesPerSecond> parse_bytes_per_second(std::string_view text) {
 std::optional<FlopsPerSecond> parse_flops_per_second(std::string_view text) {
   return as<FlopsPerSecond>(parse(text, kFlopUnits));
 }
+std::optional<Dollars> parse_dollars(std::string_view text) {
+  return as<Dollars>(parse(text, kDollarUnits));
+}
+std::optional<DollarsPerHour> parse_dollars_per_hour(std::string_view text) {
+  return as<DollarsPerHour>(parse(text, kDollarRateUnits));
+}
+std::optional<DollarsPerKilowattHour> parse_dollars_per_kilowatt_hour(std::string_view text) {
+  return as<DollarsPerKilowattHour>(parse(text, kEnergyPriceUnits));
+}
+std::optional<Watts> parse_watts(std::string_view text) {
+  return as<Watts>(parse(text, kWattUnits));
+}
 
 std::string_view bytes_forms() {
   return "a size: <number> B, kB, MB, GB, TB, KiB, MiB or GiB";
@@ -190,6 +206,18 @@ std::string_view bytes_per_second_forms() {
 }
 std::string_view flops_per_second_forms() {
   return "a compute rate: <number> flop/s, Gflop/s, Tflop/s or Pflop/s";
+}
+std::string_view dollars_forms() {
+  return "a sum of money: <number> USD, kUSD or MUSD";
+}
+std::string_view dollars_per_hour_forms() {
+  return "a price per hour: <number> USD/h";
+}
+std::string_view dollars_per_kilowatt_hour_forms() {
+  return "a price of energy: <number> USD/kWh";
+}
+std::string_view watts_forms() {
+  return "a power: <number> W, kW or MW";
 }
 
 std::string explain_unit_mistake(std::string_view text) {
@@ -228,6 +256,18 @@ std::string to_text(BytesPerSecond value) {
 }
 std::string to_text(FlopsPerSecond value) {
   return write(value.value, kFlopUnits);
+}
+std::string to_text(Dollars value) {
+  return write(value.value, kDollarUnits);
+}
+std::string to_text(DollarsPerHour value) {
+  return write(value.value, kDollarRateUnits);
+}
+std::string to_text(DollarsPerKilowattHour value) {
+  return write(value.value, kEnergyPriceUnits);
+}
+std::string to_text(Watts value) {
+  return write(value.value, kWattUnits);
 }
 
 }  // namespace moesim

@@ -181,6 +181,10 @@ std::string whole_text(const WholeReport& report) {
                              readable_time(times.max)}}) +
                      "\n" + critical_path(report, times.mean) + "\n" +
                      throughput_lines(report, times.mean);
+  if (report.money) {
+    text += "\n";
+    text += money_text(*report.money, throughput_of(report).total, report.kind);
+  }
   text += joins_text(report.joins);
   for (const std::string& note : report.notes) {
     text += wrapped("note: " + note);
@@ -218,22 +222,24 @@ std::string whole_json(const WholeReport& report) {
                   {"model_flops", report.step_flops.value},
                   {"model_flops_per_s_per_gpu", rate.flops_per_gpu},
                   {"mfu_ratio", rate.mfu}};
-  const Json json = {
-      {"format", "moesim-whole-report"},
-      {"format_version", 1},
-      {"moesim_version", report.version},
-      {"scenario", report.scenario},
-      {"seed", report.seed},
-      {"inputs", inputs},
-      {"step_kind", report.kind},
-      {"overlap", report.overlap},
-      {"evidence", {{"grade", to_text(report.grade)}, {"source", report.evidence_source}}},
-      {"notes", report.notes},
-      {"joins", report.joins},
-      {"faults", report.faults},
-      {"summary", summary},
-      {"steps", steps_json(report)},
-      {"resolved_scenario", report.resolved}};
+  Json json = {{"format", "moesim-whole-report"},
+               {"format_version", 1},
+               {"moesim_version", report.version},
+               {"scenario", report.scenario},
+               {"seed", report.seed},
+               {"inputs", inputs},
+               {"step_kind", report.kind},
+               {"overlap", report.overlap},
+               {"evidence", {{"grade", to_text(report.grade)}, {"source", report.evidence_source}}},
+               {"notes", report.notes},
+               {"joins", report.joins},
+               {"faults", report.faults},
+               {"summary", summary},
+               {"steps", steps_json(report)},
+               {"resolved_scenario", report.resolved}};
+  if (report.money) {
+    json["money"] = money_json(*report.money, rate.total);
+  }
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -2,9 +2,11 @@
 // Steps of a whole model as text and JSON, with the throughput they mean.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "sim/report/money_report.hpp"
 #include "sim/report/run_report.hpp"
 #include "sim/step/whole_step.hpp"
 
@@ -27,10 +29,11 @@ struct WholeReport {
   ParallelSpec parallel;
   BatchSpec batch;
   int gpus_per_node = 0;
-  std::int64_t gpus = 0;               ///< that work: ep, in training ep * pp * dp
-  Flops step_flops;                    ///< that the model needs a step, over all ranks
-  FlopsPerSecond peak;                 ///< dense bf16 rate of a GPU
-  std::vector<WholeStepResult> steps;  ///< not empty
+  std::int64_t gpus = 0;                  ///< that work: ep, in training ep * pp * dp
+  Flops step_flops;                       ///< that the model needs a step, over all ranks
+  FlopsPerSecond peak;                    ///< dense bf16 rate of a GPU
+  std::vector<WholeStepResult> steps;     ///< not empty
+  std::optional<MoneyReport> money = {};  ///< with a price list
 };
 
 /// Tokens that all steps process over the time they take. A decode step yields one token a

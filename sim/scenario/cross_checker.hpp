@@ -109,6 +109,9 @@ void check_model(CrossChecker& checker, const ModelShape& model);
 /// What kind of step it is, its layout and its memory.
 void check_step(CrossChecker& checker, const Scenario& scenario);
 
+/// The table [price].
+void check_price(CrossChecker& checker, const Scenario& scenario);
+
 /// The table [requests], and what serving asks of others.
 void check_requests(CrossChecker& checker, const Scenario& scenario);
 

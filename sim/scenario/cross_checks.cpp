@@ -226,6 +226,7 @@ std::vector<Diagnostic> cross_checks(const ConfigTree& tree, const FieldReading&
   check_layout(checker, scenario);
   check_step(checker, scenario);
   check_requests(checker, scenario);
+  check_price(checker, scenario);
   if (is_dense(tree, scenario)) {
     return std::move(checker.found);  // what follows is about experts
   }

@@ -78,6 +78,19 @@ class Fields {
   static UnitKind unit_of(BytesPerSecond, bool zero) {
     return make_unit<BytesPerSecond, parse_bytes_per_second>(bytes_per_second_forms, zero);
   }
+  static UnitKind unit_of(Dollars, bool zero) {
+    return make_unit<Dollars, parse_dollars>(dollars_forms, zero);
+  }
+  static UnitKind unit_of(DollarsPerHour, bool zero) {
+    return make_unit<DollarsPerHour, parse_dollars_per_hour>(dollars_per_hour_forms, zero);
+  }
+  static UnitKind unit_of(DollarsPerKilowattHour, bool zero) {
+    return make_unit<DollarsPerKilowattHour, parse_dollars_per_kilowatt_hour>(
+        dollars_per_kilowatt_hour_forms, zero);
+  }
+  static UnitKind unit_of(Watts, bool zero) {
+    return make_unit<Watts, parse_watts>(watts_forms, zero);
+  }
   static UnitKind unit_of(FlopsPerSecond, bool zero) {
     return make_unit<FlopsPerSecond, parse_flops_per_second>(flops_per_second_forms, zero);
   }
@@ -90,6 +103,9 @@ class Fields {
 
 /// The table [placement].
 void placement_fields(Fields& f, PlacementSpec& placement);
+
+/// The table [price].
+void price_fields(Fields& f, PriceSpec& price);
 
 /// The table [requests].
 void request_fields(Fields& f, RequestSpec& requests);

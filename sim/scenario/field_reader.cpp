@@ -271,8 +271,9 @@ bool contains(const std::vector<std::string>& paths, std::string_view path) {
   return std::find(paths.begin(), paths.end(), path) != paths.end();
 }
 
-void report_unknown(const ConfigTree& tree, std::vector<Diagnostic>& diagnostics) {
-  const KnownPaths known = known_paths();
+void report_unknown(const ConfigTree& tree,
+                    const KnownPaths& known,
+                    std::vector<Diagnostic>& diagnostics) {
   for (const ConfigEntry& entry : tree.entries()) {
     const std::string_view parent = parent_path(entry.path);
     const bool parent_known = parent.empty() || contains(known.tables, parent);
@@ -293,8 +294,27 @@ FieldReading read_fields(const ConfigTree& tree, const std::string& file) {
   FieldReading reading;
   FieldReader reader(tree, file, reading);
   visit_fields(reader, reading.scenario);
-  report_unknown(tree, reading.diagnostics);
+  report_unknown(tree, known_paths(), reading.diagnostics);
   return reading;
+}
+
+std::vector<Diagnostic> read_tables(const ConfigTree& tree,
+                                    const std::string& file,
+                                    const std::function<void(FieldVisitor&)>& visit) {
+  const KnownPaths known = paths_of(visit);
+  ConfigTree inside;
+  for (const ConfigEntry& entry : tree.entries()) {
+    const bool is_item = entry.path.find('[') != std::string::npos;
+    const std::string top = entry.path.substr(0, entry.path.find('.'));
+    if (!is_item && contains(known.tables, top)) {
+      inside.put(entry);
+    }
+  }
+  FieldReading reading;
+  FieldReader reader(inside, file, reading);
+  visit(reader);
+  report_unknown(inside, known, reading.diagnostics);
+  return std::move(reading.diagnostics);
 }
 
 }  // namespace moesim

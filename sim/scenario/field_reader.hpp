@@ -3,12 +3,14 @@
 // path means is in data_folder.hpp.
 #pragma once
 
+#include <functional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "sim/core/diagnostics.hpp"
 #include "sim/scenario/config_tree.hpp"
+#include "sim/scenario/fields.hpp"
 #include "sim/scenario/scenario.hpp"
 
 namespace moesim {
@@ -21,5 +23,11 @@ struct FieldReading {
 
 /// @param file the scenario, named where a whole table is missing
 [[nodiscard]] FieldReading read_fields(const ConfigTree& tree, const std::string& file);
+
+/// Keys of another file than a scenario, declared by `visit` in the same manner; what it sets are
+/// the values read. Unknown keys inside its tables are mistakes; other tables are not looked at.
+[[nodiscard]] std::vector<Diagnostic> read_tables(const ConfigTree& tree,
+                                                  const std::string& file,
+                                                  const std::function<void(FieldVisitor&)>& visit);
 
 }  // namespace moesim

@@ -27,7 +27,8 @@ constexpr std::string_view kEvidence[] = {"measured", "interpolated", "extrapola
 constexpr PresetTable kPresetTables[] = {{"model", "models"},
                                          {"cluster", "clusters"},
                                          {"routing", "routing"},
-                                         {"calibration", "calibration"}};
+                                         {"calibration", "calibration"},
+                                         {"price", "prices"}};
 
 void gpu_fields(Fields& f, GpuSpec& g) {
   f.begin(required("gpu"));
@@ -253,6 +254,7 @@ void visit_fields(FieldVisitor& visitor, Scenario& scenario) {
   request_fields(fields, scenario.requests);
   policy_fields(fields, scenario);
   memory_fields(fields, scenario.memory);
+  price_fields(fields, scenario.price);
   calibration_fields(fields, scenario.calibration);
 }
 

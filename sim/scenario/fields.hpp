@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <span>
@@ -94,5 +95,7 @@ struct KnownPaths {
   std::vector<std::string> keys;
 };
 [[nodiscard]] KnownPaths known_paths();
+/// The same of any declared fields.
+[[nodiscard]] KnownPaths paths_of(const std::function<void(FieldVisitor&)>& visit);
 
 }  // namespace moesim

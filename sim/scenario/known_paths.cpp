@@ -39,11 +39,15 @@ class PathLister : public FieldVisitor {
 
 }  // namespace
 
-KnownPaths known_paths() {
+KnownPaths paths_of(const std::function<void(FieldVisitor&)>& visit) {
   PathLister lister;
-  Scenario scenario;
-  visit_fields(lister, scenario);
+  visit(lister);
   return std::move(lister.known);
+}
+
+KnownPaths known_paths() {
+  Scenario scenario;
+  return paths_of([&](FieldVisitor& visitor) { visit_fields(visitor, scenario); });
 }
 
 }  // namespace moesim

@@ -16,6 +16,7 @@
 #include "sim/scenario/fields.hpp"
 #include "sim/scenario/load_settings.hpp"
 #include "sim/scenario/make_cluster.hpp"
+#include "sim/scenario/price_choice.hpp"
 #include "sim/scenario/scenario.hpp"
 #include "sim/scenario/toml_reader.hpp"
 
@@ -113,6 +114,16 @@ void merge_preset(Load& load,
       const fs::path assumed = data_folder() / table.folder / "assumed.toml";
       load.inputs.push_back(assumed);
       load.tree.add_missing(load.files.parse(assumed, prefix));
+    }
+    return;
+  }
+  if (table.table == "price") {
+    const PriceChoice choice = choose_prices(preset, load.tree);
+    load.report_all(choice.diagnostics);
+    if (choice.diagnostics.empty()) {
+      load.tree.add_missing(choice.prices);
+    } else {
+      load.without_preset.emplace_back(table.table);
     }
     return;
   }
@@ -321,6 +332,17 @@ Scenario load_scenario(const fs::path& file,
     load.tree.put_with_tables(setting);
   }
   return finish(std::move(load));
+}
+
+Scenario peek_scenario(const fs::path& file,
+                       std::span<const ConfigEntry> settings,
+                       ParsedFiles& files) {
+  Load load = begin(file, files, files.parse(file));
+  for (const ConfigEntry& setting : settings) {
+    load.tree.put_with_tables(setting);
+  }
+  merge_presets(load);
+  return std::move(read_fields(load.tree, file.string()).scenario);
 }
 
 Scenario load_resolved(std::string_view text, const std::string& name) {

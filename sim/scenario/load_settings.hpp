@@ -33,6 +33,11 @@ class ParsedFiles {
                                      std::span<const ConfigEntry> settings,
                                      ParsedFiles& files);
 
+/// Its keys alone, whatever is wrong with them: what is missing or wrong has its default.
+[[nodiscard]] Scenario peek_scenario(const std::filesystem::path& file,
+                                     std::span<const ConfigEntry> settings,
+                                     ParsedFiles& files);
+
 /// The scenario of a resolved text; `name` stands for it in messages.
 [[nodiscard]] Scenario load_resolved(std::string_view text, const std::string& name);
 

@@ -86,7 +86,8 @@ class FieldWriter : public FieldVisitor {
            dispatch_key_has_no_effect(path, scenario_.dispatch) ||
            network_key_has_no_effect(path, scenario_.network) || cluster_key_has_no_effect(path) ||
            fault_key_has_no_effect(path) || routing_has_no_effect(path) ||
-           step_key_has_no_effect(path, scenario_) || request_key_has_no_effect(path, scenario_);
+           step_key_has_no_effect(path, scenario_) || request_key_has_no_effect(path, scenario_) ||
+           price_key_has_no_effect(path, scenario_);
   }
   [[nodiscard]] static bool placement_key_has_no_effect(std::string_view path,
                                                         const PlacementSpec& placement) {

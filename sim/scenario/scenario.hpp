@@ -17,6 +17,7 @@
 #include "sim/network/network.hpp"
 #include "sim/step/layout.hpp"
 #include "sim/step/memory.hpp"
+#include "sim/step/money.hpp"
 #include "sim/step/serving/serving_spec.hpp"
 #include "topology/cluster.hpp"
 #include "topology/faults.hpp"
@@ -57,6 +58,7 @@ struct Scenario {
   NetworkSpec network;
   StepSpec step;
   MemorySpec memory;
+  PriceSpec price;
   CostConstants calibration;
 
   std::vector<std::filesystem::path> inputs;  ///< every file read for it, in order of reading

@@ -14,4 +14,8 @@ namespace moesim {
 /// The same of a key of [requests].
 [[nodiscard]] bool request_key_has_no_effect(std::string_view path, const Scenario& scenario);
 
+/// A key (or the table) of [price] without effect: no price list, no steps of a whole model, or a
+/// key of training alone.
+[[nodiscard]] bool price_key_has_no_effect(std::string_view path, const Scenario& scenario);
+
 }  // namespace moesim

@@ -17,10 +17,12 @@ namespace moesim {
 namespace fs = std::filesystem;
 namespace {
 
-const std::vector<std::string>& study_keys() {
-  static const std::vector<std::string> kKeys = {
+/// With the tables of another reader.
+std::vector<std::string> study_keys(const std::vector<std::string>& others) {
+  std::vector<std::string> keys = {
       "scenario", "name", "metrics", "seeds", "set", "grid", "zip", "points"};
-  return kKeys;
+  keys.insert(keys.end(), others.begin(), others.end());
+  return keys;
 }
 
 struct ScalarOf {
@@ -41,7 +43,8 @@ struct ScalarOf {
 
 class StudyReader {
  public:
-  StudyReader(const fs::path& file, const ConfigTree& tree) : tree_(tree) {
+  StudyReader(const fs::path& file, const ConfigTree& tree, const std::vector<std::string>& others)
+      : tree_(tree), known_(study_keys(others)) {
     study_.file = file;
     study_.name = file.stem().string();
   }
@@ -87,10 +90,9 @@ class StudyReader {
   void report_unknown() {
     for (const ConfigEntry& entry : tree_.entries()) {
       const bool at_root = entry.path.find_first_of(".[") == std::string::npos;
-      const auto& known = study_keys();
-      if (at_root && std::find(known.begin(), known.end(), entry.path) == known.end()) {
-        const std::string near = nearest_word(entry.path, known);
-        const std::vector<std::string_view> words(known.begin(), known.end());
+      if (at_root && std::find(known_.begin(), known_.end(), entry.path) == known_.end()) {
+        const std::string near = nearest_word(entry.path, known_);
+        const std::vector<std::string_view> words(known_.begin(), known_.end());
         mistakes_.push_back(
             mistake_at_key(entry,
                            near.empty() ? fmt::format("unknown key; known: {}", word_list(words))
@@ -334,6 +336,7 @@ class StudyReader {
   }
 
   const ConfigTree& tree_;
+  std::vector<std::string> known_;  ///< at the root
   StudyFile study_;
   std::map<std::string, const ConfigEntry*> varied_;
   std::vector<Diagnostic> mistakes_;
@@ -343,7 +346,13 @@ class StudyReader {
 
 StudyFile read_study(const fs::path& file) {
   const ConfigTree tree = parse_toml_items(read_file(file), file.string());
-  return StudyReader(file, tree).read();
+  return read_study(file, tree, {});
+}
+
+StudyFile read_study(const fs::path& file,
+                     const ConfigTree& tree,
+                     const std::vector<std::string>& others) {
+  return StudyReader(file, tree, others).read();
 }
 
 Scenario load_point(const StudyFile& study, const SweepChoice& point, ParsedFiles& files) {

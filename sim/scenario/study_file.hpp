@@ -25,6 +25,11 @@ struct StudyFile {
 /// Reads and checks a study: its own keys, that no key is varied twice, and every value by itself
 /// against the scenario key it is for. Throws UserError with all mistakes at once.
 [[nodiscard]] StudyFile read_study(const std::filesystem::path& file);
+/// The same of a file parsed already (parse_toml_items), in which `others` are tables of another
+/// reader.
+[[nodiscard]] StudyFile read_study(const std::filesystem::path& file,
+                                   const ConfigTree& tree,
+                                   const std::vector<std::string>& others);
 
 /// The scenario of one of expand(study.study). Throws UserError.
 [[nodiscard]] Scenario load_point(const StudyFile& study,

@@ -26,7 +26,7 @@ const std::map<std::string, std::set<std::string>, std::less<>>& allowed() {
       {"calibrate", {"core", "topology", "des", "network", "moe", "step"}},
       {"study", {"core", "topology", "des", "network", "moe", "step", "calibrate"}},
       {"scenario", {"core", "topology", "des", "network", "moe", "step", "calibrate", "study"}},
-      {"report", {"core", "moe", "step"}},
+      {"report", {"core", "moe", "step", "study"}},
       {"gpu_ref", {"core"}}};
   return kAllowed;
 }

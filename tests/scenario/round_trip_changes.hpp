@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the round trip of a scenario changes, and the part of it that is of serving.
+// What the round trip of a scenario changes, and the parts of it that are of serving and
+// of [price].
 #pragma once
 
 #include <string>
@@ -53,6 +54,38 @@ inline std::vector<Change> request_changes() {
       {"requests.interval", "0.5 s"},
       {"requests.surface_layers", "0"},
       {"requests.check_steps", "3"}};
+}
+
+inline std::vector<Change> price_changes() {
+  std::vector<Change> changes = {{"source", "another"},
+                                 {"basis", "quoted"},
+                                 {"gpu_purchase", "25 kUSD"},
+                                 {"node_purchase", "61.5 kUSD"},
+                                 {"nic_purchase", "1200 USD"},
+                                 {"switch_purchase", "700 USD"},
+                                 {"cable_purchase", "1.5 MUSD"},
+                                 {"depreciation_years", "5"},
+                                 {"upkeep_per_year", "0.05"},
+                                 {"gpu_busy", "0.7 kW"},
+                                 {"gpu_idle", "75 W"},
+                                 {"node_power", "2.5 kW"},
+                                 {"switch_power", "25 W"},
+                                 {"pue", "1.3"},
+                                 {"electricity", "0.09 USD/kWh"},
+                                 {"gpu_rent", "2.3 USD/h"},
+                                 {"utilisation", "0.6"}};
+  for (Change& change : changes) {
+    change.path = "price." + change.path;
+    change.before = {"step.kind=decode",
+                     "batch.context_tokens=128",
+                     "price.source=somebody",
+                     "price.basis=example",
+                     "price.gpu_rent=1 USD/h",
+                     "price.gpu_busy=500 W"};
+  }
+  changes.push_back({"price.training_tokens", "1.4e13", changes.front().before});
+  changes.back().before.front() = "step.kind=train";
+  return changes;
 }
 
 }  // namespace moesim

@@ -284,6 +284,7 @@ std::vector<Change> all_changes() {
                            generator_changes(),
                            learned_changes(),
                            calibration_changes(),
+                           price_changes(),
                            fit_changes()}) {
     changes.insert(changes.end(), more.begin(), more.end());
   }

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// `moesim plan`: which clusters and layouts are worth having under limits.
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <tbb/global_control.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+
+#include "sim/cli/commands.hpp"
+#include "sim/cli/console.hpp"
+#include "sim/cli/planner.hpp"
+#include "sim/cli/result_folder.hpp"
+
+namespace moesim::cli {
+namespace {
+
+constexpr const char* kMark = "plan.json";
+constexpr std::string_view kMethods[] = {"exhaustive", "bounds", "halving"};
+
+struct PlanOptions {
+  std::filesystem::path file;
+  std::vector<std::string> overrides;
+  std::optional<std::uint64_t> seed;
+  std::string method;
+  int threads = 0;
+  bool json = false;
+  bool quiet = false;
+  std::filesystem::path out;
+};
+
+PlanReport plan_report(const PlanOptions& options) {
+  std::optional<tbb::global_control> limit;  // loading and sensitivity are parallel as well
+  if (options.threads > 0) {
+    limit.emplace(tbb::global_control::max_allowed_parallelism,
+                  static_cast<std::size_t>(options.threads));
+  }
+  PlanFile plan = read_plan(options.file);
+  if (!options.method.empty()) {
+    const auto* const found = std::find(std::begin(kMethods), std::end(kMethods), options.method);
+    plan.search.method = static_cast<PlanMethod>(found - std::begin(kMethods));
+  }
+  PlannerControl control{
+      .overrides = options.overrides, .threads = options.threads, .quiet = options.quiet};
+  if (options.seed) {
+    control.overrides.push_back(fmt::format("seed={}", *options.seed));
+  }
+  const PlanResult result = run_plan(plan, control);
+  PlanReport report = describe_plan(plan, result);
+  if (!report.interrupted && !report.front.empty()) {
+    examine_choice(plan, result, options.quiet, report);
+  }
+  return report;
+}
+
+void write(const std::filesystem::path& folder, const PlanReport& report) {
+  std::vector<ResultFile> files = {{kMark, plan_json(report)}, {"plan.csv", plan_csv(report)}};
+  if (std::string svg = plan_svg(report); !svg.empty()) {
+    files.push_back({"plan.svg", std::move(svg)});
+  }
+  if (!report.resolved_choice.empty()) {
+    files.push_back({"choice.toml", report.resolved_choice});
+  }
+  write_folder(folder, files);
+}
+
+void run(const PlanOptions& options) {
+  watch_for_interrupt();
+  if (!options.out.empty()) {
+    check_result_folder(options.out, kMark);
+  }
+  const PlanReport report = plan_report(options);
+  if (!options.out.empty()) {
+    write(options.out, report);
+  }
+  print(options.json ? plan_json(report) : plan_text(report));
+  if (!options.out.empty() && !options.quiet) {
+    print_error(fmt::format("results: {}\n", (options.out / kMark).string()));
+  }
+  if (report.interrupted) {
+    const auto reached = std::count_if(report.rows.begin(), report.rows.end(), [](const auto& r) {
+      return r.outcome.state != PlanState::kNotReached;
+    });
+    throw Interrupted(fmt::format(
+        "interrupted; the report covers {} of {} configurations", reached, report.rows.size()));
+  }
+}
+
+}  // namespace
+
+void add_plan_command(CLI::App& app) {
+  auto options = std::make_shared<PlanOptions>();
+  CLI::App* command = app.add_subcommand(
+      "plan",
+      "Search clusters and layouts under limits: Pareto front of throughput, latency and cost, "
+      "what limits each, what would change the choice");
+  command->add_option("plan", options->file, "plan file (TOML; keys: docs/plan.md)")
+      ->required()
+      ->type_name("PLAN");
+  command
+      ->add_option("--set",
+                   options->overrides,
+                   "override a key of every configuration, e.g. --set batch.context_tokens=8192; "
+                   "may be repeated")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  command->add_option("--seed", options->seed, "random seed, instead of the scenario's")
+      ->type_name("N");
+  command
+      ->add_option("--method",
+                   options->method,
+                   "exhaustive, bounds or halving, instead of the plan's search.method")
+      ->type_name("METHOD")
+      ->check(CLI::IsMember({"exhaustive", "bounds", "halving"}));
+  command
+      ->add_option(
+          "--threads", options->threads, "threads, 0: all cores; results do not depend on it")
+      ->type_name("N")
+      ->check(CLI::Range(0, 4096));
+  command->add_flag(
+      "--json", options->json, "one JSON document on standard output, all else on standard error");
+  command->add_flag("-q,--quiet", options->quiet, "no progress");
+  command
+      ->add_option("--out",
+                   options->out,
+                   "write plan.json, plan.csv, plan.svg and choice.toml into this folder")
+      ->type_name("DIR");
+  command->footer(
+      "Example: moesim plan scenarios/plans/v3_decode.toml --out out/plan\n"
+      "Ctrl-C reports the best of what was reached.");
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace moesim::cli
