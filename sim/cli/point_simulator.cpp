@@ -66,6 +66,10 @@ std::string PointSimulator::key(const Scenario& scenario) {
 }
 
 std::string PointSimulator::report(const Scenario& scenario) {
+  if (scenario.step.kind == StepKind::kServing) {
+    throw UserError(
+        "step.kind: requests over time are for moesim run; a sweep does not know them yet");
+  }
   Scenario alone = scenario;
   alone.inputs.clear();
   SimulateControl control;

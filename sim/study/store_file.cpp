@@ -91,7 +91,8 @@ void StoreFile::create() {
   const auto is_empty = [&] {
     return database_->execAndGet("SELECT count(*) FROM sqlite_master").getInt() == 0;
   };
-  if (pragma("application_id") != kApplicationId && !is_empty()) {
+  // In this order: a file that another process makes meanwhile has its mark with its tables.
+  if (!is_empty() && pragma("application_id") != kApplicationId) {
     refuse_form();
   }
   turn_log_on();

@@ -130,13 +130,15 @@ TEST_F(Stores, TwoWritersAtOnceShareTheWork) {
 }
 
 TEST_F(Stores, ManyMayMakeTheSameFileAtOnce) {
-  const std::filesystem::path fresh = file().string() + ".fresh";
-  std::vector<std::thread> threads;
-  for (int i = 0; i < 4; ++i) {
-    threads.emplace_back([&] { EXPECT_NO_THROW(ResultStore(fresh, ResultStore::Mode::kWrite)); });
-  }
-  for (std::thread& thread : threads) {
-    thread.join();
+  for (int round = 0; round < 20; ++round) {
+    const std::filesystem::path fresh = fmt::format("{}.{}", file().string(), round);
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 4; ++i) {
+      threads.emplace_back([&] { EXPECT_NO_THROW(ResultStore(fresh, ResultStore::Mode::kWrite)); });
+    }
+    for (std::thread& thread : threads) {
+      thread.join();
+    }
   }
 }
 
