@@ -210,7 +210,7 @@ TEST_F(Learned, TheStepsOfARunGoThroughItsTraining) {
   EXPECT_THAT(report["notes"],
               testing::Contains("routing is assumed: a gate trained on made-up tokens; trust the "
                                 "sign and the rough time of collapse and cure, no more"));
-  const auto imbalance = [](const json& run, int step) {
+  const auto imbalance = [](const json& run, std::size_t step) {
     return run["steps"][step]["layers"][0]["expert_imbalance_ratio"].get<double>();
   };
   EXPECT_GT(imbalance(report, 2), imbalance(report, 0) + 0.5);

@@ -127,7 +127,8 @@ TEST_F(Mistakes, ArraysThatWouldBeMisreadAreRefused) {
 TEST_F(Mistakes, CommandsAndOptionsThatDoNotExistAreNamed) {
   expect_mistake({"frobnicate"},
                  "error: unknown command \"frobnicate\"; known: run, explain, calibrate, validate, "
-                 "capacity, place, check, memory, trace, topology, network-bench or measure");
+                 "capacity, compare, place, plan, sweep, results, check, memory, trace, topology, "
+                 "network-bench or measure");
   expect_mistake({"trace", "imprt"},
                  "error: unknown command \"imprt\"; did you mean \"import\"? known: info, import, "
                  "fit, generate or learn");

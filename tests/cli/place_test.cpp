@@ -161,8 +161,10 @@ TEST_F(Place, ASurvivingPlacementOutlivesANode) {
                                    "greedy",
                                    "--moves",
                                    "0"});
+  // Searched on steps 0 and 1, judged on later ones: other, and no slower but for what they draw.
+  EXPECT_NE(report["placements"][2]["layer_s"], unsearched["placements"][2]["layer_s"]);
   EXPECT_LE(report["placements"][2]["layer_s"]["mean"].get<double>(),
-            unsearched["placements"][2]["layer_s"]["mean"].get<double>());
+            1.001 * unsearched["placements"][2]["layer_s"]["mean"].get<double>());
   const std::vector<std::string> with_loss = {"run",
                                               "scenario.toml",
                                               "--json",
@@ -205,7 +207,7 @@ TEST_F(Place, ExplainShowsWhatAMapChanges) {
   EXPECT_NE(both["after"]["steps"], both["before"]["steps"]);
   const Outcome refused = moesim({"explain", "scenario.toml", "--map", map, "--out", "elsewhere"});
   EXPECT_EQ(refused.code, 2);
-  EXPECT_THAT(refused.err, HasSubstr("--map excludes --out"));
+  EXPECT_THAT(refused.err, HasSubstr("error: --out excludes --map\n"));
 }
 
 TEST_F(Place, ALostNodeWithExpertsThatHaveNoReplicaIsRefused) {

@@ -192,8 +192,8 @@ TEST_F(Train, ShowsTheLayoutTheTimeOfAStageAndTheBubble) {
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(
       outcome.out,
-      HasSubstr("scenario.toml: 3 train step(s) of toy on 4 GPUs, ep 2, tp 1, pp 2, dp 1, 4 "
-                "micro-batch(es),\n"));
+      HasSubstr("scenario.toml: 3 train step(s) of toy on 4 GPUs, ep 2, tp 1, pp 2, dp 1, 4\n"
+                "  micro-batch(es), "));
   EXPECT_THAT(outcome.out, HasSubstr("\ntime of a stage "));
   EXPECT_THAT(outcome.out, HasSubstr("\npipeline bubble: "));
   EXPECT_THAT(outcome.out, HasSubstr("\nmodel arithmetic: "));
@@ -231,7 +231,7 @@ TEST_F(Whole, TwoHalvesTakeTurns) {
   const nlohmann::json one = json_of(run({"--json"}));
   const Outcome outcome = moesim(run({"--set", "step.overlap=two_batch"}));
   EXPECT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_THAT(outcome.out, HasSubstr("on 4 ranks, tp 1, overlap two_batch, 16 tokens a\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("on 4 ranks, tp 1, overlap two_batch, 16\n  tokens a rank"));
   EXPECT_THAT(outcome.out, HasSubstr("two halves of the batch take turns\n"));
   const nlohmann::json two = json_of(run({"--json", "--set", "step.overlap=two_batch"}));
   EXPECT_GT(two["summary"]["communication_s"].get<double>(),

@@ -156,6 +156,7 @@ function quantityText(key, value) {
   if (/_bytes$/.test(key)) return bytesText(value);
   if (/_s$/.test(key) && !/_per_s$/.test(key)) return timeText(value);
   if (/_ratio$/.test(key)) return shareText(value);
+  if (/flops/.test(key)) return quantityText("", value / 1e12) + (/_per_s/.test(key) ? " TFLOP/s" : " TFLOP");
   return value >= 1000 ? countText(value) : threeDigits(value);
 }
 
@@ -163,7 +164,7 @@ function showWhole(report) {
   const summary = report.summary;
   lead("moesim run", report.scenario, summary.steps + " " + report.step_kind + " step(s) of a whole model");
   const more = Object.entries(summary).filter(([key, value]) => typeof value === "number" && key !== "steps");
-  section("summary", "Summary", cards([...stepCards(summary, report.evidence), ...more.map(([key, value]) => [key.replace(/_(bytes|ratio)$/, "").replaceAll("_", " "), quantityText(key, value), null])]),
+  section("summary", "Summary", cards([...stepCards(summary, report.evidence), ...more.map(([key, value]) => [key.replace(/_(bytes|ratio)$|(?<!_per)_s$/, "").replaceAll("_", " "), quantityText(key, value), null])]),
     ...noteElements(report.notes), ...noteElements(report.faults.map((fault) => "fault: " + fault)));
   section("path", "Where the time goes", partsFigure("Critical path of a step, mean over steps: the parts sum to the mean step time.", summary.critical_path));
   if (report.steps.length > 1) section("steps", "Steps", stepsFigure(report.steps, summary.step_s));
