@@ -58,9 +58,9 @@ Seconds part_time(const WholeModel& m, WholePart part, const ComputeModel& compu
     case WholePart::kHead:
       return head_time(compute, model, m.parallel.tp, load.sequences);
     default:
-      break;
+      MOESIM_CHECK(false, "no compute part");
+      return {};
   }
-  MOESIM_CHECK(false, "no compute part");
 }
 
 Resource compute_resource(const WholeModel& m, WholePart part) {
