@@ -98,7 +98,7 @@ class Page:
             raise RuntimeError(json.dumps(answer["exceptionDetails"])[:600])
         return answer["result"].get("value")
 
-    def wait_for(self, expression, seconds=15):
+    def wait_for(self, expression, seconds=60):
         until = time.monotonic() + seconds
         while not self.value(expression):
             if time.monotonic() > until:
