@@ -264,35 +264,37 @@ WholeParts means(const WholeParts& sums, int stages) {
   return mean;
 }
 
-}  // namespace
-
-int num_passes(const WholeModel& m) {
-  const int of_part = m.overlap == Overlap::kDualPipe ? 3 : 2;
-  return m.parallel.pp * m.parallel.virtual_stages * m.training.samples * of_part;
-}
-
-WholeStepResult simulate_train_step(const WholeModel& m, int step, const TrainControl& control) {
-  const std::vector<std::vector<PartRun>> runs = run_parts(m, step, control);
+/// The schedule with the time of every pass that was simulated.
+Pipeline pipeline_of(const WholeModel& m, const std::vector<std::vector<PartRun>>& runs) {
   Pipeline pipeline;
   pipeline.shape = {.stages = m.parallel.pp,
                     .virtual_stages = m.parallel.virtual_stages,
                     .micro_batches = m.batch.micro_batches,
                     .pairs = m.overlap == Overlap::kDualPipe};
-  WholeStepResult result;
-  result.step = step;
   for (const auto& samples : runs) {
     pipeline.times.emplace_back();
     for (const PartRun& run : samples) {
       pipeline.times.back().push_back(
           {run.forward.makespan, run.backward.makespan, run.pair.makespan});
+    }
+  }
+  return pipeline;
+}
+
+/// Counts the flows and events of the passes into the result.
+void count_network(const std::vector<std::vector<PartRun>>& runs, WholeStepResult& result) {
+  for (const auto& samples : runs) {
+    for (const PartRun& run : samples) {
       for (const PassResult* pass : {&run.forward, &run.backward, &run.pair}) {
         result.flows += pass->flows;
         result.network_events += pass->network_events;
       }
     }
   }
-  const PathFinder finder(m.step.cluster, m.step.path_policy, m.step.seed, m.step.path_spread);
-  const PathFinder ring_finder(m.step.cluster, PathPolicy::kRailAligned, m.step.seed);
+}
+
+/// What a micro-batch's rows take from a stage to the next.
+StageTransfers stage_transfers(const WholeModel& m, const PathFinder& finder) {
   StageTransfers transfers{
       .finder = &finder,
       .capacity = effective_capacities(m.step.cluster, m.step.constants),
@@ -304,6 +306,25 @@ WholeStepResult simulate_train_step(const WholeModel& m, int step, const TrainCo
   if (m.step.message_chunk.value > 0.0) {
     transfers.network.chunk = m.step.message_chunk;
   }
+  return transfers;
+}
+
+}  // namespace
+
+int num_passes(const WholeModel& m) {
+  const int of_part = m.overlap == Overlap::kDualPipe ? 3 : 2;
+  return m.parallel.pp * m.parallel.virtual_stages * m.training.samples * of_part;
+}
+
+WholeStepResult simulate_train_step(const WholeModel& m, int step, const TrainControl& control) {
+  const std::vector<std::vector<PartRun>> runs = run_parts(m, step, control);
+  Pipeline pipeline = pipeline_of(m, runs);
+  WholeStepResult result;
+  result.step = step;
+  count_network(runs, result);
+  const PathFinder finder(m.step.cluster, m.step.path_policy, m.step.seed, m.step.path_spread);
+  const PathFinder ring_finder(m.step.cluster, PathPolicy::kRailAligned, m.step.seed);
+  StageTransfers transfers = stage_transfers(m, finder);
   const RingFabric fabric{.cluster = &m.step.cluster,
                           .finder = &ring_finder,
                           .capacity = transfers.capacity,
