@@ -222,6 +222,42 @@ void FairShare::solve() {
   has_starts_ = false;
 }
 
+void FairShare::remaining(std::span<double> left) const {
+  std::vector<std::int32_t> nodes;
+  for (std::size_t i = 0; i < classes_.size(); ++i) {
+    const auto c = static_cast<std::int32_t>(i);
+    const auto [owner, members, weight, first_hop] = classes_[c];
+    if (members == kNone) {
+      continue;
+    }
+    double first = 0.0;  // what the first member to drain has left
+    if (owner < 0) {
+      first = remaining_[static_cast<std::size_t>(classes_.place[i])];
+    } else {
+      const LinkState& link = links_[static_cast<std::size_t>(owner)];
+      const double served =
+          link.served + link.level * (static_cast<double>(now_ - link.since) / kTicksPerSecond);
+      first = owned_[static_cast<std::size_t>(owner)].entry_of(c, classes_.place).target - served;
+    }
+    if (ClassTable::is_alone(members)) {
+      left[ClassTable::flow_alone(members).index()] = std::max(0.0, first);
+      continue;
+    }
+    const double least = classes_.pool[members].finish;
+    nodes.assign(1, members);
+    while (!nodes.empty()) {
+      const Member& member = classes_.pool[nodes.back()];
+      nodes.pop_back();
+      left[member.flow.index()] = std::max(0.0, first + (member.finish - least));
+      for (const std::int32_t next : {member.child, member.sibling}) {
+        if (next != kNone) {
+          nodes.push_back(next);
+        }
+      }
+    }
+  }
+}
+
 /// Lowers the weights without keeping the levels up to date: they are about to be built anew.
 void FairShare::forget_released() {
   for (const std::int32_t c : released_) {

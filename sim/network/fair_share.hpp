@@ -50,6 +50,9 @@ class FairShare {
   /// Frees the shares of drained members, gives shares to started ones and restores all levels.
   void solve();
 
+  /// Bytes that each live flow has left now, by FlowId; drained ones are not written.
+  void remaining(std::span<double> left) const;
+
   // What tests look at.
   [[nodiscard]] const ClassTable& classes() const { return classes_; }
   [[nodiscard]] double rate(std::int32_t c) const {

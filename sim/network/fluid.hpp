@@ -30,6 +30,10 @@ class FluidSharing final : public Sharing {
   void start(FlowId id, const Flow& flow) override { share_.start(id, flow); }
   std::span<const FlowId> advance(SimTime limit) override;
   [[nodiscard]] SimTime now() const override { return now_; }
+  [[nodiscard]] bool remaining(std::span<double> left) const override {
+    share_.remaining(left);
+    return true;
+  }
   [[nodiscard]] const FairShare& share() const { return share_; }
 
  private:

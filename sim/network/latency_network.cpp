@@ -11,6 +11,10 @@
 
 namespace moesim {
 
+const FlowProgress* flow_progress(const Network& network) {
+  return dynamic_cast<const FlowProgress*>(&network);
+}
+
 LatencyNetwork::LatencyNetwork(std::unique_ptr<Sharing> sharing,
                                std::span<const BytesPerSecond> capacity)
     : sharing_(std::move(sharing)), capacity_(capacity.begin(), capacity.end()) {}

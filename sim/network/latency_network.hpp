@@ -7,6 +7,7 @@
 #include <queue>
 #include <vector>
 
+#include "sim/network/flow_progress.hpp"
 #include "sim/network/sharing.hpp"
 
 namespace moesim {
@@ -17,7 +18,7 @@ namespace moesim {
 /// later.
 /// Valid for: paths whose latency does not depend on load; no queues.
 /// Checked by: fluid_test (latency), network_property_test, simgrid_oracle_test.
-class LatencyNetwork final : public Network {
+class LatencyNetwork final : public Network, public FlowProgress {
  public:
   LatencyNetwork(std::unique_ptr<Sharing> sharing, std::span<const BytesPerSecond> capacity);
 
@@ -25,6 +26,9 @@ class LatencyNetwork final : public Network {
   std::span<const FlowId> advance(SimTime limit) override;
   [[nodiscard]] SimTime now() const override { return now_; }
   [[nodiscard]] std::int64_t events() const override { return events_; }
+  [[nodiscard]] bool remaining(std::span<double> left) const override {
+    return sharing_->remaining(left);
+  }
 
  private:
   struct Arrival {

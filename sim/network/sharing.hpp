@@ -26,6 +26,9 @@ class Sharing {
   virtual std::span<const FlowId> advance(SimTime limit) = 0;
 
   [[nodiscard]] virtual SimTime now() const = 0;
+
+  /// As FlowProgress::remaining.
+  [[nodiscard]] virtual bool remaining(std::span<double> /*left*/) const { return false; }
 };
 
 }  // namespace moesim

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <array>
 #include <iterator>
 
 #include "sim/report/timeline_counters.hpp"
@@ -11,7 +13,13 @@
 namespace moesim {
 namespace {
 
-enum Thread { kCompute = 1, kCommunication = 2 };
+constexpr std::array<std::string_view, kNumTracks> kTrackNames = {
+    "compute", "communication", "communication, second micro-batch"};
+
+/// Threads count from 1.
+int thread_of(Track track) {
+  return static_cast<int>(track) + 1;
+}
 
 std::string json_text(std::string_view text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -25,7 +33,7 @@ std::string us(SimTime time) {
 std::string_view name_of(const TaskLabel& label) {
   switch (label.kind) {
     case TaskKind::kDispatchFlow:
-      return "dispatch flow";
+      return label.tensor_parallel ? "TP flow" : "dispatch flow";
     case TaskKind::kCombineFlow:
       return "combine flow";
     case TaskKind::kBackground:
@@ -48,7 +56,7 @@ class Writer {
         tasks_(input.trace.graph.tasks),
         times_(input.trace.times),
         ranks_(timeline_ranks(input.trace)),
-        shown_(input.trace.layers.front().gate.size()),
+        shown_(static_cast<std::size_t>(input.trace.ranks)),
         sink_(sink) {
     for (const RankId rank : ranks_) {
       shown_[rank.index()] = true;
@@ -59,8 +67,10 @@ class Writer {
     open();
     for (const RankId rank : ranks_) {
       name_tracks(rank);
-      for (const LayerTasks& layer : input_.trace.layers) {
-        add_layer(layer, rank.index());
+    }
+    for (const TrackSpan& span : input_.trace.spans) {
+      if (shown_[static_cast<std::size_t>(span.rank)]) {
+        add_span(span);
       }
     }
     add_async();
@@ -109,66 +119,43 @@ class Writer {
         "}",
         pid,
         pid);
-    const auto thread = [&](Thread tid, std::string_view name) {
+    for (int track = 0; track < num_tracks(); ++track) {
       event(
           "{{\"ph\":\"M\",\"pid\":{},\"tid\":{},\"name\":\"thread_name\",\"args\":{{\"name\":\"{}"
           "\"}}}}",
           pid,
-          static_cast<int>(tid),
-          name);
-    };
-    thread(kCompute, "compute");
-    thread(kCommunication, "communication");
+          track + 1,
+          kTrackNames[static_cast<std::size_t>(track)]);
+    }
   }
 
-  void span(
-      std::size_t rank, Thread thread, std::string_view name, int layer, TaskId from, TaskId to) {
-    const SimTime start = times_.start[from.index()];
-    const SimTime length = times_.end[to.index()] - start;
+  [[nodiscard]] int num_tracks() const {
+    int most = 2;
+    for (const TrackSpan& span : input_.trace.spans) {
+      most = std::max(most, thread_of(span.track));
+    }
+    return most;
+  }
+
+  void add_span(const TrackSpan& span) {
+    const SimTime start = times_.start[span.from.index()];
+    const SimTime length = times_.end[span.to.index()] - start;
     event(
         "{{\"ph\":\"X\",\"pid\":{},\"tid\":{},\"ts\":{},\"dur\":{},\"cat\":\"moe\",\"name\":\"{}\","
         "\"args\":{{\"layer\":{}}}}}",
-        rank,
-        static_cast<int>(thread),
+        span.rank,
+        thread_of(span.track),
         us(start),
         us(length),
-        name,
-        layer);
-  }
-
-  void add_layer(const LayerTasks& layer, std::size_t rank) {
-    const int index = tasks_[layer.gate[rank].index()].label.layer;
-    const auto one = [&](Thread thread, std::string_view name, TaskId task) {
-      span(rank, thread, name, index, task, task);
-    };
-    one(kCompute, "gate", layer.gate[rank]);
-    span(rank,
-         kCommunication,
-         "dispatch",
-         index,
-         layer.dispatch_start[rank],
-         layer.dispatch_done[rank]);
-    one(kCommunication, "kernel start", layer.dispatch_start[rank]);
-    one(kCompute, "experts", layer.experts[rank]);
-    span(rank,
-         kCommunication,
-         "combine",
-         index,
-         layer.combine_start[rank],
-         layer.combine_done[rank]);
-    one(kCommunication, "kernel start", layer.combine_start[rank]);
-    one(kCompute, "weighted sum", layer.done[rank]);
+        span.name,
+        span.layer);
   }
 
   /// Flows, message issue, pipeline fills and second kernels: they overlap, so each is a track.
   void add_async() {
     std::vector<bool> in_a_span(tasks_.size());
-    for (const LayerTasks& layer : input_.trace.layers) {
-      for (const auto* starts : {&layer.dispatch_start, &layer.combine_start}) {
-        for (const TaskId task : *starts) {
-          in_a_span[task.index()] = true;
-        }
-      }
+    for (const TrackSpan& span : input_.trace.spans) {
+      in_a_span[span.from.index()] = in_a_span[span.from.index()] || span.from == span.to;
     }
     for (std::size_t t = 0; t < tasks_.size(); ++t) {
       const TaskLabel& label = tasks_[t].label;
@@ -201,7 +188,7 @@ class Writer {
           is_flow ? "flow" : "kernel",
           t,
           task.label.rank,
-          static_cast<int>(kCommunication),
+          thread_of(Track::kCommunication),
           us(at),
           name,
           arguments);
@@ -250,7 +237,7 @@ class Writer {
 }  // namespace
 
 std::vector<RankId> timeline_ranks(const StepTrace& trace) {
-  const std::size_t ranks = trace.layers.front().gate.size();
+  const auto ranks = static_cast<std::size_t>(trace.ranks);
   std::vector<std::size_t> flows(ranks);
   for (const Task& task : trace.graph.tasks) {
     if (task.flow_path >= 0) {

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 
 namespace moesim {
 namespace {
@@ -44,30 +43,6 @@ struct Sums {
   std::vector<std::vector<double>> link_bytes;
 };
 
-std::vector<double> seconds_busy(const TimelineInput& input) {
-  std::vector<double> busy(input.link_rates.size());
-  for (const Task& task : input.trace.graph.tasks) {
-    if (task.flow_path >= 0) {
-      for (const LinkId link :
-           input.trace.graph.paths[static_cast<std::size_t>(task.flow_path)].links) {
-        busy[link.index()] += task.bytes.value / input.link_rates[link.index()];
-      }
-    }
-  }
-  return busy;
-}
-
-std::vector<std::size_t> busiest_links(const TimelineInput& input) {
-  const std::vector<double> busy = seconds_busy(input);
-  std::vector<std::size_t> order(busy.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::erase_if(order, [&](std::size_t i) { return busy[i] <= 0.0; });
-  std::stable_sort(
-      order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return busy[a] > busy[b]; });
-  order.resize(std::min(order.size(), kCounterLinks));
-  return order;
-}
-
 Sums sums_of(const TimelineInput& input,
              const std::vector<std::size_t>& chosen,
              std::size_t intervals,
@@ -103,6 +78,18 @@ Sums sums_of(const TimelineInput& input,
   return sums;
 }
 
+/// What the network saw in place of even spreads.
+void take_rates(const LinkSeries& links, Sums& sums) {
+  for (std::size_t group = 0; group < links.bytes.size(); ++group) {
+    std::vector<double>& values = group < sums.kind_bytes.size()
+                                      ? sums.kind_bytes[group]
+                                      : sums.link_bytes[group - sums.kind_bytes.size()];
+    const std::size_t size = values.size();
+    values = links.bytes[group];
+    values.resize(size);
+  }
+}
+
 std::vector<double> divided(std::vector<double> values, double by) {
   for (double& value : values) {
     value /= by;
@@ -117,16 +104,21 @@ Counters timeline_counters(const TimelineInput& input) {
   for (const SimTime time : input.trace.times.end) {
     end = std::max(end, time);
   }
-  const std::int64_t picoseconds =
-      std::max<std::int64_t>(1, (end.picoseconds + kCounterIntervals - 1) / kCounterIntervals);
-  const double interval = SimTime{picoseconds}.to_seconds().value;
-  const std::vector<std::size_t> chosen = busiest_links(input);
-  const Sums sums = sums_of(input, chosen, std::size_t{kCounterIntervals}, interval);
+  const LinkSeries& links = input.trace.links;
+  const SimTime interval_ticks = links.interval;
+  const double interval = interval_ticks.to_seconds().value;
+  const auto intervals = static_cast<std::size_t>(std::max<std::int64_t>(
+      1, (end.picoseconds + interval_ticks.picoseconds - 1) / interval_ticks.picoseconds));
+  const std::vector<std::size_t>& chosen = input.trace.watched;
+  Sums sums = sums_of(input, chosen, intervals, interval);
+  if (links.is_known()) {
+    take_rates(links, sums);
+  }
   std::vector<double> kind_rate(std::size_t{kNumLinkKinds});
   for (std::size_t i = 0; i < input.link_rates.size(); ++i) {
     kind_rate[static_cast<std::size_t>(input.fabric.edges[i].kind)] += input.link_rates[i];
   }
-  Counters result{.interval = {picoseconds}, .counters = {}};
+  Counters result{.interval = interval_ticks, .is_exact = links.is_known(), .counters = {}};
   for (std::size_t kind = 0; kind < kind_rate.size(); ++kind) {
     if (kind_rate[kind] > 0.0) {
       const std::string_view name = to_text(static_cast<LinkKind>(kind));

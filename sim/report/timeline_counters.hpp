@@ -19,21 +19,19 @@ struct Counter {
 
 struct Counters {
   SimTime interval;
+  bool is_exact = false;  ///< at the rates that flows had; else spread evenly over their lives
   std::vector<Counter> counters;
 };
-inline constexpr std::int64_t kCounterIntervals = 1000;
-inline constexpr std::size_t kCounterLinks = 8;
 
-/// Utilisation of each kind of link and of the kCounterLinks busiest links, and flows under way by
-/// kind:
+/// Utilisation of each kind of link and of the busiest links, and flows under way by kind:
 ///
 ///   utilisation(interval) = bytes in it / (effective rate * interval)
 ///
-/// The bytes of a flow are spread evenly between its start and the departure of its last byte (its
-/// end less the path's latency), so the area under a counter is exact, while its shape inside a
-/// flow's life is a mean: max-min rates change as other flows come and go, and a counter can pass
-/// 100 % for a moment.
-/// Checked by: timeline_test (areas equal link bytes).
+/// The bytes are those that flows sent in the interval at the rates that the network gave them
+/// (link_series.hpp). Engines without rates (message, simgrid): the bytes of a flow are spread
+/// evenly between its start and the departure of its last byte (its end less the path's latency),
+/// so that the area under a counter is exact while its shape inside a flow's life is a mean and may
+/// pass 100 %. Checked by: timeline_test (areas equal link bytes; never above 100 %).
 [[nodiscard]] Counters timeline_counters(const TimelineInput& input);
 
 }  // namespace moesim

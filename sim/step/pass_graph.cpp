@@ -2,11 +2,13 @@
 #include "sim/step/pass_graph.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <numeric>
 #include <optional>
 #include <utility>
 
 #include "sim/core/check.hpp"
+#include "sim/step/pass_spans.hpp"
 
 namespace moesim {
 namespace {
@@ -109,18 +111,21 @@ class PassRun {
     serial_kernels_ = lanes_.size() > 1 && kernel_sms(model.step.dispatch) > 0;
   }
 
+  StepTrace trace(SimTime makespan) {
+    build();
+    WatchedRun run = execute_watched(graph_, *network(), model_.step.cluster, capacity_, makespan);
+    std::vector<TrackSpan> spans = pass_spans(graph_, kernels_, lane_of_kernel_);
+    return {.graph = std::move(graph_),
+            .times = std::move(run.times),
+            .spans = std::move(spans),
+            .ranks = model_.step.ranks,
+            .watched = std::move(run.watched),
+            .links = std::move(run.links)};
+  }
+
   PassResult run() {
-    interleave();
-    join_paths();
-    if (overlaps_) {
-      graph_.kernels = kernels_;
-    }
-    NetworkSettings settings;
-    settings.engine = model_.step.engine;
-    if (model_.step.message_chunk.value > 0.0) {
-      settings.chunk = model_.step.message_chunk;
-    }
-    const auto network = make_network(settings, capacity_);
+    build();
+    const auto network = this->network();
     const TaskTimes times = execute(graph_, *network);
     PassResult result;
     result.flows = std::count_if(graph_.tasks.begin(), graph_.tasks.end(), [](const Task& task) {
@@ -141,6 +146,23 @@ class PassRun {
     std::vector<TaskId> last;     ///< by rank, what it computed last
     std::vector<TaskId> arrived;  ///< by rank, the end of a kernel that nothing has waited for yet
   };
+
+  void build() {
+    interleave();
+    join_paths();
+    if (overlaps_) {
+      graph_.kernels = kernels_;
+    }
+  }
+
+  [[nodiscard]] std::unique_ptr<Network> network() const {
+    NetworkSettings settings;
+    settings.engine = model_.step.engine;
+    if (model_.step.message_chunk.value > 0.0) {
+      settings.chunk = model_.step.message_chunk;
+    }
+    return make_network(settings, capacity_);
+  }
 
   Lane make_lane(const Pass& pass) {
     Lane lane;
@@ -267,6 +289,7 @@ class PassRun {
         graph_.add_edge(communicated_[r], phase.start[r]);
       }
       kernels_.push_back({phase.start[r], phase.done[r], static_cast<std::int32_t>(r)});
+      lane_of_kernel_.push_back(static_cast<std::size_t>(&lane - lanes_.data()));
     }
     communicated_ = phase.done;
     lane.arrived = phase.done;
@@ -340,6 +363,7 @@ class PassRun {
   bool serial_kernels_ = false;  ///< kernels of a rank keep an order
   TaskGraph graph_;
   std::vector<KernelSpan> kernels_;
+  std::vector<std::size_t> lane_of_kernel_;
   std::vector<TaskId> computed_;      ///< by rank, the last task of its compute stream
   std::vector<TaskId> communicated_;  ///< by rank, the end of its last kernel
 };
@@ -348,6 +372,10 @@ class PassRun {
 
 PassResult run_passes(const WholeModel& model, std::span<const Pass> passes) {
   return PassRun(model, passes).run();
+}
+
+StepTrace trace_passes(const WholeModel& model, std::span<const Pass> passes, SimTime makespan) {
+  return PassRun(model, passes).trace(makespan);
 }
 
 }  // namespace moesim

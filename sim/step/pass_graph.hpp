@@ -9,6 +9,7 @@
 
 #include "sim/step/pass_costs.hpp"
 #include "sim/step/program.hpp"
+#include "sim/step/step_trace.hpp"
 #include "sim/step/whole_model.hpp"
 
 namespace moesim {
@@ -39,5 +40,10 @@ struct PassResult {
 /// wait for multiprocessors. Checked by: whole_step_test (worked; nothing overlapped),
 /// overlap_test.
 [[nodiscard]] PassResult run_passes(const WholeModel& model, std::span<const Pass> passes);
+
+/// The same with its tasks kept instead of their sums.
+[[nodiscard]] StepTrace trace_passes(const WholeModel& model,
+                                     std::span<const Pass> passes,
+                                     SimTime makespan);
 
 }  // namespace moesim

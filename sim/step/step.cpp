@@ -57,11 +57,17 @@ class StepRun {
     result_.link_bytes.resize(capacity_.size());
   }
 
-  StepTrace trace() {
+  StepTrace trace(SimTime makespan) {
     build();
     const auto network = make_network(network_settings(), capacity_);
-    TaskTimes times = execute(graph_, *network);
-    return {std::move(graph_), std::move(layers_), std::move(times)};
+    WatchedRun run = execute_watched(graph_, *network, model_.cluster, capacity_, makespan);
+    std::vector<TrackSpan> spans = layer_spans(graph_, layers_);
+    return {.graph = std::move(graph_),
+            .times = std::move(run.times),
+            .spans = std::move(spans),
+            .ranks = model_.ranks,
+            .watched = std::move(run.watched),
+            .links = std::move(run.links)};
   }
 
   StepResult run() {
@@ -222,8 +228,8 @@ StepResult simulate_prepared(const StepModel& model, int step, std::vector<Prepa
   return StepRun(model, step, std::move(layers)).run();
 }
 
-StepTrace trace_step(const StepModel& model, int step) {
-  return StepRun(model, step, prepare_step(model, step)).trace();
+StepTrace trace_step(const StepModel& model, int step, SimTime makespan) {
+  return StepRun(model, step, prepare_step(model, step)).trace(makespan);
 }
 
 }  // namespace moesim

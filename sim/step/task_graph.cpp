@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/step/task_graph.hpp"
 
+#include <algorithm>
 #include <numeric>
 
 #include "sim/core/check.hpp"
 #include "sim/des/event_queue.hpp"
+#include "sim/step/link_series.hpp"
 #include "sim/step/paces.hpp"
 
 namespace moesim {
@@ -45,8 +47,12 @@ struct Successors {
 
 class Execution {
  public:
-  Execution(const TaskGraph& graph, Network& network)
-      : graph_(graph), network_(network), successors_(graph), waiting_for_(graph.tasks.size()) {
+  Execution(const TaskGraph& graph, Network& network, LinkWatch* watch)
+      : graph_(graph),
+        network_(network),
+        watch_(watch),
+        successors_(graph),
+        waiting_for_(graph.tasks.size()) {
     times_.start.resize(graph.tasks.size());
     times_.end.resize(graph.tasks.size());
     times_.bound_by.resize(graph.tasks.size());
@@ -68,18 +74,28 @@ class Execution {
     while (advance()) {
     }
     MOESIM_CHECK(finished_ == graph_.tasks.size(), "a task graph with a cycle");
+    if (watch_ != nullptr) {
+      watch_->look(network_, task_of_flow_);
+    }
     return std::move(times_);
   }
 
  private:
   /// Fires the next completion of the network or the next event; false when nothing is left.
   bool advance() {
-    const std::span<const FlowId> completed = network_.advance(queue_.next_time());
+    const bool is_over = queue_.empty() && flows_done_ == task_of_flow_.size();
+    const SimTime look = watch_ == nullptr || is_over ? SimTime::never() : watch_->next();
+    const std::span<const FlowId> completed = network_.advance(std::min(look, queue_.next_time()));
     if (!completed.empty()) {
+      flows_done_ += completed.size();
       for (const FlowId flow : completed) {
         finish(task_of_flow_[flow.index()], network_.now());
       }
       finish_instant_tasks(network_.now());
+      return true;
+    }
+    if (look < queue_.next_time()) {
+      watch_->look(network_, task_of_flow_);
       return true;
     }
     if (queue_.empty()) {
@@ -137,6 +153,7 @@ class Execution {
 
   const TaskGraph& graph_;
   Network& network_;
+  LinkWatch* watch_;  ///< may be null
   Successors successors_;
   std::vector<std::uint32_t> waiting_for_;
   std::vector<TaskId> task_of_flow_;
@@ -145,12 +162,17 @@ class Execution {
   std::optional<Paces> paces_;  ///< where the graph has kernels
   TaskTimes times_;
   std::size_t finished_ = 0;
+  std::size_t flows_done_ = 0;
 };
 
 }  // namespace
 
 TaskTimes execute(const TaskGraph& graph, Network& network) {
-  return Execution(graph, network).run();
+  return Execution(graph, network, nullptr).run();
+}
+
+TaskTimes execute(const TaskGraph& graph, Network& network, LinkWatch& watch) {
+  return Execution(graph, network, &watch).run();
 }
 
 }  // namespace moesim

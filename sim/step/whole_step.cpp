@@ -7,11 +7,13 @@
 #include <optional>
 #include <utility>
 
+#include "sim/core/check.hpp"
 #include "sim/step/layer_work.hpp"
 #include "sim/step/micro_batch.hpp"
 #include "sim/step/pass_graph.hpp"
 #include "sim/step/replay.hpp"
 #include "sim/step/train_step.hpp"
+#include "sim/step/whole_trace.hpp"
 
 namespace moesim {
 namespace {
@@ -68,6 +70,20 @@ std::vector<Prepared> prepare(const WholeModel& m, int step) {
   return batches;
 }
 
+std::vector<Pass> passes_of(const WholeModel& model, const std::vector<Prepared>& batches) {
+  std::vector<Pass> passes;
+  for (const Prepared& prepared : batches) {
+    const PassShape shape{.layers = {0, model.step.model.layers},
+                          .head = prepared.batch.load.head_rows > 0,
+                          .tp = model.parallel.tp,
+                          .overlap = model.overlap};
+    passes.push_back({.program = forward_program(model.step.model, shape),
+                      .load = prepared.batch.load,
+                      .layers = prepared.layers});
+  }
+  return passes;
+}
+
 }  // namespace
 
 std::string_view whole_part_name(WholePart part) {
@@ -93,23 +109,19 @@ WholeStepResult simulate_whole_step(const WholeModel& model, int step) {
     return simulate_train_step(model, step);
   }
   const std::vector<Prepared> batches = prepare(model, step);
-  std::vector<Pass> passes;
-  for (const Prepared& prepared : batches) {
-    const PassShape shape{.layers = {0, model.step.model.layers},
-                          .head = prepared.batch.load.head_rows > 0,
-                          .tp = model.parallel.tp,
-                          .overlap = model.overlap};
-    passes.push_back({.program = forward_program(model.step.model, shape),
-                      .load = prepared.batch.load,
-                      .layers = prepared.layers});
-  }
-  const PassResult run = run_passes(model, passes);
+  const PassResult run = run_passes(model, passes_of(model, batches));
   return {.step = step,
           .makespan = run.makespan,
           .parts = run.parts,
           .communication = run.communication,
           .flows = run.flows,
           .network_events = run.network_events};
+}
+
+StepTrace trace_whole_step(const WholeModel& model, int step, SimTime makespan) {
+  MOESIM_CHECK(model.kind != StepKind::kTrain, "a training step has no trace");
+  const std::vector<Prepared> batches = prepare(model, step);
+  return trace_passes(model, passes_of(model, batches), makespan);
 }
 
 std::vector<WholeStepResult> replay_whole(const WholeModel& model,

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "sim/moe/traces/gzip.hpp"
 #include "tests/cli/scene.hpp"
 
 namespace moesim::cli_tests {
@@ -74,6 +75,10 @@ TEST_F(Serving, WritesReportRequestsAndSeries) {
   EXPECT_EQ(report["format"], "moesim-serving-report");
   EXPECT_EQ(report["independent_traces"], true);
   EXPECT_EQ(report["partial"], false);
+  EXPECT_EQ(report["slo"], nlohmann::json::parse(R"({"ttft_s": null, "tpot_s": null})"));
+  EXPECT_THAT(outcome.err,
+              testing::AnyOf("results: result/report.json; page: result/report.html\n",
+                             "results: result/report.json; no page: built without npm\n"));
   const nlohmann::json& summary = report["summary"];
   EXPECT_EQ(summary["counted"].get<int>() + summary["warm_up"].get<int>(), 60);
   EXPECT_GT(summary["warm_up"].get<int>(), 0);
@@ -104,6 +109,31 @@ TEST_F(Serving, WritesReportRequestsAndSeries) {
   EXPECT_EQ(steps, summary["steps"].get<std::int64_t>());
   write("again.toml", read("result/scenario.toml"));
   EXPECT_EQ(json_of({"run", "again.toml", "--json"})["summary"], summary);
+}
+
+// Requests end when requests.csv says so, and the counters are series.csv.
+TEST_F(Serving, TheTimelineHoldsEveryRequestAndTheSeries) {
+  ASSERT_EQ(moesim(run({"--out", "result", "--timeline", "requests.interval=100 ms"})).code, 0);
+  const nlohmann::json timeline =
+      nlohmann::json::parse(traces::read_text(folder() / "result/timeline.json.gz", 1U << 26U));
+  EXPECT_EQ(timeline["otherData"]["requests_shown"], 60);
+  double latency = 0.0;
+  int open = 0;
+  std::vector<double> waiting;
+  for (const nlohmann::json& event : timeline["traceEvents"]) {
+    const bool begins = event["ph"] == "b";
+    open += begins ? 1 : event["ph"] == "e" ? -1 : 0;
+    if (event["name"] == "request") {
+      latency += (begins ? -1e-6 : 1e-6) * event["ts"].get<double>();
+    }
+    if (event["name"] == "requests that wait") {
+      waiting.push_back(event["args"]["requests"].get<double>());
+    }
+  }
+  EXPECT_EQ(open, 0);
+  const nlohmann::json report = nlohmann::json::parse(read("result/report.json"));
+  EXPECT_NEAR(latency / 60, report["summary"]["latency_s"]["mean"].get<double>(), 1e-9);
+  EXPECT_EQ(static_cast<std::int64_t>(waiting.size()) + 1, lines(read("result/series.csv")));
 }
 
 TEST_F(Serving, IsTheSameAtAnyThreadCount) {

@@ -4,6 +4,10 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <map>
+
+#include "sim/moe/traces/gzip.hpp"
 #include "tests/cli/scene.hpp"
 
 namespace moesim::cli_tests {
@@ -122,6 +126,41 @@ TEST_F(Whole, OutHoldsAScenarioThatRunsAgain) {
   const nlohmann::json report = nlohmann::json::parse(read("result/report.json"));
   write("again.toml", read("result/scenario.toml"));
   EXPECT_EQ(json_of({"run", "again.toml", "--json"})["steps"], report["steps"]);
+}
+
+// Compute of a rank and its kernels, read back: the last span ends where the step does, attention
+// is there once a layer and rank, and with two micro-batches no track has two things at once.
+TEST_F(Whole, TheTimelineIsThatOfTheSlowestStep) {
+  const nlohmann::json report =
+      json_of(run({"--json", "--timeline", "--out", "result", "--set", "step.overlap=two_batch"}));
+  const nlohmann::json timeline =
+      nlohmann::json::parse(traces::read_text(folder() / "result/timeline.json.gz", 1U << 26U));
+  const std::size_t step = timeline["otherData"]["step"];
+  std::map<std::pair<int, int>, std::vector<std::pair<double, double>>> tracks;
+  std::map<std::string, int> count;
+  double last = 0.0;
+  for (const nlohmann::json& event : timeline["traceEvents"]) {
+    if (event["ph"] == "X") {
+      const double from = event["ts"].get<double>();
+      const double to = from + event["dur"].get<double>();
+      last = std::max(last, to);
+      const std::string name = event["name"].get<std::string>();
+      ++count[name];
+      if (name != "kernel start") {
+        tracks[{event["pid"].get<int>(), event["tid"].get<int>()}].emplace_back(from, to);
+      }
+    }
+  }
+  EXPECT_NEAR(last * 1e-6, report["steps"][step]["makespan_s"].get<double>(), 1e-12);
+  EXPECT_EQ(count["attention"], 2 * 2 * 4);  // layers, micro-batches, ranks
+  EXPECT_EQ(count["dispatch"], count["combine"]);
+  EXPECT_EQ(tracks.size(), 4U * 3U);
+  for (auto& [track, spans] : tracks) {
+    std::sort(spans.begin(), spans.end());
+    for (std::size_t i = 1; i < spans.size(); ++i) {
+      EXPECT_LE(spans[i - 1].second, spans[i].first + 1e-6) << track.first << ", " << track.second;
+    }
+  }
 }
 
 // The same command, another model: dense.

@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "sim/core/rng.hpp"
+#include "sim/network/flow_progress.hpp"
 #include "sim/network/network.hpp"
 
 namespace moesim {
@@ -48,6 +49,35 @@ TEST(Fluid, ParkingLotOfThreeLinks) {
                            {.links = {{2}}, .bytes = {120}}});
   EXPECT_THAT(result.finish, ElementsAre(at(4), SimTime{1714285714286}, at(4), at(2)));
   EXPECT_EQ(result.events, 3);
+}
+
+// 100 B/s, 300 and 100 B: at 1 s each has had 50; at 3 s the short one is out and the long one has
+// 100 left. A third flow of the same path, started at 3 s, has all of its bytes left.
+TEST(Fluid, WhatFlowsHaveLeftFollowsTheirRates) {
+  const auto network = make_network(NetworkEngine::kFluid, std::vector<BytesPerSecond>{{100}});
+  const std::vector<LinkId> path = {{0}};
+  (void)network->start({.links = path, .bytes = {300}, .latency = {}});
+  (void)network->start({.links = path, .bytes = {100}, .latency = {}});
+  const FlowProgress* progress = flow_progress(*network);
+  ASSERT_NE(progress, nullptr);
+  std::vector<double> left(2, -1.0);
+  ASSERT_TRUE(progress->remaining(left));
+  EXPECT_THAT(left, ElementsAre(300, 100));
+  EXPECT_THAT(network->advance(at(1)), IsEmpty());
+  ASSERT_TRUE(progress->remaining(left));
+  EXPECT_THAT(left, ElementsAre(250, 50));
+  EXPECT_THAT(network->advance(at(3)), ElementsAre(FlowId{1}));
+  EXPECT_THAT(network->advance(at(3)), IsEmpty());
+  (void)network->start({.links = path, .bytes = {40}, .latency = {}});
+  left.assign(3, -1.0);
+  ASSERT_TRUE(progress->remaining(left));
+  EXPECT_THAT(left, ElementsAre(100, -1, 40));
+}
+
+TEST(Fluid, EnginesWithoutRatesSayThatTheyDoNotKnowWhatIsLeft) {
+  const auto network = make_network(NetworkEngine::kMessage, std::vector<BytesPerSecond>{{100}});
+  std::vector<double> left;
+  EXPECT_FALSE(flow_progress(*network)->remaining(left));
 }
 
 // 100 B/s. A (300 B) alone for 1 s: 200 left. B (100 B) joins at 1 s: 50 each. B is out at 3 s,

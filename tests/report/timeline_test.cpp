@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <map>
 #include <numeric>
 
@@ -20,7 +21,9 @@ using nlohmann::json;
 /// Two hierarchical layers on 2 nodes x 2 GPUs, uneven: rank 0 sends to all, others to one.
 struct Scene {
   Cluster cluster = build_cluster(testing::tiny_spec());
+  std::vector<LayerTasks> layers;
   StepTrace trace;
+  TaskTimes unwatched;
   FabricView fabric = fabric_view(cluster);
   std::vector<double> rates;
   std::vector<std::string> names;
@@ -33,7 +36,20 @@ struct Scene {
     works[1].layer = 1;
     testing::RanLayers ran =
         testing::run_layers(cluster, works, testing::make_communication(dispatch, 1));
-    trace = {std::move(ran.graph), std::move(ran.layers), std::move(ran.times)};
+    layers = std::move(ran.layers);
+    unwatched = std::move(ran.times);
+    trace.graph = std::move(ran.graph);
+    trace.spans = layer_spans(trace.graph, layers);
+    trace.ranks = testing::kRanks;
+    const std::vector<BytesPerSecond> capacity = usable_capacities(cluster);
+    WatchedRun run = execute_watched(trace.graph,
+                                     *make_network(NetworkEngine::kFluid, capacity),
+                                     cluster,
+                                     capacity,
+                                     *std::max_element(unwatched.end.begin(), unwatched.end.end()));
+    trace.times = std::move(run.times);
+    trace.watched = std::move(run.watched);
+    trace.links = std::move(run.links);
     for (const BytesPerSecond rate : usable_capacities(cluster)) {
       rates.push_back(rate.value);
       names.push_back(cluster.link_name(id_at<LinkId>(names.size())));
@@ -89,7 +105,7 @@ TEST(Timeline, DurationsAreThoseOfTheTasks) {
     }
   }
   std::map<std::string, double> expected;
-  for (const LayerTasks& layer : scene.trace.layers) {
+  for (const LayerTasks& layer : scene.layers) {
     for (std::size_t r = 0; r < testing::kRanks; ++r) {
       const auto add = [&](const char* name, TaskId from, TaskId to) {
         expected[name] += us(scene.trace, from, to);
@@ -188,14 +204,50 @@ TEST(TimelineCounters, AreasAreTheBytesOfTheLinks) {
       }
     }
   }
-  EXPECT_EQ(links, kCounterLinks);
+  EXPECT_EQ(links, kWatchedLinks);
+}
+
+TEST(TimelineCounters, LookingOnChangesNoTime) {
+  const Scene scene;
+  EXPECT_EQ(scene.trace.times.start, scene.unwatched.start);
+  EXPECT_EQ(scene.trace.times.end, scene.unwatched.end);
+}
+
+TEST(TimelineCounters, NoLinkIsEverBusierThanItCanBe) {
+  const Scene scene;
+  const Counters counters = timeline_counters(scene.input());
+  EXPECT_TRUE(counters.is_exact);
+  double most = 0.0;
+  for (const Counter& counter : counters.counters) {
+    if (counter.unit == "percent") {
+      most = std::max(most, *std::max_element(counter.values.begin(), counter.values.end()));
+    }
+  }
+  EXPECT_LE(most, 100.0 + 1e-6);
+  EXPECT_GT(most, 99.0);  // some link is full for a while
+}
+
+// Engines without rates spread bytes evenly; the areas stay exact.
+TEST(TimelineCounters, WithoutRatesTheBytesAreSpreadAndTheAreasStayExact) {
+  Scene scene;
+  const Counters exact = timeline_counters(scene.input());
+  scene.trace.links.bytes.clear();
+  const Counters spread = timeline_counters(scene.input());
+  EXPECT_FALSE(spread.is_exact);
+  ASSERT_EQ(spread.counters.size(), exact.counters.size());
+  for (std::size_t i = 0; i < exact.counters.size(); ++i) {
+    const auto sum = [](const Counter& counter) {
+      return std::accumulate(counter.values.begin(), counter.values.end(), 0.0);
+    };
+    EXPECT_NEAR(sum(spread.counters[i]), sum(exact.counters[i]), 1e-6 * sum(exact.counters[i]))
+        << exact.counters[i].name;
+  }
 }
 
 /// A trace of n ranks, one of which sends all the flows.
 StepTrace busy_rank(std::size_t ranks, std::size_t busy, std::size_t flows) {
   StepTrace trace;
-  trace.layers.emplace_back();
-  trace.layers[0].gate.resize(ranks);
+  trace.ranks = static_cast<int>(ranks);
   for (std::size_t i = 0; i < flows; ++i) {
     trace.graph.add_flow(
         {.kind = TaskKind::kDispatchFlow, .rank = static_cast<std::int32_t>(busy)}, 0, bytes(1));
