@@ -2,16 +2,22 @@
 // `moesim compare`: two scenarios, or two results, with the same seeds.
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <memory>
+#include <utility>
 
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
 #include "sim/cli/options.hpp"
 #include "sim/cli/result_folder.hpp"
+#include "sim/cli/serving_run.hpp"
 #include "sim/cli/simulate.hpp"
+#include "sim/cli/whole_run.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/report/compare_report.hpp"
+#include "sim/scenario/fields.hpp"
+#include "sim/step/replay.hpp"
 
 namespace moesim::cli {
 namespace fs = std::filesystem;
@@ -39,16 +45,15 @@ fs::path scenario_of(const fs::path& named) {
   return inside;
 }
 
-Scenario load_layers(const fs::path& file, const std::vector<std::string>& overrides) {
-  const Scenario scenario = load_scenario(file, overrides);
-  if (scenario.step.kind != StepKind::kMoeLayers) {
-    throw UserError(fmt::format(
-        "{}: compare takes simulated MoE layers only (step.kind = \"moe_layers\")", file.string()));
-  }
-  return scenario;
-}
+/// Both sides, loaded, with their files.
+struct Sides {
+  fs::path file_a;
+  fs::path file_b;
+  Scenario a;
+  Scenario b;
+};
 
-Comparison compare_scenarios(const CompareOptions& options) {
+Sides load_sides(const CompareOptions& options) {
   const fs::path file_a = scenario_of(options.a.file);
   const fs::path file_b = options.b.empty() ? file_a : scenario_of(options.b);
   if (options.b.empty() && options.b_overrides.empty()) {
@@ -56,24 +61,70 @@ Comparison compare_scenarios(const CompareOptions& options) {
   }
   std::vector<std::string> overrides_b = options.a.overrides;
   overrides_b.insert(overrides_b.end(), options.b_overrides.begin(), options.b_overrides.end());
-  Scenario a = load_layers(file_a, options.a.overrides);
-  Scenario b = load_layers(file_b, overrides_b);
-  const std::uint64_t first = options.a.seed.value_or(a.seed);
-  Progress progress("runs", !options.a.quiet);
-  std::vector<RunReport> reports_a;
-  std::vector<RunReport> reports_b;
-  int done = 0;
-  const auto run = [&](const fs::path& file, const Scenario& scenario, auto& reports) {
-    reports.push_back(simulate(
-        file, scenario, {.threads = options.a.threads, .on_step = {}, .without_faults = false}));
-    progress.update(++done, 2 * options.seeds);
-  };
-  for (int i = 0; i < options.seeds; ++i) {
-    a.seed = b.seed = first + static_cast<std::uint64_t>(i);
-    run(file_a, a, reports_a);
-    run(file_b, b, reports_b);
+  Sides sides{.file_a = file_a,
+              .file_b = file_b,
+              .a = load_scenario(file_a, options.a.overrides),
+              .b = load_scenario(file_b, overrides_b)};
+  if (sides.a.step.kind != sides.b.step.kind) {
+    const auto word = [](const Scenario& scenario) {
+      return step_kind_words()[static_cast<std::size_t>(scenario.step.kind)];
+    };
+    throw UserError(fmt::format(
+        "compare: step.kind is \"{}\" in A and \"{}\" in B", word(sides.a), word(sides.b)));
   }
-  return compare(reports_a, reports_b);
+  return sides;
+}
+
+/// Runs both sides with every seed.
+template <typename Run>
+auto run_seeds(const CompareOptions& options, Sides& sides, const Run& run) {
+  using Report = decltype(run(sides.file_a, sides.a));
+  std::pair<std::vector<Report>, std::vector<Report>> reports;
+  const std::uint64_t first = options.a.seed.value_or(sides.a.seed);
+  Progress progress("runs", !options.a.quiet);
+  for (int i = 0; i < options.seeds; ++i) {
+    sides.a.seed = sides.b.seed = first + static_cast<std::uint64_t>(i);
+    reports.first.push_back(run(sides.file_a, sides.a));
+    progress.update(2 * i + 1, 2 * options.seeds);
+    reports.second.push_back(run(sides.file_b, sides.b));
+    progress.update(2 * i + 2, 2 * options.seeds);
+  }
+  return reports;
+}
+
+Comparison compare_scenarios(const CompareOptions& options) {
+  using Json = nlohmann::ordered_json;
+  Sides sides = load_sides(options);
+  const SimulateControl control{
+      .threads = options.a.threads, .on_step = {}, .without_faults = false};
+  switch (sides.a.step.kind) {
+    case StepKind::kMoeLayers: {
+      const auto [a, b] =
+          run_seeds(options, sides, [&](const fs::path& file, const Scenario& side) {
+            return simulate(file, side, control);
+          });
+      return compare(a, b);
+    }
+    case StepKind::kServing: {
+      const auto [a, b] =
+          run_seeds(options, sides, [&](const fs::path& file, const Scenario& side) {
+            const ServingReport report =
+                simulate_serving(file, side, {.threads = options.a.threads, .quiet = true});
+            if (interrupted()) {
+              throw Cancelled();
+            }
+            return Json::parse(serving_json(report));
+          });
+      return compare_reports(a, b);
+    }
+    default: {
+      const auto [a, b] =
+          run_seeds(options, sides, [&](const fs::path& file, const Scenario& side) {
+            return Json::parse(whole_json(simulate_whole(file, side, control)));
+          });
+      return compare_reports(a, b);
+    }
+  }
 }
 
 void run(const CompareOptions& options) {

@@ -7,7 +7,6 @@
 #include <cmath>
 
 #include "sim/report/compare_report.hpp"
-#include "sim/report/json_report.hpp"
 #include "sim/report/table.hpp"
 
 namespace moesim {
@@ -49,6 +48,11 @@ void add_rows(std::vector<std::vector<std::string>>& rows,
       rows.push_back(row_of(d, text));
     }
   }
+}
+
+std::string readable_number(double value) {
+  constexpr double kLarge = 1e6;
+  return std::abs(value) >= kLarge ? fmt::format("{:.3g}", value) : three_digits(value);
 }
 
 std::string changed_text(const Comparison& c) {
@@ -102,29 +106,34 @@ std::string csv_rows(const std::vector<Difference>& differences, std::string_vie
 }  // namespace
 
 std::string compare_text(const Comparison& c) {
-  std::string text =
-      wrapped(fmt::format("A: {}", c.a.scenario)) + wrapped(fmt::format("B: {}", c.b.scenario)) +
-      wrapped(fmt::format("{} seed(s) from {}, {} step(s) each; evidence: A {}, B {}",
-                          c.seeds.size(),
-                          c.seeds.front(),
-                          c.steps,
-                          to_text(c.a.evidence.grade),
-                          to_text(c.b.evidence.grade))) +
-      "\n" + changed_text(c) + "\n";
+  const bool serves = c.kind == "serving";
+  std::string text = wrapped(fmt::format("A: {}", c.a.scenario)) +
+                     wrapped(fmt::format("B: {}", c.b.scenario)) +
+                     wrapped(fmt::format("{} seed(s) from {}, {} {} each; evidence: A {}, B {}",
+                                         c.seeds.size(),
+                                         c.seeds.front(),
+                                         c.steps,
+                                         serves ? "request(s)" : "step(s)",
+                                         c.a.grade,
+                                         c.b.grade)) +
+                     "\n" + changed_text(c) + "\n";
   const std::vector<std::string> header = {"", "A", "B", "B - A", "noise", "difference"};
   std::vector<std::vector<std::string>> rows = {row_of(c.step, readable_time)};
-  rows.front().front() = "step, mean";
+  rows.front().front() += ", mean";
   add_rows(rows, c.parts, readable_time);
+  add_rows(rows, c.times, readable_time);
+  add_rows(rows, c.rates, readable_number);
   add_rows(rows, c.bytes, readable_bytes);
   add_rows(rows, c.ratios, [](double value) { return fmt::format("{:.4f}", value); });
+  add_rows(rows, c.counts, readable_number);
   text += table(header, rows) + "\n";
   rows.clear();
   add_rows(rows, c.layers, readable_time);
-  text += table(header, rows) + "\n";
-  if (c.a.steps.front().layers.size() != c.b.steps.front().layers.size()) {
+  text += rows.empty() ? "" : table(header, rows) + "\n";
+  if (c.layers_a != c.layers_b) {
     text += wrapped(fmt::format("note: A has {} MoE layers and B has {}; the first {} are aligned",
-                                c.a.steps.front().layers.size(),
-                                c.b.steps.front().layers.size(),
+                                c.layers_a,
+                                c.layers_b,
                                 c.layers.size()));
   }
   return text +
@@ -135,37 +144,37 @@ std::string compare_text(const Comparison& c) {
 }
 
 std::string compare_json(const Comparison& c) {
-  const auto side = [](const RunReport& report) {
-    Json json = head_json("moesim-report", report);
-    json["resolved_scenario"] = report.resolved;
-    return json;
-  };
   Json changed = Json::array();
   for (const ChangedKey& key : c.changed) {
     changed.push_back({{"key", key.key}, {"a", key.a}, {"b", key.b}});
   }
   const Json json = {{"format", "moesim-compare"},
                      {"format_version", 1},
-                     {"moesim_version", c.a.version},
+                     {"moesim_version", c.version},
+                     {"step_kind", c.kind},
                      {"seeds", c.seeds},
                      {"steps", c.steps},
-                     {"layers_a", c.a.steps.front().layers.size()},
-                     {"layers_b", c.b.steps.front().layers.size()},
+                     {"layers_a", c.layers_a},
+                     {"layers_b", c.layers_b},
                      {"changed", changed},
                      {"step", difference_json(c.step, "_s")},
                      {"critical_path", differences_json(c.parts, "_s")},
                      {"layers", differences_json(c.layers, "_s")},
+                     {"times", differences_json(c.times, "_s")},
+                     {"rates", differences_json(c.rates, "_per_s")},
                      {"ratios", differences_json(c.ratios, "_ratio")},
                      {"bytes", differences_json(c.bytes, "_bytes")},
-                     {"a", side(c.a)},
-                     {"b", side(c.b)}};
+                     {"counts", differences_json(c.counts, "")},
+                     {"a", Json::parse(c.a.head)},
+                     {"b", Json::parse(c.b.head)}};
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 std::string compare_csv(const Comparison& c) {
   return "quantity,unit,a,b,change,half_width,verdict\n" + csv_rows({c.step}, "s") +
-         csv_rows(c.parts, "s") + csv_rows(c.layers, "s") + csv_rows(c.ratios, "ratio") +
-         csv_rows(c.bytes, "bytes");
+         csv_rows(c.parts, "s") + csv_rows(c.layers, "s") + csv_rows(c.times, "s") +
+         csv_rows(c.rates, "per_s") + csv_rows(c.ratios, "ratio") + csv_rows(c.bytes, "bytes") +
+         csv_rows(c.counts, "");
 }
 
 }  // namespace moesim

@@ -2,19 +2,23 @@
 #include "sim/report/compare_report.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <functional>
 #include <map>
 #include <numeric>
+#include <optional>
 
 #include "sim/core/check.hpp"
+#include "sim/report/json_report.hpp"
 #include "sim/step/verdict.hpp"
 
 namespace moesim {
 namespace {
 
+using Json = nlohmann::ordered_json;
 using Values = std::vector<double>;
 using Measure = std::function<double(const RunSummary&)>;
 
@@ -87,6 +91,90 @@ void add_bytes(Comparison& result, std::span<const RunReport> a, std::span<const
   add("over NICs", &LayerResult::scale_out_bytes);
 }
 
+ComparedSide compared_side(const RunReport& report) {
+  Json head = head_json("moesim-report", report);
+  head["resolved_scenario"] = report.resolved;
+  return {.scenario = report.scenario,
+          .resolved = report.resolved,
+          .grade = std::string(to_text(report.evidence.grade)),
+          .head = head.dump(-1, ' ', false, Json::error_handler_t::replace)};
+}
+
+ComparedSide compared_side(Json report) {
+  for (const char* results : {"summary", "steps", "step_times", "money"}) {
+    report.erase(results);
+  }
+  return {.scenario = report.at("scenario").get<std::string>(),
+          .resolved = report.at("resolved_scenario").get<std::string>(),
+          .grade = report.at("evidence").at("grade").get<std::string>(),
+          .head = report.dump(-1, ' ', false, Json::error_handler_t::replace)};
+}
+
+/// Paths of the numbers in a summary, "ttft_s.p99".
+void add_numbers(const Json& of, const std::string& prefix, std::vector<std::string>& paths) {
+  for (const auto& [key, value] : of.items()) {
+    if (value.is_object()) {
+      add_numbers(value, prefix + key + ".", paths);
+    } else if (value.is_number()) {
+      paths.push_back(prefix + key);
+    }
+  }
+}
+
+/// The number at a path in the summary of every report; nullopt unless all have it.
+std::optional<Values> values_at(std::span<const Json> reports, const std::string& path) {
+  Values values;
+  for (const Json& report : reports) {
+    const Json* at = &report.at("summary");
+    for (std::size_t from = 0; at != nullptr && from <= path.size();) {
+      const std::size_t to = std::min(path.find('.', from), path.size());
+      const auto found = at->find(path.substr(from, to - from));
+      at = found == at->end() ? nullptr : &*found;
+      from = to + 1;
+    }
+    if (at == nullptr || !at->is_number()) {
+      return std::nullopt;
+    }
+    values.push_back(at->get<double>());
+  }
+  return values;
+}
+
+/// Where a quantity goes by its path, and what it is called there.
+std::vector<Difference>& list_of(Comparison& c, std::string& name) {
+  const auto take = [&](std::string_view unit) {
+    const std::size_t at = name.rfind(unit);
+    const bool ends = at != std::string::npos &&
+                      (at + unit.size() == name.size() || name[at + unit.size()] == '.');
+    if (ends) {
+      name.erase(at, unit.size());
+    }
+    return ends;
+  };
+  constexpr std::string_view kPath = "critical_path.";
+  if (name.find("_per_s") != std::string::npos) {
+    return c.rates;
+  }
+  if (name.starts_with(kPath)) {
+    name.erase(0, kPath.size());
+    take("_s");
+    return c.parts;
+  }
+  if (take("_ratio")) {
+    return c.ratios;
+  }
+  if (take("_bytes")) {
+    return c.bytes;
+  }
+  return take("_s") ? c.times : c.counts;
+}
+
+std::string with_spaces(std::string name) {
+  std::replace(name.begin(), name.end(), '_', ' ');
+  std::replace(name.begin(), name.end(), '.', ' ');
+  return name;
+}
+
 }  // namespace
 
 bool Difference::is_none() const {
@@ -121,8 +209,11 @@ Comparison compare(std::span<const RunReport> a, std::span<const RunReport> b) {
     return difference(std::move(name), side_a.of(quantity), side_b.of(quantity));
   };
   Comparison result;
-  result.a = a.front();
-  result.b = b.front();
+  result.version = a.front().version;
+  result.a = compared_side(a.front());
+  result.b = compared_side(b.front());
+  result.layers_a = a.front().steps.front().layers.size();
+  result.layers_b = b.front().steps.front().layers.size();
   for (const RunReport& report : a) {
     result.seeds.push_back(report.seed);
   }
@@ -133,9 +224,7 @@ Comparison compare(std::span<const RunReport> a, std::span<const RunReport> b) {
     result.parts.push_back(both(std::string(part_name(static_cast<Part>(p))),
                                 [p](const RunSummary& run) { return run.parts_s[p]; }));
   }
-  const std::size_t layers =
-      std::min(side_a.runs.front().layers.size(), side_b.runs.front().layers.size());
-  for (std::size_t layer = 0; layer < layers; ++layer) {
+  for (std::size_t layer = 0; layer < std::min(result.layers_a, result.layers_b); ++layer) {
     result.layers.push_back(both(fmt::format("layer {}", layer), [layer](const RunSummary& run) {
       return run.layers[layer].makespan_s;
     }));
@@ -145,6 +234,40 @@ Comparison compare(std::span<const RunReport> a, std::span<const RunReport> b) {
   result.ratios.push_back(
       both("rank imbalance", [](const RunSummary& run) { return run.rank_imbalance; }));
   add_bytes(result, a, b);
+  return result;
+}
+
+Comparison compare_reports(std::span<const Json> a, std::span<const Json> b) {
+  MOESIM_CHECK(!a.empty() && a.size() == b.size(), "as many seeds of both sides, at least one");
+  Comparison result;
+  result.version = a.front().at("moesim_version").get<std::string>();
+  result.kind = a.front().at("step_kind").get<std::string>();
+  result.a = compared_side(a.front());
+  result.b = compared_side(b.front());
+  for (const Json& report : a) {
+    result.seeds.push_back(report.at("seed").get<std::uint64_t>());
+  }
+  const bool serves = result.kind == "serving";
+  const Json& summary = a.front().at("summary");
+  result.steps = summary.at(serves ? "requests" : "steps").get<std::size_t>();
+  result.changed = changed_keys(result.a.resolved, result.b.resolved);
+  const std::string main = serves ? "latency_s.mean" : "step_s.mean";
+  std::vector<std::string> paths;
+  add_numbers(summary, "", paths);
+  for (const std::string& path : paths) {
+    const std::optional<Values> of_a = values_at(a, path);
+    const std::optional<Values> of_b = values_at(b, path);
+    if (!of_a || !of_b) {
+      continue;
+    }
+    if (path == main) {
+      result.step = difference(serves ? "latency" : "step", *of_a, *of_b);
+      continue;
+    }
+    std::string name = path;
+    std::vector<Difference>& list = list_of(result, name);
+    list.push_back(difference(with_spaces(std::move(name)), *of_a, *of_b));
+  }
   return result;
 }
 

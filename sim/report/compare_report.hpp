@@ -3,6 +3,8 @@
 // out from the spread of seeds.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
+
 #include <cstdint>
 #include <span>
 #include <string>
@@ -32,17 +34,32 @@ struct Difference {
   [[nodiscard]] bool is_none() const;
 };
 
+/// One side: what its first seed's report says beside its results.
+struct ComparedSide {
+  std::string scenario;
+  std::string resolved;
+  std::string grade;
+  std::string head;  ///< JSON object
+};
+
 struct Comparison {
-  RunReport a;  ///< of the first seed
-  RunReport b;
+  std::string version;
+  std::string kind = "moe_layers";  ///< word of step.kind
+  ComparedSide a;
+  ComparedSide b;
   std::vector<std::uint64_t> seeds;
-  std::size_t steps = 0;  ///< of a seed
+  std::size_t steps = 0;     ///< of a seed; requests in serving
+  std::size_t layers_a = 0;  ///< MoE layers, of moe_layers
+  std::size_t layers_b = 0;
   std::vector<ChangedKey> changed;
-  Difference step;                 ///< mean step, seconds
+  Difference step;                 ///< mean step, in serving mean latency, seconds
   std::vector<Difference> parts;   ///< critical path, seconds: their changes sum to the step's
   std::vector<Difference> layers;  ///< makespan of each layer that both have, seconds
-  std::vector<Difference> ratios;  ///< dropped, rank imbalance
+  std::vector<Difference> times;   ///< of whole models and serving: all other seconds
+  std::vector<Difference> rates;   ///< per second
+  std::vector<Difference> ratios;  ///< dropped, rank imbalance; of others all ratios
   std::vector<Difference> bytes;   ///< dispatch, combine, over NICs: of a step
+  std::vector<Difference> counts;  ///< without a unit, of whole models and serving
 };
 
 /// Keys of two resolved scenarios ("[table]" and "key = value" lines) that differ, in order of a,
@@ -54,6 +71,12 @@ struct Comparison {
 /// @pre as many of both, at least one, seeds in the same order
 /// Checked by: compare_report_test.
 [[nodiscard]] Comparison compare(std::span<const RunReport> a, std::span<const RunReport> b);
+
+/// The same of JSON reports of whole models or of requests over time, one a seed. Every number of
+/// their `summary` that both sides have in all seeds is a quantity, by the unit its name ends in.
+/// @pre all of one step_kind
+[[nodiscard]] Comparison compare_reports(std::span<const nlohmann::ordered_json> a,
+                                         std::span<const nlohmann::ordered_json> b);
 
 [[nodiscard]] std::string compare_text(const Comparison& comparison);
 /// "moesim-compare"; docs/report.md.

@@ -40,8 +40,10 @@ function changesFigure(caption, list, sorted) {
 
 function showCompare(report) {
   const step = report.step;
-  lead("moesim compare", report.a.scenario + " and " + report.b.scenario, report.seeds.length + " seed(s) from " + report.seeds[0] + ", " + report.steps + " step(s) each");
-  section("summary", "Summary", cards([["A: step, mean", timeText(step.a_s), "evidence: " + report.a.evidence.grade], ["B: step, mean", timeText(step.b_s), "evidence: " + report.b.evidence.grade],
+  const isServing = report.step_kind === "serving";
+  const what = isServing ? "latency, mean" : "step, mean";
+  lead("moesim compare", report.a.scenario + " and " + report.b.scenario, report.seeds.length + " seed(s) from " + report.seeds[0] + ", " + countText(report.steps) + (isServing ? " request(s) each" : " step(s) each"));
+  section("summary", "Summary", cards([["A: " + what, timeText(step.a_s), "evidence: " + report.a.evidence.grade], ["B: " + what, timeText(step.b_s), "evidence: " + report.b.evidence.grade],
     ["B - A", signedTime(step.change_s), signedShareText(step.b_s / step.a_s - 1)], ["difference", step.verdict === "none" ? "none" : step.verdict === "less" ? "B is faster" : "B is slower",
       "noise: " + orDash(step.half_width_s, timeText)]]),
     element("p", { class: "quiet" }, report.seeds.length === 1 ? "With one seed the noise is unknown, so every difference is called none."
@@ -49,9 +51,12 @@ function showCompare(report) {
     report.layers_a === report.layers_b ? null : element("p", { class: "note" }, "A has " + report.layers_a + " MoE layers and B has " + report.layers_b + "; the first ones are aligned."));
   section("changed", "What was changed", report.changed.length === 0 ? element("p", {}, "The scenarios are the same.")
     : tableElement("Changed keys", ["key", "A", "B"], report.changed.map((key) => [key.key, key.a || "(not set)", key.b || "(not set)"]), [1, 2]));
-  section("path", "Where the time went", changesFigure("Critical path of the step, mean: the changes sum to that of the step. The line is the noise.", report.critical_path, true),
-    tableElement("Other quantities", kDifferenceHeader, [...differenceRows(report.bytes, "_bytes", bytesText), ...differenceRows(report.ratios, "_ratio", (r) => r.toFixed(4))]));
-  section("layers", "Layers", changesFigure("Makespan of each layer, mean.", report.layers, true));
+  const shownTimes = report.times.filter((d) => d.a_s !== 0 || d.b_s !== 0);
+  section("path", "Where the time went", report.critical_path.length > 0 ? changesFigure("Critical path of the step, mean: the changes sum to that of the step. The line is the noise.", report.critical_path, true) : null,
+    shownTimes.length > 0 ? changesFigure(isServing ? "Times of requests: mean, percentiles and largest. The line is the noise." : "Other times of the step.", shownTimes, true) : null,
+    tableElement("Quantities", kDifferenceHeader, [...differenceRows([step, ...report.critical_path, ...report.times], "_s", timeText), ...differenceRows(report.rates, "_per_s", (r) => quantityText("", r)),
+      ...differenceRows(report.bytes, "_bytes", bytesText), ...differenceRows(report.ratios, "_ratio", (r) => r.toFixed(4)), ...differenceRows(report.counts, "", (n) => quantityText("", n))]));
+  if (report.layers.length > 0) section("layers", "Layers", changesFigure("Makespan of each layer, mean.", report.layers, true));
   for (const [name, side] of [["A", report.a], ["B", report.b]]) {
     section("sources-" + name.toLowerCase(), "Inputs and scenario of " + name, tableElement("Inputs of " + name, ["file", "SHA-256"], side.inputs.map((input) => [input.path, input.sha256]), [0]),
       folded("Resolved scenario of " + name, () => element("pre", { tabindex: "0" }, side.resolved_scenario)));
