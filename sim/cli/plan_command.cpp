@@ -12,6 +12,7 @@
 #include "sim/cli/console.hpp"
 #include "sim/cli/planner.hpp"
 #include "sim/cli/result_folder.hpp"
+#include "sim/report/page.hpp"
 
 namespace moesim::cli {
 namespace {
@@ -62,6 +63,7 @@ void write(const std::filesystem::path& folder, const PlanReport& report) {
   if (!report.resolved_choice.empty()) {
     files.push_back({"choice.toml", report.resolved_choice});
   }
+  add_page_html(files, plan_page_html(report));
   write_folder(folder, files);
 }
 
@@ -76,7 +78,7 @@ void run(const PlanOptions& options) {
   }
   print(options.json ? plan_json(report) : plan_text(report));
   if (!options.out.empty() && !options.quiet) {
-    print_error(fmt::format("results: {}\n", (options.out / kMark).string()));
+    print_error(results_line(options.out, kMark));
   }
   if (report.interrupted) {
     const auto reached = std::count_if(report.rows.begin(), report.rows.end(), [](const auto& r) {
@@ -122,9 +124,10 @@ void add_plan_command(CLI::App& app) {
       "--json", options->json, "one JSON document on standard output, all else on standard error");
   command->add_flag("-q,--quiet", options->quiet, "no progress");
   command
-      ->add_option("--out",
-                   options->out,
-                   "write plan.json, plan.csv, plan.svg and choice.toml into this folder")
+      ->add_option(
+          "--out",
+          options->out,
+          "write report.html, plan.json, plan.csv, plan.svg and choice.toml into this folder")
       ->type_name("DIR");
   command->footer(
       "Example: moesim plan scenarios/plans/v3_decode.toml --out out/plan\n"

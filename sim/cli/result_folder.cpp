@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::string_view kPage = "report.html";
 
-void write_all(const fs::path& folder, const RunReport& report) {
+void write_all(const fs::path& folder, const RunReport& report, const Counters* over_time) {
   write_file_atomically(folder / "report.json", to_json(report));
   write_file_atomically(folder / "summary.csv", summary_csv(report));
   write_file_atomically(folder / "layers.csv", layers_csv(report));
@@ -28,7 +28,7 @@ void write_all(const fs::path& folder, const RunReport& report) {
   write_file_atomically(folder / "pairs.csv", pairs_csv(report));
   write_file_atomically(folder / "scenario.toml", report.resolved);
   if (has_page()) {
-    write_file_atomically(folder / kPage, run_page_html(report));
+    write_file_atomically(folder / kPage, run_page_html(report, over_time));
   }
 }
 
@@ -82,19 +82,25 @@ void check_result_folder(const fs::path& folder, std::string_view mark) {
   }
 }
 
-void write_folder(const fs::path& folder, const std::vector<ResultFile>& files) {
+void write_folder(const fs::path& folder,
+                  const std::vector<ResultFile>& files,
+                  const std::function<void(const fs::path&)>& more) {
   write_whole(folder, files.front().name, [&](const fs::path& temporary) {
     for (const ResultFile& file : files) {
       write_file_atomically(temporary / file.name, file.text);
+    }
+    if (more) {
+      more(temporary);
     }
   });
 }
 
 void write_results(const fs::path& folder,
                    const RunReport& report,
+                   const Counters* over_time,
                    const std::function<void(const fs::path&)>& more) {
   write_whole(folder, kRunMark, [&](const fs::path& temporary) {
-    write_all(temporary, report);
+    write_all(temporary, report, over_time);
     if (more) {
       more(temporary);
     }
@@ -109,8 +115,12 @@ std::string results_line(const fs::path& folder, std::string_view mark) {
 }
 
 void add_page(std::vector<ResultFile>& files, std::string_view report_json) {
-  if (has_page()) {
-    files.push_back({std::string(kPage), page_html(report_json)});
+  add_page_html(files, page_html(report_json));
+}
+
+void add_page_html(std::vector<ResultFile>& files, std::string html) {
+  if (!html.empty()) {
+    files.push_back({std::string(kPage), std::move(html)});
   }
 }
 
@@ -118,6 +128,9 @@ void write_gpu_results(const fs::path& folder, const GpuReport& report) {
   write_whole(folder, kRunMark, [&](const fs::path& temporary) {
     write_file_atomically(temporary / "report.json", gpu_json(report));
     write_file_atomically(temporary / "scenario.toml", report.head.resolved);
+    if (has_page()) {
+      write_file_atomically(temporary / kPage, page_html(gpu_json(report)));
+    }
   });
 }
 
@@ -125,9 +138,13 @@ void write_comparison(const fs::path& folder,
                       const RunReport& simulated,
                       const GpuReport& measured) {
   write_whole(folder, kRunMark, [&](const fs::path& temporary) {
-    write_all(temporary, simulated);
+    write_all(temporary, simulated, nullptr);
+    const std::string comparison = comparison_json(simulated, measured);
     write_file_atomically(temporary / "gpu_report.json", gpu_json(measured));
-    write_file_atomically(temporary / "comparison.json", comparison_json(simulated, measured));
+    write_file_atomically(temporary / "comparison.json", comparison);
+    if (has_page()) {
+      write_file_atomically(temporary / "comparison.html", comparison_page_html(comparison));
+    }
   });
 }
 

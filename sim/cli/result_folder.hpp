@@ -10,6 +10,7 @@
 
 #include "sim/cli/gpu_report.hpp"
 #include "sim/report/run_report.hpp"
+#include "sim/report/timeline_counters.hpp"
 
 namespace moesim::cli {
 
@@ -17,9 +18,11 @@ namespace moesim::cli {
 /// into a hidden folder beside `folder` and renames it into place: the folder is whole or not
 /// there. An existing folder is replaced if a run made it (it holds report.json) or it is empty;
 /// else UserError "--out DIR: exists and holds other files; ...".
-/// @param more  writes further files into the hidden folder
+/// @param over_time  links over time, for the page; may be null
+/// @param more       writes further files into the hidden folder
 void write_results(const std::filesystem::path& folder,
                    const RunReport& report,
+                   const Counters* over_time,
                    const std::function<void(const std::filesystem::path&)>& more = {});
 
 /// What is printed of a folder: "results: DIR/report.json; page: DIR/report.html", or why there is
@@ -38,9 +41,14 @@ struct ResultFile {
 
 /// Adds report.html, the page of a JSON report, where the build has the page.
 void add_page(std::vector<ResultFile>& files, std::string_view report_json);
+/// Adds report.html unless the page is empty, as it is in a build without it.
+void add_page_html(std::vector<ResultFile>& files, std::string html);
 
 /// Writes `files` as write_results does; the first of them marks the folder.
-void write_folder(const std::filesystem::path& folder, const std::vector<ResultFile>& files);
+/// @param more  writes further files into the hidden folder
+void write_folder(const std::filesystem::path& folder,
+                  const std::vector<ResultFile>& files,
+                  const std::function<void(const std::filesystem::path&)>& more = {});
 
 /// The same for `--backend gpu` (report.json is the measured one, and scenario.toml) and `both` (a
 /// simulation's files, gpu_report.json and comparison.json).

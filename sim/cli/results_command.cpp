@@ -9,8 +9,8 @@
 
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
+#include "sim/cli/result_folder.hpp"
 #include "sim/cli/results_text.hpp"
-#include "sim/core/atomic_file.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/report/table.hpp"
 #include "sim/study/result_store.hpp"
@@ -80,8 +80,8 @@ void show(const ResultsOptions& options) {
   }
   const ResultTable found = query_results(store, study, options.query);
   if (!options.out.empty()) {
-    write_file_atomically(options.out / "results.csv", results_csv(found));
-    write_file_atomically(options.out / "results.json", results_json(study.name, found));
+    write_result_table(options.out, study.name, found);
+    print_error(results_line(options.out, "results.json"));
   }
   if (options.csv) {
     print(results_csv(found));
@@ -128,7 +128,9 @@ void add_results_command(CLI::App& app) {
   add_query_options(*command, *options);
   CLI::Option* csv = command->add_flag("--csv", options->csv, "CSV on standard output");
   command->add_flag("--json", options->json, "one JSON document on standard output")->excludes(csv);
-  command->add_option("--out", options->out, "write results.csv and results.json into this folder")
+  command
+      ->add_option(
+          "--out", options->out, "write report.html, results.csv and results.json into this folder")
       ->type_name("DIR");
   command->add_option("--report", options->report, "print the whole JSON report of one point")
       ->type_name("POINT")

@@ -9,6 +9,8 @@
 #include <optional>
 #include <vector>
 
+#include "sim/core/atomic_file.hpp"
+#include "sim/report/page.hpp"
 #include "sim/report/table.hpp"
 
 namespace moesim::cli {
@@ -140,10 +142,22 @@ std::string results_json(const std::string& study, const ResultTable& table) {
   }
   const Json json = {{"format", "moesim-results"},
                      {"format_version", 1},
+                     {"moesim_version", MOESIM_VERSION},
                      {"study", study},
                      {"columns", table.columns},
                      {"points", points}};
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+void write_result_table(const std::filesystem::path& folder,
+                        const std::string& study,
+                        const ResultTable& table) {
+  const std::string json = results_json(study, table);
+  write_file_atomically(folder / "results.csv", results_csv(table));
+  write_file_atomically(folder / "results.json", json);
+  if (has_page()) {
+    write_file_atomically(folder / "report.html", results_page_html(json));
+  }
 }
 
 }  // namespace moesim::cli

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "sim/cli/commands.hpp"
@@ -18,7 +19,9 @@
 #include "sim/cli/whole_run.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/report/json_report.hpp"
+#include "sim/report/page.hpp"
 #include "sim/report/text_report.hpp"
+#include "sim/report/timeline_counters.hpp"
 #include "sim/scenario/assemble.hpp"
 
 namespace moesim::cli {
@@ -87,36 +90,52 @@ GpuReport measure_on(measure::LayerMeter& meter, const ScenarioOptions& options)
                            }});
 }
 
+void say_where(const ScenarioOptions& options) {
+  if (!options.out.empty() && !options.quiet) {
+    print_error(results_line(options.out, "report.json"));
+  }
+}
+
+/// The result folder. The page's links over time, and the timeline, come from one more simulation
+/// of the slowest step.
+void write_run(const ScenarioOptions& options, const RunReport& report, bool timeline) {
+  constexpr std::int64_t kMostFlows = 2'000'000;  // of a step simulated for the page alone
+  std::optional<TracedStep> traced;
+  std::optional<Counters> links;
+  if (timeline || (has_page() && slowest_step(report).flows <= kMostFlows)) {
+    Progress progress("links over time", !options.quiet);
+    progress.stage("the slowest step once more");
+    traced.emplace(trace_slowest(load(options), report));
+    links = timeline_counters(traced->input());
+  }
+  write_results(
+      options.out, report, links ? &*links : nullptr, [&](const std::filesystem::path& folder) {
+        if (timeline) {
+          write_timeline_file(folder / "timeline.json.gz", *traced);
+        }
+      });
+}
+
 void finish(const ScenarioOptions& options,
             const RunReport& report,
             const std::string& text,
             bool timeline = false) {
   if (!options.out.empty()) {
-    write_results(options.out, report, [&](const std::filesystem::path& folder) {
-      if (timeline) {
-        write_timeline_file(folder / "timeline.json.gz", load(options), report);
-      }
-    });
+    write_run(options, report, timeline);
   }
   print(options.json ? to_json(report) : text);
-  if (!options.out.empty() && !options.quiet) {
-    print_error(results_line(options.out, "report.json"));
-  }
+  say_where(options);
 }
 
 void check_timeline(const ScenarioOptions& options, const std::string& backend) {
   if (options.out.empty()) {
     throw UserError("--timeline: needs --out DIR, the folder that timeline.json.gz goes to");
   }
-  if (backend != "sim" || load(options).step.kind != StepKind::kMoeLayers) {
-    throw UserError(
-        "--timeline: only for simulated MoE layers (step.kind = \"moe_layers\", --backend sim)");
+  if (backend != "sim") {
+    throw UserError("--timeline: only for simulations (--backend sim)");
   }
-}
-
-void say_where(const ScenarioOptions& options) {
-  if (!options.out.empty() && !options.quiet) {
-    print_error(fmt::format("results: {}\n", (options.out / "report.json").string()));
+  if (load(options).step.kind == StepKind::kTrain) {
+    throw UserError("--timeline: not of training steps, whose passes are simulated one by one");
   }
 }
 
@@ -147,9 +166,9 @@ void run_on(const std::string& backend, const ScenarioOptions& options, bool tim
   }
   const StepKind kind = backend == "sim" ? load(options).step.kind : StepKind::kMoeLayers;
   if (kind == StepKind::kServing) {
-    run_serving(options);
+    run_serving(options, timeline);
   } else if (kind != StepKind::kMoeLayers) {
-    run_whole(options);
+    run_whole(options, timeline);
   } else if (backend == "gpu") {
     run_on_gpu(options);
   } else if (backend == "both") {
@@ -198,8 +217,8 @@ void add_run_command(CLI::App& app) {
       ->capture_default_str();
   command->add_flag("--timeline",
                     *timeline,
-                    "also write the slowest step as timeline.json.gz into the --out folder, for "
-                    "ui.perfetto.dev");
+                    "also write timeline.json.gz into the --out folder, for ui.perfetto.dev: the "
+                    "slowest step, or requests over time");
   command->footer(
       "Example: moesim run scenarios/tinymoe_h200.toml --set capacity.policy=drop "
       "--set capacity.factor=1.25 --out out/demo");

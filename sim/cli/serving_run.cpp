@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/cli/serving_run.hpp"
 
-#include <fmt/format.h>
 #include <tbb/global_control.h>
 
 #include <optional>
@@ -10,8 +9,10 @@
 #include "sim/cli/console.hpp"
 #include "sim/cli/result_folder.hpp"
 #include "sim/cli/simulate.hpp"
+#include "sim/cli/timeline_file.hpp"
 #include "sim/cli/whole_run.hpp"
 #include "sim/core/diagnostics.hpp"
+#include "sim/report/page.hpp"
 #include "sim/report/serving_report.hpp"
 #include "sim/scenario/fields.hpp"
 #include "sim/scenario/serving_model.hpp"
@@ -20,12 +21,12 @@ namespace moesim::cli {
 namespace {
 
 /// The parts of a report that are known before anything runs.
-ServingReport head_of(const ScenarioOptions& options,
+ServingReport head_of(const std::filesystem::path& file,
                       const Scenario& scenario,
                       const ServingModel& model) {
   ServingReport report;
   report.version = MOESIM_VERSION;
-  report.scenario = options.file.string();
+  report.scenario = file.string();
   report.resolved = resolved_toml(scenario);
   report.seed = scenario.seed;
   report.inputs = digests(scenario);
@@ -43,20 +44,23 @@ ServingReport head_of(const ScenarioOptions& options,
   return report;
 }
 
-ServingReport simulate_serving(const ScenarioOptions& options) {
+}  // namespace
+
+ServingReport simulate_serving(const std::filesystem::path& file,
+                               const Scenario& scenario,
+                               const ServingControl& control) {
   std::optional<tbb::global_control> limit;
-  if (options.threads > 0) {
+  if (control.threads > 0) {
     limit.emplace(tbb::global_control::max_allowed_parallelism,
-                  static_cast<std::size_t>(options.threads));
+                  static_cast<std::size_t>(control.threads));
   }
-  const Scenario scenario = load(options);
   const ServingModel model = serving_model(scenario);
-  ServingReport report = head_of(options, scenario, model);
+  ServingReport report = head_of(file, scenario, model);
   const std::span<const Request> requests(model.arrivals.requests);
   StepSurface surface(
       model.whole, model.routes.get(), requests, scenario.requests.surface_layers, scenario.seed);
   {
-    Progress progress("requests", !options.quiet);
+    Progress progress("requests", !control.quiet);
     report.run = serve(
         requests,
         model.setup,
@@ -68,7 +72,7 @@ ServingReport simulate_serving(const ScenarioOptions& options) {
   }
   report.surface_points = surface.points();
   if (!report.run.partial) {
-    Progress progress("checked steps", !options.quiet);
+    Progress progress("checked steps", !control.quiet);
     report.checks = check_steps(
         model.whole, model.routes.get(), report.run.kept, &interrupted(), [&](int done, int total) {
           progress.update(done, total);
@@ -77,9 +81,7 @@ ServingReport simulate_serving(const ScenarioOptions& options) {
   return report;
 }
 
-}  // namespace
-
-void run_serving(const ScenarioOptions& options) {
+void run_serving(const ScenarioOptions& options, bool timeline) {
   watch_for_interrupt();
   if (options.strict) {
     throw UserError(
@@ -88,18 +90,24 @@ void run_serving(const ScenarioOptions& options) {
   if (!options.out.empty()) {
     check_result_folder(options.out);
   }
-  const ServingReport report = simulate_serving(options);
+  const ServingReport report = simulate_serving(
+      options.file, load(options), {.threads = options.threads, .quiet = options.quiet});
   const bool stopped = take_interrupt();
   if (!options.out.empty()) {
-    write_folder(options.out,
-                 {{"report.json", serving_json(report)},
-                  {"requests.csv", requests_csv(report)},
-                  {"series.csv", series_csv(report)},
-                  {"scenario.toml", report.resolved}});
+    std::vector<ResultFile> files = {{"report.json", serving_json(report)},
+                                     {"requests.csv", requests_csv(report)},
+                                     {"series.csv", series_csv(report)},
+                                     {"scenario.toml", report.resolved}};
+    add_page_html(files, serving_page_html(report));
+    write_folder(options.out, files, [&](const std::filesystem::path& folder) {
+      if (timeline) {
+        write_timeline_file(folder / "timeline.json.gz", report);
+      }
+    });
   }
   print(options.json ? serving_json(report) : serving_text(report));
   if (!options.out.empty() && !options.quiet) {
-    print_error(fmt::format("results: {}\n", (options.out / "report.json").string()));
+    print_error(results_line(options.out, "report.json"));
   }
   if (stopped) {
     throw Interrupted("interrupted: the figures are of the requests done until then");

@@ -2,12 +2,27 @@
 // `moesim run` of requests over time.
 #pragma once
 
+#include <filesystem>
+
 #include "sim/cli/options.hpp"
+#include "sim/report/serving_report.hpp"
 
 namespace moesim::cli {
 
+struct ServingControl {
+  int threads = 0;     ///< 0: all cores
+  bool quiet = false;  ///< no progress
+};
+
+/// Requests over time. interrupted() ends it early: the report's run is partial then.
+/// @param file  the scenario's name in the report
+[[nodiscard]] ServingReport simulate_serving(const std::filesystem::path& file,
+                                             const Scenario& scenario,
+                                             const ServingControl& control);
+
 /// Serves the scenario's requests and shows what they met; files with --out. Ctrl-C ends the
 /// simulated time there: what is done is reported (`partial`), exit code 130.
-void run_serving(const ScenarioOptions& options);
+/// @param timeline  also write timeline.json.gz
+void run_serving(const ScenarioOptions& options, bool timeline = false);
 
 }  // namespace moesim::cli

@@ -10,9 +10,9 @@
 
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
+#include "sim/cli/result_folder.hpp"
 #include "sim/cli/results_text.hpp"
 #include "sim/cli/sweep_plan.hpp"
-#include "sim/core/atomic_file.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/core/text.hpp"
 #include "sim/step/replay.hpp"
@@ -240,8 +240,7 @@ void finish(const SweepOptions& options,
     }
   }
   if (!options.out.empty()) {
-    write_file_atomically(options.out / "results.csv", results_csv(table));
-    write_file_atomically(options.out / "results.json", results_json(plan.study.name, table));
+    write_result_table(options.out, plan.study.name, table);
   }
   print(options.json ? results_json(plan.study.name, table) : results_text(table, kMostRows));
   print_error(fmt::format("{} points, {} scenarios: {} simulated, {} known before; store: {}\n",
@@ -250,6 +249,9 @@ void finish(const SweepOptions& options,
                           tally.done,
                           tally.known,
                           file.string()));
+  if (!options.out.empty() && !options.quiet) {
+    print_error(results_line(options.out, "results.json"));
+  }
 }
 
 void manage(const SweepOptions& options, MpiWorld* world) {
@@ -334,7 +336,9 @@ void add_sweep_command(CLI::App& app) {
   command->add_flag(
       "--json", options->json, "one JSON document on standard output, all else on standard error");
   command->add_flag("-q,--quiet", options->quiet, "no progress");
-  command->add_option("--out", options->out, "write results.csv and results.json into this folder")
+  command
+      ->add_option(
+          "--out", options->out, "write report.html, results.csv and results.json into this folder")
       ->type_name("DIR");
   command->footer(
       "Example: moesim sweep scenarios/studies/top_k.toml --store out/top_k.sqlite\n"

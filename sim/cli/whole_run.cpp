@@ -6,6 +6,7 @@
 #include "sim/cli/console.hpp"
 #include "sim/cli/result_folder.hpp"
 #include "sim/cli/simulate.hpp"
+#include "sim/cli/timeline_file.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/report/whole_report.hpp"
 #include "sim/scenario/assemble.hpp"
@@ -73,7 +74,7 @@ WholeReport simulate_whole(const std::filesystem::path& file,
   return report;
 }
 
-void run_whole(const ScenarioOptions& options) {
+void run_whole(const ScenarioOptions& options, bool timeline) {
   watch_for_interrupt();
   if (options.strict) {
     throw UserError(
@@ -92,7 +93,11 @@ void run_whole(const ScenarioOptions& options) {
     std::vector<ResultFile> files = {{"report.json", whole_json(report)},
                                      {"scenario.toml", report.resolved}};
     add_page(files, files.front().text);
-    write_folder(options.out, files);
+    write_folder(options.out, files, [&](const std::filesystem::path& folder) {
+      if (timeline) {
+        write_timeline_file(folder / "timeline.json.gz", trace_slowest(scenario, report));
+      }
+    });
   }
   print(options.json ? whole_json(report) : whole_text(report));
   if (!options.out.empty() && !options.quiet) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <functional>
 #include <numeric>
 
@@ -189,9 +190,38 @@ Json fabric_json(const RunReport& report, const LinkUse& use) {
                : Json(nullptr)}};
 }
 
+/// Means of `block` intervals each.
+Json shares_json(const std::vector<double>& percent, std::size_t block) {
+  Json shares = Json::array();
+  for (std::size_t first = 0; first < percent.size(); first += block) {
+    const std::size_t end = std::min(percent.size(), first + block);
+    const double sum = std::accumulate(percent.begin() + static_cast<std::ptrdiff_t>(first),
+                                       percent.begin() + static_cast<std::ptrdiff_t>(end),
+                                       0.0);
+    shares.push_back(std::round(sum / static_cast<double>(end - first) * 100.0) / 10'000.0);
+  }
+  return shares;
+}
+
+Json over_time_json(const Counters& counters) {
+  constexpr std::string_view kEnd = ": utilisation";
+  std::size_t block = 1;
+  Json lines = Json::array();
+  for (const Counter& counter : counters.counters) {
+    block = std::max(block, (counter.values.size() + kMostMoments - 1) / kMostMoments);
+    if (counter.name.ends_with(kEnd)) {
+      lines.push_back({{"name", counter.name.substr(0, counter.name.size() - kEnd.size())},
+                       {"busy_ratio", shares_json(counter.values, block)}});
+    }
+  }
+  return {{"interval_s", counters.interval.to_seconds().value * static_cast<double>(block)},
+          {"is_exact", counters.is_exact},
+          {"lines", lines}};
+}
+
 }  // namespace
 
-Json run_page_extra(const RunReport& report) {
+Json run_page_extra(const RunReport& report, const Counters* over_time) {
   const LinkUse use = link_use(report);
   return {{"experts",
            loads_json(
@@ -202,7 +232,8 @@ Json run_page_extra(const RunReport& report) {
           {"traffic", traffic_json(report)},
           {"link_kinds", kinds_json(report, use)},
           {"busiest_links", busiest_json(report, use)},
-          {"fabric", fabric_json(report, use)}};
+          {"fabric", fabric_json(report, use)},
+          {"over_time", over_time == nullptr ? Json(nullptr) : over_time_json(*over_time)}};
 }
 
 }  // namespace moesim

@@ -23,6 +23,10 @@ Json times_json(const std::optional<Distribution>& d) {
   return {{"mean", d->mean}, {"p50", d->p50}, {"p95", d->p95}, {"p99", d->p99}, {"max", d->max}};
 }
 
+Json slo_json(Seconds slo) {
+  return slo.value > 0 ? Json(slo.value) : Json();
+}
+
 Json summary_json(const ServingReport& report, const ServingFigures& f) {
   const bool slo = report.spec.ttft_slo.value > 0 || report.spec.tpot_slo.value > 0;
   const auto met = static_cast<double>(f.met_slo);
@@ -97,6 +101,8 @@ std::string serving_json(const ServingReport& report) {
       {"routing", report.routing.empty() ? Json() : Json(report.routing)},
       {"independent_traces", !report.routing.empty()},
       {"policy", report.policy},
+      {"slo",
+       {{"ttft_s", slo_json(report.spec.ttft_slo)}, {"tpot_s", slo_json(report.spec.tpot_slo)}}},
       {"gpus", report.gpus()},
       {"kv_cache",
        {{"tokens_per_attention_group", report.kv.tokens},
@@ -139,32 +145,50 @@ std::string requests_csv(const ServingReport& report) {
   return text;
 }
 
-std::string series_csv(const ServingReport& report) {
-  std::string text =
-      "start_s,seconds,arrivals,finished,waiting,running,kv_ratio,busy_ratio,steps,prefill_tokens,"
-      "output_tokens\n";
-  auto out = std::back_inserter(text);
+std::vector<SeriesRow> series_rows(const ServingReport& report) {
   const double interval = report.spec.interval.value;
   const double room = static_cast<double>(report.kv.tokens) * report.spec.groups *
                       (report.parallel.ep / report.parallel.tp);
+  std::vector<SeriesRow> rows;
   for (std::size_t i = 0; i < report.run.series.size(); ++i) {
     const SeriesBin& bin = report.run.series[i];
     const double start = static_cast<double>(i) * interval;
     const double lasted = std::min(interval, s(report.run.end) - start);
     const double over = lasted > 0 ? lasted : 1;
+    rows.push_back({.start_s = start,
+                    .seconds = std::max(lasted, 0.0),
+                    .arrivals = bin.arrivals,
+                    .finished = bin.finished,
+                    .waiting = bin.waiting_s / over,
+                    .running = bin.running_s / over,
+                    .kv_ratio = bin.kv_token_s / over / room,
+                    .busy_ratio = bin.busy_s / over / report.spec.groups,
+                    .steps = bin.steps,
+                    .prefill_tokens = bin.prefill_tokens,
+                    .output_tokens = bin.output_tokens});
+  }
+  return rows;
+}
+
+std::string series_csv(const ServingReport& report) {
+  std::string text =
+      "start_s,seconds,arrivals,finished,waiting,running,kv_ratio,busy_ratio,steps,prefill_tokens,"
+      "output_tokens\n";
+  auto out = std::back_inserter(text);
+  for (const SeriesRow& row : series_rows(report)) {
     fmt::format_to(out,
                    "{},{},{},{},{},{},{},{},{},{},{}\n",
-                   start,
-                   std::max(lasted, 0.0),
-                   bin.arrivals,
-                   bin.finished,
-                   bin.waiting_s / over,
-                   bin.running_s / over,
-                   bin.kv_token_s / over / room,
-                   bin.busy_s / over / report.spec.groups,
-                   bin.steps,
-                   bin.prefill_tokens,
-                   bin.output_tokens);
+                   row.start_s,
+                   row.seconds,
+                   row.arrivals,
+                   row.finished,
+                   row.waiting,
+                   row.running,
+                   row.kv_ratio,
+                   row.busy_ratio,
+                   row.steps,
+                   row.prefill_tokens,
+                   row.output_tokens);
   }
   return text;
 }

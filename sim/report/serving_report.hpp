@@ -75,6 +75,22 @@ struct ServingFigures {
 };
 [[nodiscard]] ServingFigures figures_of(const ServingReport& report);
 
+/// A row of series.csv: counts, and means over the interval.
+struct SeriesRow {
+  double start_s = 0;
+  double seconds = 0;  ///< the last interval may be shorter
+  std::int64_t arrivals = 0;
+  std::int64_t finished = 0;
+  double waiting = 0;
+  double running = 0;
+  double kv_ratio = 0;
+  double busy_ratio = 0;
+  std::int64_t steps = 0;
+  std::int64_t prefill_tokens = 0;
+  std::int64_t output_tokens = 0;
+};
+[[nodiscard]] std::vector<SeriesRow> series_rows(const ServingReport& report);
+
 /// Of predicted / simulated - 1 over the checked steps.
 struct CheckErrors {
   double median = 0;  ///< absolute

@@ -78,8 +78,11 @@ int shell(const std::filesystem::path& folder, const std::string& line) {
 TEST_F(Sweeps, RunEveryPointOnceAndShowIt) {
   const Outcome first = moesim({"sweep", "study.toml", "--threads", "2", "--out", "out"});
   ASSERT_EQ(first.code, 0) << first.err;
-  EXPECT_EQ(first.err,
-            "10 points, 6 scenarios: 6 simulated, 0 known before; store: study.sqlite\n");
+  EXPECT_THAT(first.err,
+              StartsWith("10 points, 6 scenarios: 6 simulated, 0 known before; store: "
+                         "study.sqlite\nresults: out/results.json; "));
+  const bool has_page = first.err.find("; page: out/report.html\n") != std::string::npos;
+  EXPECT_EQ(std::filesystem::exists(folder() / "out/report.html"), has_page);
   EXPECT_THAT(first.out, AllOf(HasSubstr("capacity.factor"), HasSubstr("point 6 is refused")));
   EXPECT_THAT(entries(), testing::Contains("study.sqlite"));
   EXPECT_EQ(read("out/results.csv"), csv("study.sqlite"));

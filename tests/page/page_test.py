@@ -4,6 +4,7 @@
 Skipped (exit 77) without Chromium or in a build without the page. MOESIM_SCREENSHOTS=DIR keeps what was seen.
 """
 
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -26,8 +27,33 @@ REPORTS = {
     "capacity": ["capacity", SCENARIO, "--factors", "1,1.5,2", "--policies", "drop,spill", "--set", "batch.steps=2"],
     "place": ["place", SCENARIO, "--set", "batch.steps=8", "--placements", "contiguous,eplb,greedy"],
     "compare": ["compare", SCENARIO, "--set-b", "capacity.policy=drop", "--set-b", "capacity.factor=1.25", "--seeds", "3"],
+    "serving": ["run", SERVING, "--set", "requests.count=200", "--set", "requests.interval=1 s", "--set", "requests.check_steps=4"],
     "whole": ["run", str(pathlib.Path(SOURCE) / "scenarios/v3_decode_h200.toml"), "--set", "batch.steps=2"],
 }
+SERVING = str(pathlib.Path(SOURCE) / "scenarios/serve_v3_h100.toml")
+PLAN = """scenario = "%(s)s"
+[set]
+step.kind = "decode"
+batch.context_tokens = 1000
+batch.steps = 1
+price.preset = "example"
+[grid]
+parallel.ep = [8, 16, 24]
+batch.tokens_per_rank = [16, 64, 256]
+[limits]
+tpot = "2 ms"
+[search]
+method = "exhaustive"
+"""
+STUDY = """scenario = "%(s)s"
+[set]
+batch.steps = 1
+capacity.policy = "drop"
+[grid]
+capacity.factor = [1.0, 1.5, 2.0]
+cluster.nic.bandwidth = ["25 GB/s", "50 GB/s"]
+parallel.ep = [32, 5]
+"""
 CASES = """case,tier,scenario,set,quantity,measured,unit,source
 dispatch,guess,%(s)s,batch.steps=1,steps.0.layers.0.phases.dispatch.max_s,100,us,made up
 experts,guess,%(s)s,batch.steps=1,steps.0.layers.0.phases.experts.max_s,150,us,made up
@@ -58,6 +84,36 @@ for (let i = 0; i < pixels.length; i += 4) if (pixels[i + 3] > 0) seen.add(pixel
 return seen.size < 8; }).map(chart => chart.getAttribute('aria-label'))"""
 
 
+def with_document(html, report):
+    """The page of another report: what `run --backend` writes on a machine with GPUs."""
+    start = html.index('id="document">') + len('id="document">')
+    document = json.dumps({"report": report, "extra": None}).replace("<", "\\u003c")
+    return html[:start] + document + html[html.index("</script>", start):]
+
+
+def measured(simulated):
+    """Reports of `--backend gpu` and `both` with the fields of docs/report.md, the measured times a tenth above the simulated."""
+    def up(phase):
+        return {key: 1.1 * value for key, value in phase.items()}
+
+    layers = simulated["summary"]["layers"]
+    phases = {name: {of: sum(layer["phases"][name][of] for layer in layers) for of in ["mean_s", "max_s"]} for name in layers[0]["phases"]}
+    whole = {name: name in ("gate", "experts") for name in phases}
+    gpu = {key: simulated[key] for key in ["moesim_version", "scenario", "seed", "inputs", "resolved_scenario"]}
+    gpu.update(format="moesim-gpu-report", device="NVIDIA H200", gpus_attached=1, ranks=32, network_measured=False, not_measured=["step time"], notes=["one GPU"],
+               summary={"steps": 1, "phases": {name: {**up(phase), "whole": whole[name]} for name, phase in phases.items()}},
+               steps=[{"step": 0, "layers": [{"layer": layer["layer"], "phases": {name: up(phase) for name, phase in layer["phases"].items()},
+                                              "stages": {"gate": up(layer["phases"]["gate"]), "gate_up": up(layer["phases"]["experts"])}} for layer in layers]}])
+
+    def row(name, phase):
+        error = -1 / 11 if whole[name] else None
+        return {"simulated": phase, "measured": up(phase), "whole": whole[name], "mean_error_ratio": error, "max_error_ratio": error}
+
+    both = {"format": "moesim-comparison", "phases": {name: row(name, phase) for name, phase in phases.items()}, "simulated": simulated, "measured": gpu,
+            "layers": [{"layer": layer["layer"], "phases": {name: row(name, phase) for name, phase in layer["phases"].items()}} for layer in layers]}
+    return {"gpu": gpu, "both": both}
+
+
 def readable_time(seconds):
     """As sim/report/table.cpp writes times."""
     factor, unit = [s for s in [(1e-9, "ns"), (1e-6, "us"), (1e-3, "ms"), (1.0, "s")] if s[0] == 1e-9 or seconds / s[0] >= 0.9995][-1]
@@ -81,10 +137,21 @@ class Pages(unittest.TestCase):
         cls.folder = tempfile.TemporaryDirectory()
         root = pathlib.Path(cls.folder.name)
         cls.pages = {}
-        (root / "cases.csv").write_text(CASES % {"s": SCENARIO})
-        for name, arguments in {**REPORTS, "validate": ["validate", str(root / "cases.csv")]}.items():
+        inputs = {"cases.csv": CASES, "plan.toml": PLAN, "study.toml": STUDY}
+        for name, text in inputs.items():
+            (root / name).write_text(text % {"s": SCENARIO})
+        more = {"validate": ["validate", str(root / "cases.csv")], "plan": ["plan", str(root / "plan.toml")],
+                "results": ["sweep", str(root / "study.toml"), "--store", str(root / "s.sqlite")]}
+
+        def make(name, arguments):
             subprocess.run([MOESIM, *arguments, "--quiet", "--out", str(root / name)], check=True, stdout=subprocess.DEVNULL)
-            cls.pages[name] = root / name / "report.html"
+            return name, root / name / "report.html"
+
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            cls.pages = dict(pool.map(lambda item: make(*item), {**REPORTS, **more}.items()))
+        for name, report in measured(json.loads((root / "run/report.json").read_text())).items():
+            cls.pages[name] = root / (name + ".html")
+            cls.pages[name].write_text(with_document(cls.pages["run"].read_text(), report))
         cls.browser = Browser(CHROMIUM)
 
     @classmethod
@@ -120,7 +187,7 @@ class Pages(unittest.TestCase):
                     self.assertLessEqual(page.value("document.documentElement.scrollWidth"), size[0])
                     charts = page.value("document.querySelectorAll('.chart').length")
                     self.assertEqual(page.value("document.querySelectorAll('.chart svg, .chart canvas').length"), charts)
-                    self.assertGreaterEqual(charts, 1 if name == "whole" else 2)
+                    self.assertGreaterEqual(charts, 1 if name in ("whole", "results", "gpu") else 2)
 
     def test_the_theme_switches_page_and_charts(self):
         page = self.open("run", WIDE)
@@ -159,6 +226,55 @@ class Pages(unittest.TestCase):
         self.assertEqual(parts, {key: readable_time(value) for key, value in summary["critical_path"].items() if value > 0})
         self.assertEqual([row[1] for row in tables[1][1:]], [readable_time(layer["makespan_s"]) for layer in summary["layers"]])
         self.keep("run-tables", page.screenshot(whole=True))
+
+    def cards(self, page):
+        return page.value("Object.fromEntries([...document.querySelectorAll('.cards li')].map(li => [li.children[0].innerText, li.children[1].innerText]))")
+
+    def table(self, page, name):
+        return page.value("[...document.querySelector('table[aria-label=' + JSON.stringify(" + json.dumps(name) + ") + ']').rows].map(r => [...r.cells].map(c => c.innerText))")
+
+    def test_links_over_time_never_pass_their_capacity(self):
+        page = self.open("run", WIDE)
+        over = page.value("JSON.parse(document.getElementById('document').textContent).extra.over_time")
+        self.assertTrue(over["is_exact"])
+        values = [value for line in over["lines"] for value in line["busy_ratio"]]
+        self.assertLessEqual(max(values), 1.0001)
+        self.assertGreater(max(values), 0.5)
+
+    def test_the_times_of_requests_are_those_of_the_json(self):
+        page = self.open("serving", WIDE)
+        summary = json.loads((self.pages["serving"].parent / "report.json").read_text())["summary"]
+        for row, key in zip(self.table(page, "Times of requests")[1:], ["ttft_s", "tpot_s", "latency_s", "queue_s"]):
+            self.assertEqual(row[1:], [readable_time(summary[key][of]) for of in ["mean", "p50", "p95", "p99", "max"]])
+        self.assertEqual(self.cards(page)["TTFT, P99"], readable_time(summary["ttft_s"]["p99"]))
+        extra = page.value("JSON.parse(document.getElementById('document').textContent).extra")
+        self.assertEqual(extra["quantiles"]["ttft_s"][-1], summary["ttft_s"]["max"])
+        self.assertEqual(sum(extra["series"]["arrivals"]), summary["requests"])
+
+    def test_a_plan_shows_its_choice_and_draws_other_axes(self):
+        page = self.open("plan", WIDE)
+        plan = json.loads((self.pages["plan"].parent / "plan.json").read_text())
+        choice = plan["configurations"][plan["choice"]]
+        self.assertEqual(self.cards(page)["latency"], readable_time(choice["score"]["latency_s"]))
+        self.assertEqual(len(self.table(page, "Configurations")) - 1, len(plan["configurations"]))
+        before = page.value("document.querySelector('#front svg').outerHTML")
+        page.value("(() => { const s = document.querySelector('select[aria-label=across]'); s.value = 'gpus'; s.dispatchEvent(new Event('change')); })()")
+        page.wait_for("document.querySelector('#front svg').outerHTML !== " + json.dumps(before))
+        self.assertIn("gpus", page.value("document.querySelector('#front svg').textContent"))
+
+    def test_points_of_a_study_sort_and_filter(self):
+        page = self.open("results", WIDE)
+        points = json.loads((self.pages["results"].parent / "results.json").read_text())["points"]
+        self.assertEqual(len(self.table(page, "Points")) - 1, len(points))
+        page.value("(() => { const s = document.querySelector('select[aria-label=\"cluster.nic.bandwidth\"]'); s.value = '25 GB/s'; s.dispatchEvent(new Event('change')); })()")
+        shown = self.table(page, "Points")
+        self.assertEqual(len(shown) - 1, len(points) / 2)
+        column = shown[0].index("step_s.mean")
+        page.value("document.querySelectorAll('table[aria-label=Points] th button')[" + str(column) + "].click()")
+        times = [point["summary.step_s.mean"] for point in points if point["cluster.nic.bandwidth"] == "25 GB/s" and point["state"] == "done"]
+        sorted_times = [row[column] for row in self.table(page, "Points")[1:] if row[column] != "\u2013"]
+        self.assertEqual(sorted_times, [readable_time(time) for time in sorted(times)])
+        self.assertEqual(page.value("document.querySelectorAll('table[aria-label=Points] th')[" + str(column) + "].getAttribute('aria-sort')"), "ascending")
 
     def test_keyboard_and_screen_reader_find_their_way(self):
         page = self.open("run", WIDE)

@@ -116,6 +116,98 @@ TEST(PageExtra, TheDrawingShowsTheBusierDirectionAndTheBytesOfBoth) {
   EXPECT_TRUE(fabric["grouped"].is_null());
 }
 
+// 600 intervals of 1 us: 3 to a value.
+TEST(PageExtra, LinksOverTimeAreMeansOfIntervals) {
+  Counters counters{.interval = SimTime{1'000'000}, .is_exact = true, .counters = {}};
+  counters.counters.push_back(
+      {"nic links: utilisation", "percent", std::vector<double>(600, 20.0)});
+  counters.counters.back().values[1] = 50.0;
+  counters.counters.push_back({"nic links: flows under way", "flows", std::vector<double>(600)});
+  const json over = run_page_extra(small_report(), &counters)["over_time"];
+  EXPECT_NEAR(over["interval_s"].get<double>(), 3e-6, 1e-18);
+  ASSERT_EQ(over["lines"].size(), 1U);
+  EXPECT_EQ(over["lines"][0]["name"], "nic links");
+  EXPECT_EQ(over["lines"][0]["busy_ratio"].size(), 200U);
+  EXPECT_NEAR(over["lines"][0]["busy_ratio"][0].get<double>(), 0.3, 1e-12);
+  EXPECT_TRUE(run_page_extra(small_report())["over_time"].is_null());
+}
+
+/// `n` requests that arrive a second apart from 1 s on; request i waits 10 ms for each of i.
+ServingReport served(int n) {
+  ServingReport report;
+  report.parallel.ep = 1;
+  report.parallel.tp = 1;
+  report.spec.groups = 1;
+  report.spec.interval = Seconds{1.0};
+  report.spec.warm_up = Seconds{2.5};
+  report.spec.ttft_slo = Seconds{0.05};
+  report.spec.tpot_slo = Seconds{};
+  report.kv.tokens = 100;
+  for (int i = 1; i <= n; ++i) {
+    ServedRequest request;
+    request.arrival = ticks(Seconds{static_cast<double>(i)});
+    request.first_scheduled = request.arrival;
+    request.first_token = request.arrival + ticks(Seconds{0.01 * i});
+    request.finished = request.first_token + ticks(Seconds{0.5});
+    request.request.prompt_tokens = 10;
+    request.request.output_tokens = 2;
+    request.done = true;
+    report.run.requests.push_back(request);
+    report.run.series.push_back({.waiting_s = 0.25, .arrivals = 1, .output_tokens = 2});
+  }
+  report.run.end = ticks(Seconds{static_cast<double>(n)});
+  return report;
+}
+
+TEST(PageExtra, RequestsOfTheWarmUpAreInNoQuantile) {
+  const json extra = serving_page_extra(served(6));
+  const json& ttft = extra["quantiles"]["ttft_s"];
+  ASSERT_EQ(ttft.size(), 4U);  // arrived at 3, 4, 5 and 6 s
+  EXPECT_NEAR(ttft[0].get<double>(), 0.03, 1e-12);
+  EXPECT_NEAR(ttft[3].get<double>(), 0.06, 1e-12);
+  EXPECT_EQ(extra["sample"]["every"], 1);
+  EXPECT_EQ(extra["sample"]["requests"][2]["within_slo"], true);   // 50 ms
+  EXPECT_EQ(extra["sample"]["requests"][3]["within_slo"], false);  // 60 ms
+}
+
+// 1,300 intervals of a second: 3 to a row.
+TEST(PageExtra, ManyIntervalsAndRequestsAreThinnedOutWithoutLosingCounts) {
+  const json extra = serving_page_extra(served(1'300 + 2));
+  const json& series = extra["series"];
+  EXPECT_EQ(series["intervals_per_row"], 3);
+  EXPECT_EQ(series["arrivals"].size(), 434U);
+  EXPECT_EQ(series["arrivals"][0], 3);
+  EXPECT_EQ(series["output_tokens"][0], 6);
+  EXPECT_NEAR(series["waiting"][0].get<double>(), 0.25, 1e-12);
+  EXPECT_EQ(extra["quantiles"]["latency_s"].size(), kMostQuantiles);
+  EXPECT_NEAR(extra["quantiles"]["latency_s"].back().get<double>(), 0.5 + 13.02, 1e-9);
+}
+
+TEST_F(ReportPage, OfManyConfigurationsThoseThatWereSimulatedStay) {
+  PlanReport plan;
+  plan.rows.resize(kMostPagePoints + 10);
+  for (PlanRow& row : plan.rows) {
+    row.refusal = "no";
+  }
+  plan.rows.back().refusal = "";
+  plan.rows.back().outcome.state = PlanState::kFeasible;
+  const json document = document_of(plan_page_html(plan));
+  EXPECT_EQ(document["extra"]["left_out"], 10);
+  EXPECT_EQ(document["report"]["configurations"].size(), kMostPagePoints);
+  EXPECT_EQ(document["report"]["configurations"][0]["configuration"], kMostPagePoints + 9);
+}
+
+TEST_F(ReportPage, OfManyPointsTheFirstStay) {
+  json points = json::array();
+  for (std::size_t i = 0; i < kMostPagePoints + 3; ++i) {
+    points.push_back({{"point", i}});
+  }
+  const json results = {{"format", "moesim-results"}, {"points", points}};
+  const json document = document_of(results_page_html(results.dump()));
+  EXPECT_EQ(document["extra"]["left_out"], 3);
+  EXPECT_EQ(document["report"]["points"].size(), kMostPagePoints);
+}
+
 // 1 layer of 200,000 experts: 4 to a cell; a cell shows its busiest.
 TEST(PageExtra, ManyExpertsShareCellsThatShowTheBusiest) {
   RunReport report = small_report();

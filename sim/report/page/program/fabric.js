@@ -14,13 +14,14 @@ function linkKindTable(kinds) {
 
 function busiestFigure(links) {
   const rows = links.map((link) => ({ name: link.name, busy: link.busy_ratio, text: shareText(link.busy_ratio) + ", " + bytesText(link.bytes) }));
+  const top = Math.max(...rows.map((row) => row.busy));
   return figure({
     caption: "The busiest links: bytes / effective rate / time of the steps. A link that is busy all the time has 100 %.",
     label: "Busiest links: " + rows.slice(0, 3).map((row) => row.name + " " + row.text).join("; "),
     spec: (width) => ({
       height: rowsHeight(rows.length, 22), data: { values: rows },
       encoding: { y: { field: "name", type: "nominal", sort: null, title: null, axis: { ticks: false, domain: false, labelLimit: width < 500 ? 150 : 320 } },
-        x: { field: "busy", type: "quantitative", title: "busy", axis: { format: "%" }, scale: { domain: [0, Math.max(...rows.map((row) => row.busy)) * (width < 500 ? 2.2 : 1.3)], nice: false } } },
+        x: { field: "busy", type: "quantitative", title: "busy", axis: { format: "~%", tickCount: 6, labelExpr: "datum.value <= " + top * 1.1 + " ? datum.label : ''" }, scale: { domain: [0, top * (width < 500 ? 2.2 : 1.3)], nice: false } } },
       layer: [{ mark: { type: "bar", cornerRadiusEnd: 2, color: colourScale(["hot_link"]).range[0] }, encoding: { tooltip: [{ field: "name", title: "link" }, { field: "text", title: "busy, bytes" }] } },
         { mark: { type: "text", align: "left", dx: 6, fontSize: 12 }, encoding: { text: { field: "text" } } }],
     }),
@@ -84,9 +85,24 @@ function fabricFigure(fabric) {
   });
 }
 
+const kKindLine = /^(scale_up|pcie|nic|fabric) links$/;
+
+/// How busy links are over the time of the slowest step: each kind, and the busiest ones.
+function linksOverTime(over) {
+  const start = over.lines[0].busy_ratio.map((_, i) => i * over.interval_s);
+  const how = over.is_exact ? "" : " The bytes of a flow are spread evenly over its life (this engine has no rates), so a value may pass 100 %.";
+  const kinds = over.lines.filter((line) => kKindLine.test(line.name));
+  const single = over.lines.filter((line) => !kKindLine.test(line.name));
+  const lines = (list, name) => list.map((line, i) => ({ name: name(line.name), values: line.busy_ratio, colour: "spare" + i }));
+  return [overTimeFigure({ caption: "How busy each kind of link is over the time of the slowest step: mean of all links of the kind, a value every " + timeText(over.interval_s) + "." + how, start, title: "busy", text: shareText, format: "~%",
+    lines: lines(kinds, (name) => kLinkWords[name.replace(/ links$/, "")] || name) }),
+  ...(single.length > 0 ? [overTimeFigure({ caption: "The same of the busiest links." + how, start, title: "busy", text: shareText, format: "~%", lines: lines(single, (name) => name) })] : [])];
+}
+
 function linkParts(extra) {
   const parts = [element("h3", {}, "Links"), linkKindTable(extra.link_kinds)];
   if (extra.busiest_links.length > 0) parts.push(busiestFigure(extra.busiest_links));
+  if (extra.over_time) parts.push(element("h3", {}, "Links over time"), ...linksOverTime(extra.over_time));
   parts.push(element("h3", {}, "Fabric"), extra.fabric ? fabricFigure(extra.fabric) : element("p", {}, "This fabric has too many links to be drawn."));
   return parts;
 }

@@ -12,6 +12,11 @@ function lead(kind, title, text) {
 const kPages = {
   "moesim-report": showRun,
   "moesim-whole-report": showWhole,
+  "moesim-serving-report": showServing,
+  "moesim-gpu-report": showGpu,
+  "moesim-comparison": showComparison,
+  "moesim-plan": showPlan,
+  "moesim-results": showResults,
   "moesim-capacity": showCapacity,
   "moesim-placement": showPlacement,
   "moesim-compare": showCompare,
@@ -51,7 +56,7 @@ async function main() {
   document.getElementById("theme").addEventListener("click", switchTheme);
   const { report, extra } = JSON.parse(document.getElementById("document").textContent);
   kPages[report.format](report, extra);
-  document.getElementById("footer").textContent = "moesim " + report.moesim_version + ". This page needs no network; its numbers are those of the JSON beside it.";
+  document.getElementById("footer").textContent = "moesim " + (report.moesim_version || report.simulated.moesim_version) + ". This page needs no network; its numbers are those of the JSON beside it.";
   await drawAll();
 }
 

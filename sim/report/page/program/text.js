@@ -42,7 +42,7 @@ function element(name, attributes, ...children) {
 
 /// A table from a header and rows of texts; columns named in `words` are left-aligned prose.
 function tableElement(caption, header, rows, words = []) {
-  const cell = (kind, text, column) => element(kind, words.includes(column) ? { class: "words" } : {}, String(text));
+  const cell = (kind, text, column) => element(kind, words.includes(column) ? { class: String(text).length > 120 ? "words long" : "words" } : {}, String(text));
   const head = element("tr", {}, ...header.map((text, i) => {
     const th = cell("th", text, i);
     th.setAttribute("scope", "col");
