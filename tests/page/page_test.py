@@ -22,15 +22,15 @@ WIDE = (1280, 900)
 PHONE = (390, 844)
 
 SCENARIO = str(pathlib.Path(SOURCE) / "scenarios/tinymoe_h200.toml")
+SERVING = str(pathlib.Path(SOURCE) / "scenarios/serve_v3_h100.toml")
 REPORTS = {
     "run": ["run", SCENARIO, "--set", "routing.trace=tinymoe-unbalanced", "--set", "capacity.policy=drop", "--set", "capacity.factor=1.5"],
     "capacity": ["capacity", SCENARIO, "--factors", "1,1.5,2", "--policies", "drop,spill", "--set", "batch.steps=2"],
     "place": ["place", SCENARIO, "--set", "batch.steps=8", "--placements", "contiguous,eplb,greedy"],
     "compare": ["compare", SCENARIO, "--set-b", "capacity.policy=drop", "--set-b", "capacity.factor=1.25", "--seeds", "3"],
-    "serving": ["run", SERVING, "--set", "requests.count=200", "--set", "requests.interval=1 s", "--set", "requests.check_steps=4"],
+    "serving": ["run", SERVING, "--set", "requests.count=200", "--set", "requests.warm_up=1 s", "--set", "requests.interval=1 s", "--set", "requests.check_steps=4"],
     "whole": ["run", str(pathlib.Path(SOURCE) / "scenarios/v3_decode_h200.toml"), "--set", "batch.steps=2"],
 }
-SERVING = str(pathlib.Path(SOURCE) / "scenarios/serve_v3_h100.toml")
 PLAN = """scenario = "%(s)s"
 [set]
 step.kind = "decode"

@@ -10,7 +10,7 @@ const kObjectives = {
 };
 const scoreKey = (objective) => (kObjectives[objective] || [objective])[0];
 const scoreName = (key) => (Object.values(kObjectives).find(([of]) => of === key) || [key, key.replaceAll("_", " ")])[1];
-const scoreText = (key, value) => orDash(value, (v) => (/usd/.test(key) ? threeDigits(v) + " USD" : quantityText(key, v)));
+const scoreText = (key, value) => orDash(value, (v) => (/usd/.test(key) ? quantityText("", v) + " USD" : quantityText(key, v)));
 /// In the unit of an axis.
 const scoreUnit = (key, values) => (/_s$/.test(key) && !/_per_s$/.test(key) ? timeUnit(values) : { factor: 1, name: "" });
 

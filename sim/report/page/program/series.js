@@ -39,13 +39,14 @@ function spreadFigure(caption, quantiles, marks, slo) {
   const least = values[0].v;
   const most = values[n - 1].v;
   const isWide = least > 0 && most / least > 30;
-  const x = { field: "v", type: "quantitative", title: unit.name, axis: { grid: false, tickCount: 6, labelOverlap: true, format: "~r" },
-    scale: isWide ? { type: "log", nice: false, domain: [least * 0.9, most * (most / least) ** 0.25] } : { zero: false, nice: false, domain: [least - (most - least) * 0.02 - 1e-9, most + (most - least) * 0.35 + 1e-9] } };
+  /// Room for the labels on the right.
+  const domain = (width) => { const room = width < 500 ? 0.6 : 0.3; return isWide ? [least * 0.9, most * (most / least) ** room] : [least - (most - least) * 0.02 - 1e-9, most + (most - least) * room + 1e-9]; };
+  const axis = (width) => ({ field: "v", type: "quantitative", title: unit.name, axis: { grid: false, tickCount: 6, labelOverlap: true, format: "~r" }, scale: { ...(isWide ? { type: "log" } : { zero: false }), nice: false, domain: domain(width) } });
   const y = { field: "share", type: "quantitative", title: "share of requests", axis: { format: "~%", values: [0, 0.25, 0.5, 0.75, 1] }, scale: { domain: [0, 1.04], nice: false } };
-  const rule = slo === null || slo * unit.factor < x.scale.domain[0] || slo * unit.factor > x.scale.domain[1] ? [] : [{ v: slo * unit.factor, share: quantiles.filter((s) => s <= slo).length > n / 2 ? 0.07 : 0.95, name: "SLO " + timeText(slo) }];
+  const rule = slo === null || slo * unit.factor < least || slo * unit.factor > most + (most - least) * 0.3 ? [] : [{ v: slo * unit.factor, share: quantiles.filter((s) => s <= slo).length > n / 2 ? 0.07 : 0.95, name: "SLO " + timeText(slo) }];
   return figure({
     caption, label: caption + " " + dots.map((dot) => dot.name).join(", "),
-    spec: () => ({
+    spec: (width, x = axis(width)) => ({
       height: 190,
       layer: [
         { data: { values }, mark: { type: "line", interpolate: "step-after", strokeWidth: 2, color: colourScale(["dispatch"]).range[0] }, encoding: { x, y } },

@@ -104,6 +104,7 @@ function showServing(report, extra) {
   lead("moesim run", report.scenario, countText(s.requests) + " requests over time (" + report.arrivals + "); policy: " + report.policy.replaceAll("_", " "));
   section("summary", "Summary", servingCards(report), ...(report.partial ? noteElements(["interrupted: these are the requests done so far"]) : []),
     ...(s.rejected > 0 ? noteElements([countText(s.rejected) + " requests were rejected: too long for the cache or the batch"]) : []),
+    ...(s.counted === 0 ? noteElements(["no request is counted: all of them arrived before the end of the warm-up, or were not done"]) : []),
     ...noteElements(report.notes), ...noteElements(report.faults.map((fault) => "fault: " + fault)));
   section("times", "What requests meet", requestTimesTable(s), ...servingSpread(report, extra.quantiles), ...(extra.sample.requests.length > 1 ? [requestsFigure(extra.sample, report.slo)] : []));
   section("time", "Over time", ...servingOverTime(extra.series));

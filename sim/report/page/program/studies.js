@@ -157,6 +157,7 @@ function quantityText(key, value) {
   if (/_s$/.test(key) && !/_per_s$/.test(key)) return timeText(value);
   if (/_ratio$/.test(key)) return shareText(value);
   if (/flops/.test(key)) return quantityText("", value / 1e12) + (/_per_s/.test(key) ? " TFLOP/s" : " TFLOP");
+  if (value !== 0 && Math.abs(value) < 0.1) return value.toPrecision(3);
   return value >= 1000 || Number.isInteger(value) ? countText(value) : threeDigits(value);
 }
 
