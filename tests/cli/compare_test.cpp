@@ -120,7 +120,13 @@ TEST_F(Compares, RequestsOverTimeByWhatTheyMeet) {
 }
 
 TEST_F(Compares, MistakesAreNamed) {
-  EXPECT_EQ(moesim({"compare", "scenario.toml", "--set-b", "step.kind=decode"}).err,
+  EXPECT_EQ(moesim({"compare",
+                    "scenario.toml",
+                    "--set-b",
+                    "step.kind=decode",
+                    "--set-b",
+                    "batch.context_tokens=1000"})
+                .err,
             "error: compare: step.kind is \"moe_layers\" in A and \"decode\" in B\n");
   EXPECT_EQ(moesim({"compare", "scenario.toml"}).err,
             "error: compare: nothing to compare with; name B, or change it with --set-b\n");

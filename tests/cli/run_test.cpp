@@ -211,10 +211,6 @@ TEST_F(Runs, TheTimelineNeedsAFolderAndASimulationOfLayers) {
       moesim({"run", "scenario.toml", "--timeline", "--out", "results", "--backend", "gpu"});
   EXPECT_EQ(gpu.code, 2);
   EXPECT_EQ(gpu.err, "error: --timeline: only for simulations (--backend sim)\n");
-  EXPECT_EQ(
-      moesim({"run", "scenario.toml", "--timeline", "--out", "results", "--set", "step.kind=train"})
-          .err,
-      "error: --timeline: not of training steps, whose passes are simulated one by one\n");
 }
 
 TEST_F(Runs, FaultsChangeTheResultAndAreNamed) {

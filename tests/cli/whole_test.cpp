@@ -202,6 +202,11 @@ class Train : public Scene {
   }
 };
 
+TEST_F(Train, HasNoTimeline) {
+  EXPECT_EQ(moesim(run({"--timeline", "--out", "result"})).err,
+            "error: --timeline: not of training steps, whose passes are simulated one by one\n");
+}
+
 TEST_F(Train, PartsAddUpAndRatesFollow) {
   const nlohmann::json json = json_of(run({"--json", "--set", "step.overlap=dualpipe"}));
   EXPECT_EQ(json["step_kind"], "train");
