@@ -63,8 +63,8 @@ Sides load_sides(const CompareOptions& options) {
   overrides_b.insert(overrides_b.end(), options.b_overrides.begin(), options.b_overrides.end());
   Sides sides{.file_a = file_a,
               .file_b = file_b,
-              .a = load_scenario(file_a, options.a.overrides),
-              .b = load_scenario(file_b, overrides_b)};
+              .a = load(file_a, options.a.overrides),
+              .b = load(file_b, overrides_b)};
   if (sides.a.step.kind != sides.b.step.kind) {
     const auto word = [](const Scenario& scenario) {
       return step_kind_words()[static_cast<std::size_t>(scenario.step.kind)];
