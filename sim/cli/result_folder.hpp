@@ -22,7 +22,7 @@ namespace moesim::cli {
 /// @param more       writes further files into the hidden folder
 void write_results(const std::filesystem::path& folder,
                    const RunReport& report,
-                   const Counters* over_time,
+                   const Counters* over_time = nullptr,
                    const std::function<void(const std::filesystem::path&)>& more = {});
 
 /// What is printed of a folder: "results: DIR/report.json; page: DIR/report.html", or why there is
