@@ -109,7 +109,7 @@ Comparison compare_scenarios(const CompareOptions& options) {
       const auto [a, b] =
           run_seeds(options, sides, [&](const fs::path& file, const Scenario& side) {
             const ServingReport report =
-                simulate_serving(file, side, {.threads = options.a.threads, .quiet = true});
+                simulate_serving(file, side, {.threads = options.a.threads, .progress = false});
             if (interrupted()) {
               throw Cancelled();
             }

@@ -60,7 +60,7 @@ ServingReport simulate_serving(const std::filesystem::path& file,
   StepSurface surface(
       model.whole, model.routes.get(), requests, scenario.requests.surface_layers, scenario.seed);
   {
-    Progress progress("requests", !control.quiet);
+    Progress progress("requests", control.progress);
     report.run = serve(
         requests,
         model.setup,
@@ -72,7 +72,7 @@ ServingReport simulate_serving(const std::filesystem::path& file,
   }
   report.surface_points = surface.points();
   if (!report.run.partial) {
-    Progress progress("checked steps", !control.quiet);
+    Progress progress("checked steps", control.progress);
     report.checks = check_steps(
         model.whole, model.routes.get(), report.run.kept, &interrupted(), [&](int done, int total) {
           progress.update(done, total);
@@ -91,7 +91,7 @@ void run_serving(const ScenarioOptions& options, bool timeline) {
     check_result_folder(options.out);
   }
   const ServingReport report = simulate_serving(
-      options.file, load(options), {.threads = options.threads, .quiet = options.quiet});
+      options.file, load(options), {.threads = options.threads, .progress = !options.quiet});
   const bool stopped = take_interrupt();
   if (!options.out.empty()) {
     std::vector<ResultFile> files = {{"report.json", serving_json(report)},

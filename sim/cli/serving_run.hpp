@@ -6,15 +6,16 @@
 
 #include "sim/cli/options.hpp"
 #include "sim/report/serving_report.hpp"
+#include "sim/scenario/scenario.hpp"
 
 namespace moesim::cli {
 
 struct ServingControl {
-  int threads = 0;     ///< 0: all cores
-  bool quiet = false;  ///< no progress
+  int threads = 0;       ///< 0: all cores
+  bool progress = true;  ///< on a terminal
 };
 
-/// Requests over time. interrupted() ends it early: the report's run is partial then.
+/// Serves the scenario's requests. Ctrl-C ends the simulated time there: the report is `partial`.
 /// @param file  the scenario's name in the report
 [[nodiscard]] ServingReport simulate_serving(const std::filesystem::path& file,
                                              const Scenario& scenario,
