@@ -18,6 +18,7 @@ function servingCards(report) {
     s.goodput_requests_per_s === null ? null : ["goodput, requests/s", rateText3(s.goodput_requests_per_s), orDash(s.slo_ratio, shareText) + " within " + sloText(report.slo)],
     ["busy", shareText(s.utilization_ratio), "of the time of an EP group; step " + timeText(s.step_mean_s)],
     ["KV cache", shareText(s.kv_mean_ratio), "full on the mean, at most " + shareText(s.kv_max_ratio) + " of a group's"],
+    s.prefix_hit_ratio ? ["prefix cache", shareText(s.prefix_hit_ratio), "of the prompt tokens were cached"] : null,
     ["evidence", report.evidence.grade, report.evidence.grade === "assumed" ? "compare, do not quote" : "weakest grade that matters"]]);
 }
 
