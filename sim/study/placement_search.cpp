@@ -36,6 +36,7 @@ class Search {
         progress_(options,
                   space_size_.value_or(options.moves) *
                       (options.shared ? std::int64_t{1} : std::int64_t{model.layers})) {
+    window_.in_order = model.replicas.choice == ReplicaChoice::kLeastLoaded;
     MOESIM_CHECK(slots_ % model.ranks == 0 && slots_ >= model.model.num_experts,
                  "slots for every expert, alike on ranks");
     MOESIM_CHECK(options.moves >= 0 && options.tail >= 0 && options.tail <= 1,
@@ -107,7 +108,13 @@ class Search {
                             .window = window_,
                             .first = static_cast<int>(map),  // 0 where the map is of all layers
                             .layers = static_cast<int>(traffic.size())};
-    return try_search(trial, kept_starts(traffic, map).front(), options_);
+    return try_search(
+        trial,
+        [&](const std::vector<ExpertTraffic>& known) {
+          const std::vector<Believed> all(known.size());
+          return best_start(known, all, map).front().placement();
+        },
+        options_);
   }
 
   /// How much of each layer's traffic the search believes.
