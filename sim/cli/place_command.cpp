@@ -114,6 +114,7 @@ PlaceResult study(const PlaceOptions& options) {
   const ContenderInput input{scenario,
                              assembly,
                              how.train,
+                             {.first = how.train.first + how.train.steps, .steps = how.steps},
                              {.threads = options.scenario.threads, .cancelled = &interrupted()}};
   PlaceResult result;
   result.contenders = searched_contenders(options, input);
@@ -146,6 +147,9 @@ constexpr std::array<std::string_view, 3> kEndings = {
 /// The maps of every contender in every engine's form.
 void add_maps(const PlaceResult& result, std::vector<ResultFile>& files) {
   for (const Contender& contender : result.contenders) {
+    if (contender.hindsight) {
+      continue;
+    }
     for (std::size_t f = 0; f < kEndings.size(); ++f) {
       files.push_back(
           {fmt::format("{}{}", contender.name, kEndings[f]),
@@ -196,10 +200,11 @@ void run(const PlaceOptions& options) {
 
 void add_contender_options(CLI::App& command, ContenderOptions& options) {
   command
-      .add_option("--placements",
-                  options.kinds,
-                  "contiguous, round_robin, random, greedy, eplb, eplb_global, optimised; several "
-                  "with commas")
+      .add_option(
+          "--placements",
+          options.kinds,
+          "contiguous, round_robin, random, greedy, eplb, eplb_global, optimised, hindsight "
+          "(optimised on the judged steps: what is left to gain); several with commas")
       ->type_name("LIST")
       ->capture_default_str();
   command
@@ -231,6 +236,12 @@ void add_search_options(CLI::App& command, ContenderOptions& options) {
       ->capture_default_str();
   command.add_flag(
       "--shared-map", options.shared_map, "optimised and survive: one map for all layers");
+  command
+      .add_option("--choices",
+                  options.choices,
+                  "optimised and survive: choices of replicas to try, the best is kept: even, "
+                  "nearest, least_loaded, capacity_limited; default: the scenario's")
+      ->type_name("LIST");
   command.add_flag("!--no-bounds",
                    options.bounds,
                    "leave out the least layer time of any placement, and the gaps to it");

@@ -15,6 +15,7 @@
 #include "sim/core/diagnostics.hpp"
 #include "sim/core/text.hpp"
 #include "sim/moe/placement_file.hpp"
+#include "sim/moe/replica_names.hpp"
 #include "sim/moe/surviving_placement.hpp"
 #include "sim/step/layer_work.hpp"
 #include "sim/study/placement_bound.hpp"
@@ -22,26 +23,54 @@
 namespace moesim::cli {
 namespace {
 
-constexpr std::array<std::string_view, 7> kKinds = {
-    "contiguous", "round_robin", "random", "greedy", "eplb", "eplb_global", "optimised"};
+constexpr std::array<std::string_view, 8> kKinds = {"contiguous",
+                                                    "round_robin",
+                                                    "random",
+                                                    "greedy",
+                                                    "eplb",
+                                                    "eplb_global",
+                                                    "optimised",
+                                                    "hindsight"};
+
+constexpr std::string_view kOptimised = "optimised";
+constexpr std::string_view kHindsight = "hindsight";
 
 using Loads = std::span<const std::vector<double>>;
 
-std::vector<std::string> kinds_in(const std::string& text) {
-  std::vector<std::string> kinds;
+/// The words of a list with commas, each once.
+std::vector<std::string> words_in(std::string_view option,
+                                  const std::string& text,
+                                  std::span<const std::string_view> known) {
+  std::vector<std::string> words;
   std::istringstream stream(text);
-  for (std::string kind; std::getline(stream, kind, ',');) {
-    if (std::find(kKinds.begin(), kKinds.end(), kind) == kKinds.end()) {
-      throw UserError(fmt::format("--placements {}: found {}; expected {}, or several with commas",
+  for (std::string word; std::getline(stream, word, ',');) {
+    if (std::find(known.begin(), known.end(), word) == known.end()) {
+      throw UserError(fmt::format("{} {}: found {}; expected {}, or several with commas",
+                                  option,
                                   quoted_text(text),
-                                  quoted_text(kind),
-                                  word_list(kKinds)));
+                                  quoted_text(word),
+                                  word_list(known)));
     }
-    if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) {
-      kinds.push_back(kind);
+    if (std::find(words.begin(), words.end(), word) == words.end()) {
+      words.push_back(word);
     }
   }
-  return kinds;
+  return words;
+}
+
+std::vector<std::string> kinds_in(const std::string& text) {
+  return words_in("--placements", text, kKinds);
+}
+
+/// The rules that a search tries: the scenario's own where none is named.
+std::vector<ReplicaRule> rules_in(const ContenderOptions& options, const Scenario& scenario) {
+  std::vector<ReplicaRule> rules;
+  for (const std::string& word : words_in("--choices", options.choices, kReplicaChoiceNames)) {
+    const auto at = std::find(kReplicaChoiceNames.begin(), kReplicaChoiceNames.end(), word);
+    rules.push_back(scenario.placement.replicas);
+    rules.back().choice = static_cast<ReplicaChoice>(at - kReplicaChoiceNames.begin());
+  }
+  return rules.empty() ? std::vector{scenario.placement.replicas} : rules;
 }
 
 Domains domains_of(const ContenderInput& input) {
@@ -94,9 +123,39 @@ SearchOptions search_options(const ContenderOptions& options,
           .on_progress = input.control.on_progress};
 }
 
-std::vector<Placement> searched(const ContenderInput& input, const SearchOptions& search) {
-  const TrafficWindow window{.first = input.train.first, .steps = input.train.steps};
-  return optimise_placement(input.assembly.step, window, search).placements;
+/// The placements that a search finds, with the choice of replicas that it finds best for them all.
+Contender searched(const std::string& name,
+                   const ContenderInput& input,
+                   const SearchOptions& search,
+                   std::span<const ReplicaRule> rules) {
+  const bool hindsight = name == kHindsight;
+  const StepWindow from = hindsight ? input.judged : input.train;
+  const TrafficWindow window{.first = from.first, .steps = from.steps};
+  Contender best{.name = name, .placements = {}, .hindsight = hindsight};
+  Seconds least;
+  for (const ReplicaRule& rule : rules) {
+    StepModel model = input.assembly.step;
+    model.replicas = rule;
+    SearchResult found = optimise_placement(model, window, search);
+    Seconds sum;
+    for (const SearchedLayer& layer : found.layers) {
+      sum += layer.best_objective;
+    }
+    if (best.placements.empty() || sum < least) {
+      least = sum;
+      best.placements = std::move(found.placements);
+      best.replicas = rule;
+    }
+  }
+  return best;
+}
+
+/// As optimised, but from the judged steps, all that they show believed.
+Contender with_hindsight(const ContenderOptions& options, const ContenderInput& input, int slots) {
+  SearchOptions search = search_options(options, input, slots);
+  search.trial = false;
+  search.tail = 0.0;
+  return searched(std::string(kHindsight), input, search, rules_in(options, input.scenario));
 }
 
 /// Placements that outlive the loss of nodes, before any search.
@@ -139,22 +198,25 @@ std::vector<Placement> first_surviving(const ContenderOptions& options,
 }
 
 /// The fastest found that outlive the loss of nodes.
-std::vector<Placement> surviving(const ContenderOptions& options,
-                                 const ContenderInput& input,
-                                 int slots,
-                                 std::vector<Placement> starts) {
+Contender surviving(const ContenderOptions& options,
+                    const ContenderInput& input,
+                    int slots,
+                    std::vector<Placement> starts) {
   SearchOptions search = search_options(options, input, slots);
   search.starts = std::move(starts);
   search.survival = {.node_of_rank = node_of_rank(input.assembly.step),
                      .least = options.survive + 1};
-  return searched(input, search);
+  return searched("survive", input, search, rules_in(options, input.scenario));
 }
 
 }  // namespace
 
 bool has_search(const ContenderOptions& options) {
   const std::vector<std::string> kinds = kinds_in(options.kinds);
-  return options.survive > 0 || std::find(kinds.begin(), kinds.end(), "optimised") != kinds.end();
+  return options.survive > 0 ||
+         std::any_of(kinds.begin(), kinds.end(), [](const std::string& kind) {
+           return kind == kOptimised || kind == kHindsight;
+         });
 }
 
 int contender_slots(const ContenderOptions& options, const Scenario& scenario) {
@@ -202,6 +264,7 @@ void add_bounds(PlacementStudy& study, const ContenderInput& input) {
 std::vector<Contender> make_contenders(const ContenderOptions& options,
                                        const ContenderInput& input) {
   const std::vector<std::string> kinds = kinds_in(options.kinds);
+  const std::vector<ReplicaRule> rules = rules_in(options, input.scenario);
   const int slots = contender_slots(options, input.scenario);
   const int layers = input.assembly.step.layers;
   const std::vector<std::vector<double>> loads =
@@ -215,17 +278,17 @@ std::vector<Contender> make_contenders(const ContenderOptions& options,
   if (options.survive > 0) {
     starts = first_surviving(options, input, slots, loads);
   }
+  const SearchOptions optimised = search_options(options, input, slots);
   std::vector<Contender> contenders;
   contenders.reserve(kinds.size() + files.size() + 1);
   for (const std::string& kind : kinds) {
-    contenders.push_back({kind,
-                          kind == "optimised"
-                              ? searched(input, search_options(options, input, slots))
-                              : made(kind, input, slots, loads)});
+    contenders.push_back(kind == kOptimised   ? searched(kind, input, optimised, rules)
+                         : kind == kHindsight ? with_hindsight(options, input, slots)
+                                              : Contender{kind, made(kind, input, slots, loads)});
   }
   std::move(files.begin(), files.end(), std::back_inserter(contenders));
   if (options.survive > 0) {
-    contenders.push_back({"survive", surviving(options, input, slots, std::move(starts))});
+    contenders.push_back(surviving(options, input, slots, std::move(starts)));
   }
   return contenders;
 }

@@ -22,6 +22,7 @@ struct ContenderOptions {
   std::vector<std::string> files;  ///< engines' maps that take part
   std::int64_t moves = 20'000;     ///< candidates a layer that `optimised` tries
   bool shared_map = false;         ///< of `optimised`: one for all layers
+  std::string choices;             ///< of replicas, that `optimised` tries; empty: the scenario's
   bool bounds = true;              ///< whether the least layer time of each size is found
 };
 
@@ -40,14 +41,15 @@ struct ContenderInput {
   const Scenario& scenario;
   const Assembly& assembly;
   StepWindow train;
+  StepWindow judged;
   SearchControl control = {};
 };
 
 /// Slots of a layer that replicating contenders get. Throws UserError when they do not fit.
 [[nodiscard]] int contender_slots(const ContenderOptions& options, const Scenario& scenario);
 
-/// Made in the order named, then the files, then survive. Throws UserError (unknown kind, a map
-/// that does not fit, too few slots or nodes to survive).
+/// Made in the order named, then the files, then survive. Throws UserError (unknown kind or
+/// choice, a map that does not fit, too few slots or nodes to survive).
 [[nodiscard]] std::vector<Contender> make_contenders(const ContenderOptions& options,
                                                      const ContenderInput& input);
 

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "sim/moe/replica_names.hpp"
 #include "sim/report/json_report.hpp"
 #include "sim/report/placement_report.hpp"
 
@@ -70,6 +71,8 @@ Json verdict_json(const JudgedPlacement& j, const PlacementStudy& study) {
 
 Json placement_of(const JudgedPlacement& j, const PlacementReport& report) {
   Json json = {{"name", j.name},
+               {"replica_choice", to_text(j.replicas)},
+               {"hindsight", j.hindsight},
                {"rank_imbalance_ratio", over_steps(j.rank_imbalance)},
                {"layer_s", over_steps(j.layer_s)},
                {"step_s", over_steps(j.step_s)},

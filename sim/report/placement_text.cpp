@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "sim/moe/replica_names.hpp"
 #include "sim/report/placement_report.hpp"
 #include "sim/report/table.hpp"
 #include "sim/report/text_report.hpp"
@@ -169,10 +170,10 @@ std::string hot_spots(const JudgedPlacement& j, const RunReport& run) {
                         }));
 }
 
-/// The contender with the fastest mean step.
+/// The contender with the fastest mean step, but for hindsight.
 const JudgedPlacement& fastest(const PlacementStudy& study) {
   return *std::min_element(study.judged.begin(), study.judged.end(), [](auto& a, auto& b) {
-    return mean_of(a.step_s) < mean_of(b.step_s);
+    return a.hindsight != b.hindsight ? b.hindsight : mean_of(a.step_s) < mean_of(b.step_s);
   });
 }
 
@@ -182,6 +183,21 @@ std::string changes(const PlacementReport& report) {
   std::string text =
       "\nslowest layer, before and with the fastest:\n" + hot_spots(baseline, report.run);
   return &best == &baseline ? text : text + hot_spots(best, report.run);
+}
+
+/// Who has another choice of replicas than the baseline.
+std::string choices(const PlacementStudy& study) {
+  std::string text;
+  for (const JudgedPlacement& j : study.judged) {
+    if (j.replicas != study.judged.front().replicas) {
+      text += wrapped(
+          fmt::format("{}: with placement.replica_choice = \"{}\" (the scenario has \"{}\")",
+                      j.name,
+                      to_text(j.replicas),
+                      to_text(study.judged.front().replicas)));
+    }
+  }
+  return text;
 }
 
 std::string interval(const Verdict& v) {
@@ -246,6 +262,14 @@ std::string verdict_text(const JudgedPlacement& judged,
                        readable_bytes(judged.expert_bytes));
   }
   const double before = mean_of(baseline.step_s);
+  if (judged.hindsight) {
+    return fmt::format(
+        "{}: skip: made from the steps it is judged on, so no placement to use; it {} {} "
+        "of a step: what knowing them would give",
+        judged.name,
+        v.gain_s < 0.0 ? "loses" : "saves",
+        signed_share(std::abs(v.gain_s) / before));
+  }
   std::string text = fmt::format("{}: {}: {} {} of a step ({}; {})",
                                  judged.name,
                                  to_text(v.kind),
@@ -268,8 +292,8 @@ std::string verdict_text(const JudgedPlacement& judged,
 
 std::string placement_text(const PlacementReport& report) {
   const PlacementStudy& study = report.study;
-  std::string text = head(report) + "\n" + times(study) + "\n" + costs(study) + drift(study) +
-                     policies(report.policies) + changes(report) + "\n";
+  std::string text = head(report) + "\n" + times(study) + choices(study) + "\n" + costs(study) +
+                     drift(study) + policies(report.policies) + changes(report) + "\n";
   for (std::size_t i = 1; i < study.judged.size(); ++i) {
     text += wrapped(verdict_text(study.judged[i], study.judged.front(), study.options.horizon));
   }

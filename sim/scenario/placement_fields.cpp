@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "sim/moe/replica_names.hpp"
 #include "sim/scenario/field_access.hpp"
 
 namespace moesim {
@@ -7,8 +8,6 @@ namespace {
 // Words stand in the order of the enumerators.
 constexpr std::string_view kKinds[] = {
     "contiguous", "round_robin", "file", "random", "greedy", "eplb"};
-constexpr std::string_view kReplicaChoices[] = {
-    "even", "nearest", "least_loaded", "capacity_limited"};
 
 }  // namespace
 
@@ -17,14 +16,14 @@ std::span<const std::string_view> placement_kind_words() {
 }
 
 std::span<const std::string_view> replica_choice_words() {
-  return kReplicaChoices;
+  return kReplicaChoiceNames;
 }
 
 void placement_fields(Fields& f, PlacementSpec& placement) {
   f.begin(optional("placement"));
   f.word(optional("kind"), placement.kind, kKinds);
   f.text(optional("file"), placement.file);
-  f.word(optional("replica_choice"), placement.replicas.choice, kReplicaChoices);
+  f.word(optional("replica_choice"), placement.replicas.choice, kReplicaChoiceNames);
   f.number(optional("replica_limit"), placement.replicas.limit, NumberRange::kPositive);
   f.count(optional("slots"), placement.slots, {.min = 0, .max = 1'000'000});
   f.count(optional("groups"), placement.groups, {.min = 1, .max = 65'534});

@@ -158,7 +158,7 @@ void judge_move(JudgedPlacement& judged,
   judged.beside = stall_beside(baseline, judged.migration, options.move_steps, first);
   judged.window_gain = gains(before.step_s, judged.step_s, options.windows);
   judged.verdict = judge_change(before.step_s, judged.step_s, judged.stall(), options.horizon);
-  if (!judged.fits) {
+  if (!judged.fits || judged.hindsight) {
     judged.verdict.kind = VerdictKind::kSkip;
   }
 }
@@ -181,14 +181,17 @@ PlacementStudy study_placements(const StepModel& model,
   const int baseline_slots = model.placements.front().slots_per_rank();
   JudgedPlacement baseline = times_of(model, options, progress);
   baseline.name = "baseline";
+  baseline.replicas = model.replicas.choice;
   describe_slots(baseline, model, baseline_slots);
   judge_move(baseline, model, model, baseline, options);
   study.judged.push_back(std::move(baseline));
   for (const Contender& contender : contenders) {
     StepModel with = model;
     with.placements = contender.placements;
+    with.replicas = contender.replicas.value_or(model.replicas);
     JudgedPlacement judged;
-    if (same_slots(with.placements, model.placements)) {
+    if (same_slots(with.placements, model.placements) &&
+        with.replicas.choice == model.replicas.choice) {
       judged = study.judged.front();
       progress.done(options.steps);
     } else {
@@ -196,6 +199,8 @@ PlacementStudy study_placements(const StepModel& model,
     }
     judged.name = contender.name;
     judged.bound_layer_s = contender.bound_layer_s;
+    judged.replicas = with.replicas.choice;
+    judged.hindsight = contender.hindsight;
     describe_slots(judged, with, baseline_slots);
     judge_move(judged, model, with, study.judged.front(), options);
     study.judged.push_back(std::move(judged));

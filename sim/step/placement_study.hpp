@@ -15,11 +15,14 @@
 
 namespace moesim {
 
-/// A placement that takes part. Whoever makes one, makes it from the training window alone.
+/// A placement that takes part. Whoever makes one, makes it from the training window alone, but for
+/// hindsight.
 struct Contender {
   std::string name;
   std::vector<Placement> placements;      ///< by MoE layer
   std::optional<double> bound_layer_s{};  ///< no placement with these slots has a faster mean layer
+  std::optional<ReplicaRule> replicas{};  ///< none: the model's
+  bool hindsight = false;  ///< made from the judged steps: shows what is left to gain
 };
 
 struct StudyOptions {
@@ -40,6 +43,8 @@ struct JudgedLayer {
 struct JudgedPlacement {
   std::string name;
   std::optional<double> bound_layer_s;
+  ReplicaChoice replicas = ReplicaChoice::kEven;
+  bool hindsight = false;
   std::vector<double> step_s;           ///< by judged step
   std::vector<double> layer_s;          ///< [step][layer] makespans
   std::vector<double> rank_imbalance;   ///< [step][layer] max/mean assignments of a rank

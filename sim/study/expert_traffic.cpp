@@ -58,6 +58,9 @@ class Summary {
   void add_step(const Routing& routing, std::size_t first_count) {
     MOESIM_CHECK(routing.num_ranks() == traffic_.ranks, "every step has the same ranks");
     const auto ranks = static_cast<std::size_t>(traffic_.ranks);
+    if (window_.in_order) {
+      traffic_.order.insert(traffic_.order.end(), routing.experts.begin(), routing.experts.end());
+    }
     for (std::size_t source = 0; source < ranks; ++source) {
       const std::int32_t end = routing.token_begin[source + 1];
       traffic_.tokens.push_back(end - routing.token_begin[source]);

@@ -17,6 +17,7 @@ struct TrafficWindow {
   int first = 0;
   int steps = 1;
   int max_tokens = 16'384;  ///< of a layer over all steps: what de-duplication is counted on
+  bool in_order = false;    ///< keep the order of all assignments, which kLeastLoaded asks for
 };
 
 /// One assignment of a kept token.
@@ -39,6 +40,7 @@ struct ExpertTraffic {
   std::vector<std::int32_t> kept_begin;  ///< [experts * ranks + 1] into kept
   std::vector<KeptAssignment> kept;      ///< by expert, then source
   std::int32_t kept_tokens = 0;
+  std::vector<ExpertIndex> order;  ///< experts of all assignments, [step] in token order; or none
 
   /// Assignments of one expert in one step, by source.
   [[nodiscard]] std::span<const std::int32_t> of(int step, std::size_t expert) const {

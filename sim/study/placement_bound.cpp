@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "sim/core/check.hpp"
+#include "sim/moe/least_expert_time.hpp"
 #include "sim/step/layer_work.hpp"
 #include "sim/study/copy_times.hpp"
 #include "sim/study/expert_floor.hpp"
@@ -149,11 +150,27 @@ class Bounds {
     program.slots_per_rank = slots_ / model_.ranks;
     program.over_rows = lines_over_rows(compute_, model_.model, most);
     program.over_slots = lines_over_slots(compute_, model_.model, program.slots_per_rank);
+    program.least_experts = least_experts();
     program.speed = speed_;
     program.remote_copy = copy_.remote;
     program.any_copy = copy_.any;
     set_copies(program);
     return program;
+  }
+
+  /// Routed experts of a rank, averaged over ranks and steps.
+  [[nodiscard]] double least_experts() const {
+    std::int64_t most = 0;
+    for (int step = 0; step < traffic_.steps; ++step) {
+      const std::vector<std::int64_t> of_step = loads(step);
+      most = std::max(most, *std::max_element(of_step.begin(), of_step.end()));
+    }
+    const LeastExpertTime least(compute_, model_.model, most);
+    double sum = 0.0;
+    for (int step = 0; step < traffic_.steps; ++step) {
+      sum += least.mean(loads(step), {model_.ranks, slots_ / model_.ranks}).value;
+    }
+    return sum / traffic_.steps / speed_;
   }
 
   /// How many copies there are at least.

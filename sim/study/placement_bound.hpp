@@ -34,6 +34,7 @@ struct PlacementBound {
 ///           in[d], out[d] >= remote[d] * a copy over links to other domains,
 ///                            arriving[d] * a copy over all links    (copy_times.hpp)
 ///           experts[d] >= every line of expert_floor.hpp, over rows and over slots with rows
+///           mean over d of experts[d] >= the mean of least_expert_time.hpp over the steps
 ///           remote[d] >= sum over e of x[e, d] * (assignments from other domains) / s,
 ///           arriving[d] >= the same / s' and >= remote[d], s = s' = 1 where no copy is shared,
 ///           else

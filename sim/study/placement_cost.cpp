@@ -77,6 +77,9 @@ PlacementCost::PlacementCost(const StepModel& model,
   }
   set_shared();
   set_peaks();
+  if (shares_.is_joint()) {
+    shares_.take(shares_.turns_under(slots_of_), slots_of_);
+  }
   for (std::size_t e = 0; e < slots_of_.size(); ++e) {
     const ServedExpert now = serve(e);
     share_rows(e, now, 1);
@@ -213,16 +216,29 @@ void PlacementCost::move(std::span<const SlotChange> changes) {
   }
   touched_.clear();
   std::vector<ReplicaRows> before;
-  for (const std::size_t expert : experts) {
+  const auto take_off = [&](std::size_t expert) {
     ServedExpert was = serve(expert);
     share_rows(expert, was, -1);
     before.push_back(std::move(was.ranks));
-  }
+  };
+  std::for_each(experts.begin(), experts.end(), take_off);
   for (const SlotChange& change : changes) {
     std::erase(slots_of_[expert_of_slot_[change.slot]], change.slot);
     expert_of_slot_[change.slot] = change.expert;
     std::vector<std::size_t>& slots = slots_of_[change.expert];
     slots.insert(std::lower_bound(slots.begin(), slots.end(), change.slot), change.slot);
+  }
+  if (shares_.is_joint()) {
+    std::vector<ReplicaTurns> turns = shares_.turns_under(slots_of_);
+    const std::size_t changed = experts.size();
+    for (const std::size_t other : shares_.differing(turns)) {
+      if (!std::binary_search(
+              experts.begin(), experts.begin() + static_cast<std::ptrdiff_t>(changed), other)) {
+        take_off(other);
+        experts.push_back(other);
+      }
+    }
+    shares_.take(std::move(turns), slots_of_);
   }
   for (std::size_t i = 0; i < experts.size(); ++i) {
     MOESIM_CHECK(!slots_of_[experts[i]].empty(), "every expert keeps a slot");

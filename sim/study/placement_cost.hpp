@@ -45,14 +45,14 @@ struct SlotChange {
 ///   copies[r, s] = assignments[r, s] - stride * (kept assignments of a token beyond its first)
 ///
 /// Rows and assignments are exact; de-duplication is counted on the kept tokens. Replicas share as
-/// their rule says, but as kEven does for kLeastLoaded, whose choices hang together through all
-/// experts: it evens out further what is even already. Searches believe a part of it: rows are
+/// their rule says. Searches believe a part of it: rows are
 /// smoothed over the steps, and copies are a mean of those counted, with weight believed.sharing,
 /// and those expected (expected_copies), rounded. Loads are whole picoseconds, so a state reached
 /// by changes equals one built afresh. Source: DESIGN 5.4 to 5.7 without the clock: the busiest
 /// link and rank, each phase after the other. Valid for: dropless layers; a step's layers one after
 /// the other. Left out: sharing among flows, ranks that run ahead, latencies, capacity. Cost: of a
-/// change, O(kept assignments of the experts moved + ranks * (terms + steps)). Checked by:
+/// change, O(kept assignments of the experts moved + ranks * (terms + steps)); with kLeastLoaded
+/// O(assignments). Checked by:
 /// placement_cost_test (worked, and against the simulated layer), placement_bench.
 class PlacementCost {
  public:

@@ -27,6 +27,7 @@ class Tableau {
     }
     add_total(kRemote, p_.least_remote);
     add_total(kArriving, p_.least_arriving);
+    add_mean_experts();
     ClpSimplex simplex;
     simplex.setLogLevel(0);
     const std::vector<double> lower(columns(), 0.0);
@@ -140,6 +141,17 @@ class Tableau {
       insert(row, of(part, d), 1.0);
     }
     append(row, least, COIN_DBL_MAX);
+  }
+
+  /// sum of ranks[d] * experts[d] >= ranks * least_experts
+  void add_mean_experts() {
+    CoinPackedVector row;
+    double ranks = 0.0;
+    for (std::size_t d = 0; d < domains_; ++d) {
+      insert(row, of(kExperts, d), p_.ranks[d]);
+      ranks += p_.ranks[d];
+    }
+    append(row, ranks * p_.least_experts * kMicroseconds, COIN_DBL_MAX);
   }
 
   const PlacementProgram& p_;

@@ -19,6 +19,7 @@ struct PlacementProgram {
   int slots_per_rank = 0;
   std::vector<Line> over_rows;
   std::vector<Line> over_slots;
+  double least_experts = 0.0;       ///< experts of a rank, mean over all of them
   double speed = 1.0;               ///< of the fastest rank
   CopyTime remote_copy;             ///< of a copy from another domain
   CopyTime any_copy;                ///< of a copy from another rank

@@ -21,11 +21,25 @@
 namespace moesim {
 namespace {
 
+/// Of the candidates, the part tried as itself where a rule is far dearer than kEven.
+constexpr std::int64_t kJointOneIn = 20;
+constexpr std::uint64_t kQuickStream = std::uint64_t{1} << 33U;  // apart from those of trials
+
+/// The same with the rule that most candidates are tried with: kEven, where the model's own is
+/// kLeastLoaded, which looks at all assignments for each candidate and evens out what is even.
+StepModel with_quick_rule(StepModel model) {
+  if (model.replicas.choice == ReplicaChoice::kLeastLoaded) {
+    model.replicas.choice = ReplicaChoice::kEven;
+  }
+  return model;
+}
+
 /// The placements of a whole search.
 class Search {
  public:
   Search(const StepModel& model, TrafficWindow window, const SearchOptions& options)
       : model_(model),
+        quick_(with_quick_rule(model)),
         window_(window),
         options_(options),
         slots_(options.slots > 0 ? options.slots : model.model.num_experts),
@@ -36,6 +50,7 @@ class Search {
         progress_(options,
                   space_size_.value_or(options.moves) *
                       (options.shared ? std::int64_t{1} : std::int64_t{model.layers})) {
+    window_.in_order = model.replicas.choice == ReplicaChoice::kLeastLoaded;
     MOESIM_CHECK(slots_ % model.ranks == 0 && slots_ >= model.model.num_experts,
                  "slots for every expert, alike on ranks");
     MOESIM_CHECK(options.moves >= 0 && options.tail >= 0 && options.tail <= 1,
@@ -82,7 +97,7 @@ class Search {
     SearchResult result;
     result.interrupted = is_stopped(options_);
     const Placement best = space_size_  ? best_of_all(traffic, believed, layers, result)
-                           : trial.pays ? annealed(layers, map, result)
+                           : trial.pays ? annealed(traffic, believed, layers, map, result)
                                         : kept_start(layers);
     for (std::size_t i = 0; i < traffic.size(); ++i) {
       const auto cost = [&](const Placement& placement, const Believed& part) {
@@ -101,13 +116,19 @@ class Search {
 
   [[nodiscard]] TrialResult tried(const std::vector<ExpertTraffic>& traffic,
                                   std::size_t map) const {
-    const TrialSearch trial{.model = model_,
+    const TrialSearch trial{.model = quick_,
                             .resources = resources_,
                             .levels = levels_,
                             .window = window_,
                             .first = static_cast<int>(map),  // 0 where the map is of all layers
                             .layers = static_cast<int>(traffic.size())};
-    return try_search(trial, kept_starts(traffic, map).front(), options_);
+    return try_search(
+        trial,
+        [&](const std::vector<ExpertTraffic>& known) {
+          const std::vector<Believed> all(known.size());
+          return best_start(known, all, map).front().placement();
+        },
+        options_);
   }
 
   /// How much of each layer's traffic the search believes.
@@ -128,8 +149,43 @@ class Search {
     return layers.front().placement();
   }
 
-  Placement annealed(std::vector<PlacementCost>& layers, std::size_t map, SearchResult& result) {
-    Annealing annealing(layers, options_, map, levels_);
+  Placement annealed(const std::vector<ExpertTraffic>& traffic,
+                     const std::vector<Believed>& believed,
+                     std::vector<PlacementCost>& layers,
+                     std::size_t map,
+                     SearchResult& result) {
+    const bool quickly = quick_.replicas.choice != model_.replicas.choice;
+    SearchOptions last = options_;
+    last.moves /= quickly ? kJointOneIn : 1;
+    const double start = search_objective(layers, options_);
+    if (quickly) {
+      const Placement found = annealed_quickly(traffic, believed, layers, map, result);
+      std::vector<PlacementCost> as_itself = costs_of(traffic, believed, found, model_);
+      if (search_objective(as_itself, options_) < start) {
+        layers = std::move(as_itself);
+      }
+    }
+    Annealing annealing(layers, last, map, levels_);
+    AnnealingProgress unseen(last, last.moves);
+    result.interrupted = !annealing.run(quickly ? unseen : progress_) || result.interrupted;
+    result.moves += annealing.moves();
+    if (quickly) {
+      progress_.add(annealing.moves(), 0.0);
+    }
+    return placement_from_slots(annealing.best_slots(), model_.ranks);
+  }
+
+  /// All but the last candidates, by the quick rule.
+  Placement annealed_quickly(const std::vector<ExpertTraffic>& traffic,
+                             const std::vector<Believed>& believed,
+                             const std::vector<PlacementCost>& start,
+                             std::size_t map,
+                             SearchResult& result) {
+    SearchOptions first = options_;
+    first.moves -= first.moves / kJointOneIn;
+    std::vector<PlacementCost> layers =
+        costs_of(traffic, believed, start.front().placement(), quick_);
+    Annealing annealing(layers, first, map + kQuickStream, levels_);
     result.interrupted = !annealing.run(progress_);
     result.moves = annealing.moves();
     return placement_from_slots(annealing.best_slots(), model_.ranks);
@@ -152,7 +208,8 @@ class Search {
         return true;
       }
       const Placement placement = placement_from_slots(slots, model_.ranks);
-      const double cost = search_objective(costs_of(traffic, believed, placement), options_);
+      const double cost =
+          search_objective(costs_of(traffic, believed, placement, model_), options_);
       ++result.moves;
       if (cost < least) {
         least = cost;
@@ -167,11 +224,12 @@ class Search {
 
   [[nodiscard]] std::vector<PlacementCost> costs_of(const std::vector<ExpertTraffic>& traffic,
                                                     const std::vector<Believed>& believed,
-                                                    const Placement& placement) const {
+                                                    const Placement& placement,
+                                                    const StepModel& model) const {
     std::vector<PlacementCost> costs;
     costs.reserve(traffic.size());
     for (std::size_t i = 0; i < traffic.size(); ++i) {
-      costs.emplace_back(model_, traffic[i], resources_, placement, believed[i]);
+      costs.emplace_back(model, traffic[i], resources_, placement, believed[i]);
     }
     return costs;
   }
@@ -181,7 +239,7 @@ class Search {
                                                       std::size_t map) const {
     std::vector<PlacementCost> best;
     for (const Placement& start : kept_starts(traffic, map)) {
-      std::vector<PlacementCost> costs = costs_of(traffic, believed, start);
+      std::vector<PlacementCost> costs = costs_of(traffic, believed, start, model_);
       if (best.empty() || search_objective(costs, options_) < search_objective(best, options_)) {
         best = std::move(costs);
       }
@@ -227,6 +285,7 @@ class Search {
   }
 
   const StepModel& model_;
+  const StepModel quick_;
   TrafficWindow window_;
   SearchOptions options_;
   int slots_;

@@ -4,6 +4,7 @@
 #include <numeric>
 #include <utility>
 
+#include "sim/core/check.hpp"
 #include "sim/moe/replica_choice.hpp"
 #include "sim/study/row_spread.hpp"
 
@@ -39,9 +40,41 @@ ReplicaShares::ReplicaShares(const ReplicaRule& rule,
       slots_per_rank_(static_cast<std::size_t>(num_slots / traffic.ranks)),
       kept_(kept),
       even_(static_cast<std::size_t>(traffic.experts)) {
+  if (is_joint()) {
+    std::size_t assignments = 0;
+    for (const std::int32_t tokens : traffic.tokens) {
+      assignments += static_cast<std::size_t>(tokens) * static_cast<std::size_t>(traffic.top_k);
+    }
+    MOESIM_CHECK(traffic.order.size() == assignments, "least_loaded needs assignments in order");
+  }
   if (choice_ == ReplicaChoice::kCapacityLimited) {
     limits_ = step_limits(rule, traffic, num_slots);
   }
+}
+
+std::vector<std::size_t> ReplicaShares::differing(std::span<const ReplicaTurns> turns) const {
+  std::vector<std::size_t> experts;
+  for (std::size_t e = 0; e < turns.size(); ++e) {
+    if (turns[e] != turns_[e]) {
+      experts.push_back(e);
+    }
+  }
+  return experts;
+}
+
+void ReplicaShares::take(std::vector<ReplicaTurns> turns,
+                         std::span<const std::vector<std::size_t>> slots_of) {
+  turns_.resize(turns.size());
+  splits_.resize(turns.size());
+  for (std::size_t e = 0; e < turns.size(); ++e) {
+    const std::size_t replicas = slots_of[e].size();
+    const std::size_t known = splits_[e].rows.size();
+    if (replicas > 1 &&
+        (turns[e] != turns_[e] || known != replicas * static_cast<std::size_t>(traffic_.steps))) {
+      splits_[e] = smoothed(split_by_turns(traffic_, e, turns[e], replicas));
+    }
+  }
+  turns_ = std::move(turns);
 }
 
 ServedExpert ReplicaShares::serve(std::size_t expert, std::vector<std::size_t> slots) {
@@ -58,6 +91,9 @@ ServedExpert ReplicaShares::serve(std::size_t expert, std::vector<std::size_t> s
   } else if (choice_ == ReplicaChoice::kCapacityLimited && replicas > 1) {
     ranks.turns = limited_turns(traffic_, domains_, expert, ranks.rows, limits_);
     served.own = smoothed(split_by_turns(traffic_, expert, ranks.turns, replicas));
+  } else if (choice_ == ReplicaChoice::kLeastLoaded && replicas > 1) {
+    ranks.turns = turns_[expert];
+    served.own = splits_[expert];
   } else {
     served.even = &even(expert, replicas);
   }

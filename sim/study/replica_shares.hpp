@@ -42,14 +42,13 @@ struct ServedExpert {
   std::vector<std::size_t> slots;
   ReplicaRows ranks;
   ReplicaSplit own;                    ///< unless it is even
-  const ReplicaSplit* even = nullptr;  ///< of ReplicaShares, until the next call
+  const ReplicaSplit* even = nullptr;  ///< of ReplicaShares, until the expert is served again
 
   [[nodiscard]] const ReplicaSplit& split() const { return even != nullptr ? *even : own; }
 };
 
-/// Serves experts of one layer: kEven, kNearest and kCapacityLimited as ReplicaChooser does,
-/// kLeastLoaded as kEven, since its choices hang together through all experts; they even out
-/// further what is even already. Checked by: placement_cost_test.
+/// Serves experts of one layer as ReplicaChooser does. The choices of kLeastLoaded hang together
+/// through all experts, so they are told to it before it serves. Checked by: placement_cost_test.
 class ReplicaShares {
  public:
   /// `traffic` and `domains` outlive it. @param kept  of the spread of rows (row_spread.hpp)
@@ -58,6 +57,18 @@ class ReplicaShares {
                 const Domains& domains,
                 int num_slots,
                 double kept);
+
+  /// Whether a change of one expert's slots changes how others are served: kLeastLoaded.
+  [[nodiscard]] bool is_joint() const { return choice_ == ReplicaChoice::kLeastLoaded; }
+  /// @param slots_of  by expert, ascending
+  [[nodiscard]] std::vector<ReplicaTurns> turns_under(
+      std::span<const std::vector<std::size_t>> slots_of) const {
+    return least_loaded_turns(traffic_, slots_of, slots_per_rank_);
+  }
+  /// Experts whose turns are others than those taken, ascending.
+  [[nodiscard]] std::vector<std::size_t> differing(std::span<const ReplicaTurns> turns) const;
+  /// From now on serves by these.
+  void take(std::vector<ReplicaTurns> turns, std::span<const std::vector<std::size_t>> slots_of);
 
   /// @param slots  of the expert, ascending
   [[nodiscard]] ServedExpert serve(std::size_t expert, std::vector<std::size_t> slots);
@@ -71,6 +82,8 @@ class ReplicaShares {
   const Domains& domains_;
   std::size_t slots_per_rank_;
   double kept_;
+  std::vector<ReplicaTurns> turns_;                             ///< kLeastLoaded: by expert
+  std::vector<ReplicaSplit> splits_;                            ///< of turns_
   std::vector<std::int64_t> limits_;                            ///< kCapacityLimited: by step
   std::vector<std::vector<std::optional<ReplicaSplit>>> even_;  ///< [expert][replicas - 1]
 };

@@ -2,6 +2,8 @@
 #include "sim/study/replica_split.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <numeric>
 
 #include "sim/core/check.hpp"
 #include "sim/core/rng.hpp"
@@ -175,6 +177,58 @@ ReplicaTurns limited_turns(const ExpertTraffic& traffic,
     }
   }
   turns.begin.push_back(places.back());
+  return turns;
+}
+
+std::vector<ReplicaTurns> least_loaded_turns(const ExpertTraffic& traffic,
+                                             std::span<const std::vector<std::size_t>> slots_of,
+                                             std::size_t slots_per_rank) {
+  const auto steps = static_cast<std::size_t>(traffic.steps);
+  const auto ranks = static_cast<std::size_t>(traffic.ranks);
+  std::vector<ReplicaTurns> turns(slots_of.size());
+  std::vector<std::vector<std::int32_t>> places(slots_of.size());
+  std::vector<std::vector<std::size_t>> ranks_of(slots_of.size());  // of experts with replicas
+  for (std::size_t e = 0; e < slots_of.size(); ++e) {
+    if (slots_of[e].size() < 2) {
+      continue;
+    }
+    places[e] = turn_places(traffic, e);
+    turns[e].replica.resize(static_cast<std::size_t>(places[e].back()));
+    for (const std::size_t slot : slots_of[e]) {
+      ranks_of[e].push_back(slot / slots_per_rank);
+    }
+    for (std::size_t source = 0; source <= ranks; ++source) {
+      turns[e].begin.push_back(places[e][source * steps]);
+    }
+  }
+  auto next = traffic.order.begin();
+  std::vector<std::int64_t> load(ranks);
+  for (std::size_t step = 0; step < steps; ++step) {
+    std::fill(load.begin(), load.end(), 0);
+    for (std::size_t e = 0; e < slots_of.size(); ++e) {
+      if (ranks_of[e].empty()) {
+        const auto counts = traffic.of(static_cast<int>(step), e);
+        load[slots_of[e].front() / slots_per_rank] +=
+            std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
+      }
+    }
+    for (std::size_t source = 0; source < ranks; ++source) {
+      const auto end = next + std::ptrdiff_t{traffic.tokens[step * ranks + source]} * traffic.top_k;
+      for (; next != end; ++next) {
+        const std::vector<std::size_t>& replicas = ranks_of[*next];
+        if (replicas.empty()) {
+          continue;
+        }
+        std::size_t least = 0;
+        for (std::size_t i = 1; i < replicas.size(); ++i) {
+          least = load[replicas[i]] < load[replicas[least]] ? i : least;
+        }
+        ++load[replicas[least]];
+        std::int32_t& place = places[*next][source * steps + step];
+        turns[*next].replica[static_cast<std::size_t>(place++)] = static_cast<std::uint16_t>(least);
+      }
+    }
+  }
   return turns;
 }
 

@@ -44,6 +44,7 @@ struct ReplicaTurns {
   [[nodiscard]] std::size_t of(std::size_t source, std::int32_t order) const {
     return replica[static_cast<std::size_t>(begin[source] + order)];
   }
+  bool operator==(const ReplicaTurns&) const = default;
 };
 
 /// As ReplicaChoice::kCapacityLimited does. @param limits  by step (replica_limit)
@@ -52,6 +53,13 @@ struct ReplicaTurns {
                                          std::size_t expert,
                                          std::span<const std::size_t> rank_of,
                                          std::span<const std::int64_t> limits);
+
+/// As ReplicaChoice::kLeastLoaded does: of every expert with several slots, empty of others.
+/// @param slots_of  by expert, ascending   @pre traffic has the order of its assignments
+[[nodiscard]] std::vector<ReplicaTurns> least_loaded_turns(
+    const ExpertTraffic& traffic,
+    std::span<const std::vector<std::size_t>> slots_of,
+    std::size_t slots_per_rank);
 
 [[nodiscard]] ReplicaSplit split_by_turns(const ExpertTraffic& traffic,
                                           std::size_t expert,

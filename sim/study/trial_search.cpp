@@ -23,17 +23,18 @@ std::vector<ExpertTraffic> traffic_in(const TrialSearch& trial, TrafficWindow wi
 /// Summed over the layers.
 struct Times {
   double traffic = 0.0;  ///< dispatch and combine
-  double total = 0.0;
+  double guarded = 0.0;  ///< what searches minimise but for its softened busiest resources
 };
 
 Times times_of(const TrialSearch& trial,
                const std::vector<ExpertTraffic>& traffic,
-               const Placement& placement) {
+               const Placement& placement,
+               double tail) {
   Times times;
   for (const ExpertTraffic& layer : traffic) {
     const LayerCost cost = PlacementCost(trial.model, layer, trial.resources, placement).cost();
     times.traffic += (cost.dispatch + cost.combine).value;
-    times.total += cost.total().value;
+    times.guarded += cost.guarded(tail).value;
   }
   return times;
 }
@@ -41,7 +42,7 @@ Times times_of(const TrialSearch& trial,
 }  // namespace
 
 TrialResult try_search(const TrialSearch& trial,
-                       const Placement& start,
+                       const StartMaker& start_of,
                        const SearchOptions& options) {
   TrafficWindow early = trial.window;
   early.steps /= 2;
@@ -52,6 +53,7 @@ TrialResult try_search(const TrialSearch& trial,
   late.first += early.steps;
   late.steps -= early.steps;
   const std::vector<ExpertTraffic> seen = traffic_in(trial, early);
+  const Placement start = start_of(seen);
   std::vector<PlacementCost> layers;
   layers.reserve(seen.size());
   for (const ExpertTraffic& layer : seen) {
@@ -66,10 +68,11 @@ TrialResult try_search(const TrialSearch& trial,
   annealing.run(unseen);
   const Placement found = placement_from_slots(annealing.best_slots(), trial.model.ranks);
   const std::vector<ExpertTraffic> later = traffic_in(trial, late);
-  const Times before = times_of(trial, later, start);
-  const Times after = times_of(trial, later, found);
-  const double saved = times_of(trial, seen, start).traffic - times_of(trial, seen, found).traffic;
-  TrialResult result{.pays = after.total < before.total, .sharing = 1.0};
+  const Times before = times_of(trial, later, start, options.tail);
+  const Times after = times_of(trial, later, found, options.tail);
+  const double saved = times_of(trial, seen, start, options.tail).traffic -
+                       times_of(trial, seen, found, options.tail).traffic;
+  TrialResult result{.pays = after.guarded < before.guarded, .sharing = 1.0};
   if (saved > 0.0) {
     result.sharing = std::clamp((before.traffic - after.traffic) / saved, 0.0, 1.0);
   }

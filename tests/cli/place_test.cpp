@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include <csignal>
+#include <filesystem>
 
 #include "tests/cli/scene.hpp"
 
@@ -145,8 +146,8 @@ TEST_F(Place, TheTextGivesAVerdictForEachAndTheNumberThatFlipsIt) {
 }
 
 TEST_F(Place, ASurvivingPlacementOutlivesANode) {
-  const Outcome placed =
-      moesim(place({"--json", "--survive", "1", "--placements", "greedy", "--out", "results"}));
+  const Outcome placed = moesim(place(
+      {"--json", "--survive", "1", "--placements", "greedy", "--no-bounds", "--out", "results"}));
   ASSERT_EQ(placed.code, 0) << placed.err;
   const json report = json::parse(placed.out);
   EXPECT_EQ(report["placements"][1]["experts_lost_with_a_node"], 8);  // 4 of each of 2 layers
@@ -159,6 +160,7 @@ TEST_F(Place, ASurvivingPlacementOutlivesANode) {
                                    "1",
                                    "--placements",
                                    "greedy",
+                                   "--no-bounds",
                                    "--moves",
                                    "0"});
   // Searched on steps 0 and 1, judged on later ones: other, and no slower but for what they draw.
@@ -184,8 +186,37 @@ TEST_F(Place, ASurvivingPlacementOutlivesANode) {
   }
 }
 
+TEST_F(Place, TriesChoicesOfReplicasAndShowsWhatHindsightWouldGive) {
+  const auto with = [&](const char* choices) {
+    return place(
+        {"--train", "2", "--placements", "eplb,optimised,hindsight", "--choices", choices});
+  };
+  std::vector<std::string> arguments = with("even,nearest,least_loaded");
+  arguments.insert(arguments.end(), {"--json", "--out", "results"});
+  const json report = json_of(arguments);
+  ASSERT_EQ(report["placements"].size(), 4U);
+  EXPECT_EQ(report["placements"][1]["replica_choice"], "even");
+  EXPECT_EQ(report["placements"][1]["hindsight"], false);
+  const json& hindsight = report["placements"][3];
+  EXPECT_EQ(hindsight["hindsight"], true);
+  EXPECT_EQ(hindsight["verdict"]["verdict"], "skip");
+  EXPECT_THAT(
+      hindsight["verdict"]["text"].get<std::string>(),
+      ContainsRegex("^hindsight: skip: made from the steps it is judged on, so no placement "
+                    "to use; it saves [0-9.]+ % of a step: what knowing them would give$"));
+  EXPECT_LE(hindsight["bound_layer_s"], hindsight["layer_s"]["mean"]);
+  EXPECT_THAT(read("results/optimised.sglang.json"), StartsWith("{"));
+  EXPECT_FALSE(std::filesystem::exists(folder() / "results/hindsight.sglang.json"));
+  // One choice leaves none: what is judged is what was searched.
+  const Outcome text = moesim(with("nearest"));
+  EXPECT_THAT(
+      text.out,
+      HasSubstr("\noptimised: with placement.replica_choice = \"nearest\" (the scenario has "
+                "\"even\")\n"));
+}
+
 TEST_F(Place, ExplainShowsWhatAMapChanges) {
-  ASSERT_EQ(moesim(place({"--placements", "eplb", "--out", "results"})).code, 0);
+  ASSERT_EQ(moesim(place({"--placements", "eplb", "--no-bounds", "--out", "results"})).code, 0);
   const std::string map = "results/eplb.sglang.json";
   const Outcome explained = moesim({"explain", "scenario.toml", "--layer", "1", "--map", map});
   ASSERT_EQ(explained.code, 0) << explained.err;
@@ -211,7 +242,7 @@ TEST_F(Place, ExplainShowsWhatAMapChanges) {
 }
 
 TEST_F(Place, ALostNodeWithExpertsThatHaveNoReplicaIsRefused) {
-  ASSERT_EQ(moesim(place({"--placements", "eplb", "--out", "results"})).code, 0);
+  ASSERT_EQ(moesim(place({"--placements", "eplb", "--no-bounds", "--out", "results"})).code, 0);
   const Outcome outcome = moesim({"run",
                                   "scenario.toml",
                                   "--set",
@@ -229,7 +260,10 @@ TEST_F(Place, ALostNodeWithExpertsThatHaveNoReplicaIsRefused) {
 }
 
 TEST_F(Place, EveryRankLostOrALostNodeUnderStudyIsRefused) {
-  ASSERT_EQ(moesim(place({"--survive", "1", "--out", "results"})).code, 0);
+  ASSERT_EQ(
+      moesim(place({"--survive", "1", "--placements", "greedy", "--no-bounds", "--out", "results"}))
+          .code,
+      0);
   const std::vector<std::string> file = {
       "--set", "placement.kind=file", "--set", "placement.file=results/survive.sglang.json"};
   std::vector<std::string> all = {
@@ -246,9 +280,13 @@ TEST_F(Place, EveryRankLostOrALostNodeUnderStudyIsRefused) {
 }
 
 TEST_F(Place, RefusesWhatCannotBe) {
-  expect_mistake({"--placements", "greedy,best"},
-                 "--placements \"greedy,best\": found \"best\"; expected contiguous, round_robin, "
-                 "random, greedy, eplb, eplb_global or optimised, or several with commas");
+  expect_mistake(
+      {"--placements", "greedy,best"},
+      "--placements \"greedy,best\": found \"best\"; expected contiguous, round_robin, "
+      "random, greedy, eplb, eplb_global, optimised or hindsight, or several with commas");
+  expect_mistake({"--choices", "even,any"},
+                 "--choices \"even,any\": found \"any\"; expected even, nearest, least_loaded or "
+                 "capacity_limited, or several with commas");
   expect_mistake({"--slots", "10"},
                  "--slots 10: expected a multiple of parallel.ep = 4 from 8 experts on");
   expect_mistake({"--train", "8"}, "--train 8: leaves none of the 8 steps (batch.steps) to judge");

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "sim/moe/domains.hpp"
+#include "sim/moe/least_expert_time.hpp"
 #include "sim/step/layer_work.hpp"
 #include "sim/study/expert_floor.hpp"
 #include "sim/study/pair_bound.hpp"
@@ -222,6 +223,93 @@ RC_GTEST_PROP(ExpertFloor, LinesLieBelowTheExpertsWhateverTheSlots, (std::uint64
     RC_ASSERT(value_at(rows, static_cast<double>(sum)) <= time * (1 + 1e-12));
     RC_ASSERT(value_at(slots, static_cast<double>(used)) <= time * (1 + 1e-12));
   }
+}
+
+/// Rows of `experts` experts, some without, each over one or several of the slots of ranks.
+std::vector<std::vector<std::int64_t>> shared_rows(std::span<const std::int64_t> rows,
+                                                   SlotRoom room,
+                                                   RngStream& rng) {
+  std::vector<std::vector<std::int64_t>> of_rank(static_cast<std::size_t>(room.ranks));
+  const auto give = [&](std::int64_t part) {
+    std::size_t rank = rng.below(of_rank.size());
+    while (of_rank[rank].size() == static_cast<std::size_t>(room.slots_per_rank)) {
+      rank = (rank + 1) % of_rank.size();
+    }
+    of_rank[rank].push_back(part);
+  };
+  auto spare = static_cast<std::uint64_t>(room.ranks * room.slots_per_rank) - rows.size();
+  for (const std::int64_t all : rows) {
+    std::int64_t left = all;
+    while (spare > 0 && left > 1 && rng.below(2) == 0) {
+      const auto part =
+          1 + static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(left - 1)));
+      give(part);
+      left -= part;
+      --spare;
+    }
+    give(left);
+  }
+  return of_rank;
+}
+
+RC_GTEST_PROP(LeastExpertTime, NoSharingOfRowsTakesLessInTheMean, (std::uint64_t seed)) {
+  const ModelShape model = small_model(8, 2);
+  RngStream rng(seed, "least experts");
+  ClusterSpec cluster = random_cluster_spec(rng, true);
+  CostConstants constants = plain_constants();
+  constants.gemm_overlap = rng.uniform01();
+  constants.tile_fetch_share = rng.uniform01();
+  constants.tile_rows = rng.below(2) == 0 ? 128 : 100;
+  constants.expert_gather = rng.below(2) == 0;
+  constants.expert_floor = microseconds(static_cast<double>(rng.below(40)));
+  const ComputeModel compute{cluster.gpu, constants};
+  std::vector<std::int64_t> rows;
+  for (int e = 0; e < 8; ++e) {
+    rows.push_back(static_cast<std::int64_t>(rng.below(3) * rng.below(2'000)));
+  }
+  const SlotRoom room{.ranks = 4, .slots_per_rank = 2 + static_cast<int>(rng.below(3))};
+  const double least = LeastExpertTime(compute, model, 4'000).mean(rows, room).value;
+  for (int i = 0; i < 5; ++i) {
+    double sum = 0.0;
+    for (const std::vector<std::int64_t>& of_rank : shared_rows(rows, room, rng)) {
+      sum += expert_time(compute, model, of_rank).value;
+    }
+    RC_ASSERT(least <= sum / room.ranks * (1 + 1e-12));
+  }
+}
+
+// 132 multiprocessors, 128 x 128 tiles, 132 * 128 columns both ways: an expert of 256 rows is two
+// waves whatever else its rank does, and every rank has two of them. With 257 rows it needs one
+// tile of 16 rows more, which by fetching takes (16 + 128) / 256 of a full one and with smaller
+// columns no less; the rank pays three whole waves.
+TEST(LeastExpertTime, EvenLoadsThatFillTilesAndWavesTakeNoMore) {
+  ModelShape model = small_model(8, 2);
+  model.hidden_size = 132 * 128;
+  model.expert_width = 132 * 128;
+  model.expert_gated = false;
+  RngStream rng(1, "even");
+  ClusterSpec cluster = random_cluster_spec(rng, true);
+  cluster.gpu.sms = 132;
+  CostConstants constants = plain_constants();
+  constants.tile_rows = 128;
+  constants.tile_columns = 128;
+  constants.tile_fetch_share = 1.0;
+  constants.gemm_overlap = 0.0;
+  const ComputeModel compute{cluster.gpu, constants};
+  const SlotRoom room{.ranks = 4, .slots_per_rank = 2};
+  const auto least = [&](std::int64_t rows) {
+    return LeastExpertTime(compute, model, rows)
+        .mean(std::vector<std::int64_t>(8, rows), room)
+        .value;
+  };
+  const auto real = [&](std::int64_t rows) {
+    return expert_time(compute, model, std::vector<std::int64_t>(2, rows)).value;
+  };
+  EXPECT_NEAR(least(256), real(256), 1e-12 * real(256));
+  const double wave = (real(384) - real(256)) / 2;  // of both experts, and the bytes of 256 rows
+  EXPECT_LT(least(257), real(257));
+  EXPECT_GT(least(257) - least(256), 0.5 * wave);
+  EXPECT_EQ(least(0), 0.0);
 }
 
 }  // namespace moesim::testing

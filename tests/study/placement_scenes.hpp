@@ -2,7 +2,6 @@
 // Random layers with replicas, for tests of what places experts.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -17,19 +16,14 @@ namespace moesim::testing {
 
 inline constexpr int kSceneSteps = 3;
 
-/// The rules that PlacementCost follows to the letter.
-inline constexpr std::array kSceneChoices = {
-    ReplicaChoice::kEven, ReplicaChoice::kNearest, ReplicaChoice::kCapacityLimited};
-
-/// A random dropless step model whose replicas are shared by one of these, with copy rates.
+/// A random dropless step model whose replicas are chosen by any rule, with copy rates.
 inline RandomStep placement_scene(std::uint64_t seed) {
   RandomStep step = random_step(seed, {.max_tokens = 40, .replicas = true});
   RngStream rng(seed, "placement scene");
   StepModel& m = step.model;
   m.capacity = {};
   m.dispatch.notify = false;
-  m.replicas = {.choice = kSceneChoices[rng.below(kSceneChoices.size())],
-                .limit = 0.5 + rng.uniform01()};
+  m.replicas = {.choice = static_cast<ReplicaChoice>(rng.below(4)), .limit = 0.5 + rng.uniform01()};
   m.constants.message_overhead = bytes(static_cast<double>(rng.below(3)) * 500.0);
   m.constants.sm_copy_rate = gigabytes_per_second(static_cast<double>(rng.below(2)) * 2.0);
   m.constants.combine_sm_copy_rate = m.constants.sm_copy_rate * 0.5;
@@ -45,7 +39,9 @@ struct CostScene {
   explicit CostScene(std::uint64_t seed, int max_tokens = 1'000'000)
       : step(placement_scene(seed)),
         traffic(summarise_traffic(
-            *step.model.routing, {.first = 0, .steps = kSceneSteps, .max_tokens = max_tokens}, 0)),
+            *step.model.routing,
+            {.first = 0, .steps = kSceneSteps, .max_tokens = max_tokens, .in_order = true},
+            0)),
         resources(layer_resources(step.model, start().num_slots())) {}
   [[nodiscard]] const Placement& start() const { return step.model.placements.front(); }
   [[nodiscard]] PlacementCost cost() const { return {step.model, traffic, resources, start()}; }

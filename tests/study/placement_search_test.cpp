@@ -214,6 +214,32 @@ TEST(OptimisePlacement, KeepsEveryExpertOnEnoughNodesAndIsFasterThanWhereItStart
   EXPECT_GE(faster, 6);
 }
 
+TEST(OptimisePlacement, LeastLoadedIsSearchedAsItself) {
+  RandomStep step = small_case(3, 12);
+  step.model.replicas.choice = ReplicaChoice::kLeastLoaded;
+  const SearchResult found = optimise_placement(step.model, scene_window(), small_options(16));
+  EXPECT_EQ(found.moves, 6'000);
+  TrafficWindow window = scene_window();
+  window.in_order = true;
+  const LayerResources resources = layer_resources(step.model, 16);
+  int otherwise = 0;
+  for (std::size_t layer = 0; layer < found.layers.size(); ++layer) {
+    const SearchedLayer& searched = found.layers[layer];
+    EXPECT_LT(searched.best_objective, searched.start_objective);
+    const ExpertTraffic traffic =
+        summarise_traffic(*step.model.routing, window, static_cast<int>(layer));
+    const auto objective_by = [&](ReplicaChoice choice) {
+      StepModel model = step.model;
+      model.replicas.choice = choice;
+      return PlacementCost(model, traffic, resources, found.placements[layer], searched.believed)
+          .objective(small_options(16).tail);
+    };
+    EXPECT_EQ(searched.best_objective, objective_by(ReplicaChoice::kLeastLoaded));
+    otherwise += objective_by(ReplicaChoice::kEven) != searched.best_objective ? 1 : 0;
+  }
+  EXPECT_GT(otherwise, 0);
+}
+
 TEST(OptimisePlacement, KeepsTheBestWhenInterrupted) {
   const RandomStep step = small_case(3, 12);
   std::atomic<bool> stop = false;

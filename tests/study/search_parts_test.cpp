@@ -83,7 +83,7 @@ TrialResult trial_of(bool together, std::uint64_t seed) {
                      .resources = resources,
                      .levels = levels,
                      .window = {.first = 0, .steps = 4}},
-                    round_robin_placement(16, 4),
+                    [](const auto& /*traffic*/) { return round_robin_placement(16, 4); },
                     {.moves = 4'000});
 }
 
