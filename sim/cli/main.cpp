@@ -8,8 +8,11 @@
 #include <span>
 
 #include "gpu_ref/device/devices.hpp"
+#include "sim/cli/command_tree.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
+#include "sim/cli/exit_codes.hpp"
+#include "sim/cli/manual_command.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/core/text.hpp"
 #include "sim/network/network.hpp"
@@ -29,8 +32,6 @@ std::string version_text() {
 }
 
 namespace {
-
-enum ExitCode { kDone = 0, kEnvironment = 1, kUserMistake = 2, kOurBug = 70, kInterrupted = 130 };
 
 int fail(ExitCode code, std::string_view text) {
   print_error(fmt::format("{}\n", text));
@@ -66,12 +67,13 @@ void check_command_words(const CLI::App& app, std::span<char* const> words) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app(
-      "moesim: simulate Mixture-of-Experts layers on a GPU cluster from real routing traces",
-      "moesim");
+  CLI::App app("Simulate Mixture-of-Experts layers on a GPU cluster from real routing traces",
+               "moesim");
+  app.formatter_fn([](const CLI::App* command, const std::string&, CLI::AppFormatMode) {
+    return help_text(describe_command(*command));
+  });
   app.set_version_flag("--version", version_text());
   app.require_subcommand(1);
-  app.footer("Exit codes: 0 done, 1 environment, 2 user's mistake, 70 our bug, 130 interrupted.");
   add_run_command(app);
   add_explain_command(app);
   add_calibrate_command(app);
@@ -88,6 +90,8 @@ int run(int argc, char** argv) {
   add_topology_command(app);
   add_network_bench_command(app);
   add_measure_command(app);
+  add_completion_command(app);
+  add_manual_command(app);
   try {
     check_command_words(app,
                         std::span<char* const>(argv, static_cast<std::size_t>(argc)).subspan(1));
