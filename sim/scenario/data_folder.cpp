@@ -38,10 +38,17 @@ fs::path data_folder() {
     }
     return stated;
   }
+  // A program that links the installed libraries lies anywhere.
   const fs::path program = fs::read_symlink("/proc/self/exe", failed);
-  const fs::path installed = program.parent_path().parent_path() / "share/moesim/scenarios";
-  return !failed && fs::is_directory(installed, failed) ? installed
-                                                        : fs::path(MOESIM_SCENARIO_FOLDER);
+  for (const fs::path& folder : {program.parent_path().parent_path() / "share/moesim/scenarios",
+                                 fs::path(MOESIM_SCENARIO_FOLDER),
+                                 fs::path(MOESIM_INSTALLED_FOLDER),
+                                 fs::path("/usr/share/moesim/scenarios")}) {
+    if (fs::is_directory(folder, failed)) {
+      return folder;
+    }
+  }
+  return MOESIM_SCENARIO_FOLDER;
 }
 
 bool is_path(std::string_view text) {
