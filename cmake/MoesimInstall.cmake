@@ -64,5 +64,6 @@ set(moesim_packages coinor-libclp-dev libboost-graph-dev libceres-dev libfmt-dev
                     libsqlitecpp-dev libssl-dev libtbb-dev libtomlplusplus-dev libyaml-cpp-dev nlohmann-json3-dev pkg-config
                     zlib1g-dev)
 list(JOIN moesim_packages ", " CPACK_DEBIAN_PACKAGE_SUGGESTS)
-set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "openmpi-bin")
+# Sweeps over many hosts, and the Python module.
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "openmpi-bin, python3 (>= 3.11), python3-numpy, python3-pandas")
 include(CPack)

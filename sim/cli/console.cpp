@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "sim/cli/host.hpp"
 #include "sim/core/diagnostics.hpp"
 
 namespace moesim::cli {
@@ -63,24 +64,37 @@ std::string colored(std::string_view text) {
 }  // namespace
 
 void print(std::string_view text) {
+  if (HostConsole* host = host_console()) {
+    host->out += text;
+    return;
+  }
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
     throw EnvironmentError("cannot write to standard output");
   }
 }
 
 void print_error(std::string_view text) {
+  if (HostConsole* host = host_console()) {
+    host->error += text;
+    return;
+  }
   fmt::print(stderr, "{}", wants_color() ? colored(text) : std::string(text));
 }
 
 const std::atomic<bool>& interrupted() {
-  return g_interrupted;
+  const HostConsole* host = host_console();
+  return host != nullptr ? host->interrupted : g_interrupted;
 }
 
 bool take_interrupt() {
-  return g_interrupted.exchange(false);
+  HostConsole* host = host_console();
+  return (host != nullptr ? host->interrupted : g_interrupted).exchange(false);
 }
 
 void watch_for_interrupt() {
+  if (host_console() != nullptr) {
+    return;  // signals are the host's
+  }
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
 }
@@ -97,6 +111,10 @@ Progress::~Progress() {
 }
 
 void Progress::update(std::int64_t done, std::int64_t total) {
+  if (const HostConsole* host = host_console()) {
+    host->on_progress(what_, done, total);
+    return;
+  }
   const double elapsed =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   if (!enabled_ || elapsed < 2.0 || done == 0) {
@@ -117,6 +135,10 @@ void Progress::update(std::int64_t done, std::int64_t total) {
 }
 
 void Progress::stage(std::string_view part) {
+  if (const HostConsole* host = host_console()) {
+    host->on_progress(fmt::format("{}: {}", what_, part), 0, 0);
+    return;
+  }
   if (enabled_) {
     shown_ = true;
     fmt::print(stderr, "\r\033[K{}: {}", what_, part);
