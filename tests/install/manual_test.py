@@ -102,6 +102,24 @@ class ManualPages(unittest.TestCase):
         self.assertEqual(warned, [])
 
 
+class Colour(unittest.TestCase):
+    def errors_at_a_terminal(self, **more):
+        master, end = pty.openpty()
+        subprocess.run([MOESIM, "man", "rum"], stderr=end, env={**ENVIRONMENT, "TERM": "xterm", **more}, check=False)
+        os.close(end)
+        told = os.read(master, 4096).decode()
+        os.close(master)
+        return told
+
+    def test_errors_are_red_at_a_terminal_alone(self):
+        self.assertTrue(self.errors_at_a_terminal(NO_COLOR="").startswith("\x1b[1;31merror:\x1b[0m man: "))
+        self.assertNotIn("\x1b", moesim("man", "rum", code=2))
+
+    def test_whoever_refuses_colour_gets_none(self):
+        self.assertTrue(self.errors_at_a_terminal(NO_COLOR="1").startswith("error: man: "))
+        self.assertTrue(self.errors_at_a_terminal(NO_COLOR="", TERM="dumb").startswith("error: man: "))
+
+
 # What a user has typed, and what is offered among others.
 OFFERS = [
     ("moesim tra", {"trace"}),
