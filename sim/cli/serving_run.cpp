@@ -20,12 +20,12 @@ namespace moesim::cli {
 namespace {
 
 /// The parts of a report that are known before anything runs.
-ServingReport head_of(const ScenarioOptions& options,
+ServingReport head_of(const std::filesystem::path& file,
                       const Scenario& scenario,
                       const ServingModel& model) {
   ServingReport report;
   report.version = MOESIM_VERSION;
-  report.scenario = options.file.string();
+  report.scenario = file.string();
   report.resolved = resolved_toml(scenario);
   report.seed = scenario.seed;
   report.inputs = digests(scenario);
@@ -43,20 +43,23 @@ ServingReport head_of(const ScenarioOptions& options,
   return report;
 }
 
-ServingReport simulate_serving(const ScenarioOptions& options) {
+}  // namespace
+
+ServingReport simulate_serving(const std::filesystem::path& file,
+                               const Scenario& scenario,
+                               const ServingControl& control) {
   std::optional<tbb::global_control> limit;
-  if (options.threads > 0) {
+  if (control.threads > 0) {
     limit.emplace(tbb::global_control::max_allowed_parallelism,
-                  static_cast<std::size_t>(options.threads));
+                  static_cast<std::size_t>(control.threads));
   }
-  const Scenario scenario = load(options);
   const ServingModel model = serving_model(scenario);
-  ServingReport report = head_of(options, scenario, model);
+  ServingReport report = head_of(file, scenario, model);
   const std::span<const Request> requests(model.arrivals.requests);
   StepSurface surface(
       model.whole, model.routes.get(), requests, scenario.requests.surface_layers, scenario.seed);
   {
-    Progress progress("requests", !options.quiet);
+    Progress progress("requests", control.progress);
     report.run = serve(
         requests,
         model.setup,
@@ -68,7 +71,7 @@ ServingReport simulate_serving(const ScenarioOptions& options) {
   }
   report.surface_points = surface.points();
   if (!report.run.partial) {
-    Progress progress("checked steps", !options.quiet);
+    Progress progress("checked steps", control.progress);
     report.checks = check_steps(
         model.whole, model.routes.get(), report.run.kept, &interrupted(), [&](int done, int total) {
           progress.update(done, total);
@@ -76,8 +79,6 @@ ServingReport simulate_serving(const ScenarioOptions& options) {
   }
   return report;
 }
-
-}  // namespace
 
 void run_serving(const ScenarioOptions& options) {
   watch_for_interrupt();
@@ -88,7 +89,8 @@ void run_serving(const ScenarioOptions& options) {
   if (!options.out.empty()) {
     check_result_folder(options.out);
   }
-  const ServingReport report = simulate_serving(options);
+  const ServingReport report = simulate_serving(
+      options.file, load(options), {.threads = options.threads, .progress = !options.quiet});
   const bool stopped = take_interrupt();
   if (!options.out.empty()) {
     write_folder(options.out,

@@ -73,6 +73,9 @@ Resource compute_resource(const WholeModel& m, WholePart part) {
   ComputeModel quicker = as_it_is;
   quicker.constants.kernel_launch = quicker.constants.kernel_launch / 2;
   quicker.constants.expert_floor = quicker.constants.expert_floor / 2;
+  for (DenseKernels* dense : {&quicker.constants.dense_bf16, &quicker.constants.dense_fp8}) {
+    dense->kernel_launch = dense->kernel_launch / 2;
+  }
   const std::array<Seconds, 3> left = {
       part_time(m, part, faster), part_time(m, part, wider), part_time(m, part, quicker)};
   return static_cast<Resource>(std::min_element(left.begin(), left.end()) - left.begin());
