@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-# moesim_module(name HEADERS h... SOURCES s... LINKS public... PRIVATE_LINKS private...)
+# moesim_module(name HEADERS h... SOURCES s... LINKS public... PRIVATE_LINKS private... HEADER_ONLY_LINKS private...)
 #
-# One static library moesim::<name> from the files named (never a glob). Include paths start at the
-# repository root. Warnings come from moesim_warnings, which is private and never exported.
+# One static library moesim::<name> from the files named (never a glob), installed and exported with its headers.
+# Include paths start at the repository root. Users of the installed library must have its LINKS and PRIVATE_LINKS
+# (moesim-config.cmake.in finds them), not its HEADER_ONLY_LINKS. Warnings come from moesim_warnings, which is private
+# and never exported.
 
 option(MOESIM_WERROR "Warnings are errors" OFF)
 find_program(MOESIM_CCACHE ccache)
@@ -19,13 +21,18 @@ target_compile_options(
     $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${MOESIM_WERROR}>>:-Werror>)
 
 function(moesim_module name)
-  cmake_parse_arguments(ARG "" "" "HEADERS;SOURCES;LINKS;PRIVATE_LINKS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "HEADERS;SOURCES;LINKS;PRIVATE_LINKS;HEADER_ONLY_LINKS" ${ARGN})
   set(target moesim_${name})
   add_library(${target} STATIC ${ARG_SOURCES})
   add_library(moesim::${name} ALIAS ${target})
   target_sources(${target} PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR} FILES ${ARG_HEADERS})
   target_compile_features(${target} PUBLIC cxx_std_20)
-  target_link_libraries(${target} PUBLIC ${ARG_LINKS} PRIVATE ${ARG_PRIVATE_LINKS} moesim_warnings)
+  target_link_libraries(${target} PUBLIC ${ARG_LINKS} PRIVATE ${ARG_PRIVATE_LINKS})
+  foreach(link IN LISTS ARG_HEADER_ONLY_LINKS ITEMS moesim_warnings)
+    target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:${link}>)
+  endforeach()
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON
-                                             VERIFY_INTERFACE_HEADER_SETS ON)
+                                             VERIFY_INTERFACE_HEADER_SETS ON EXPORT_NAME ${name})
+  install(TARGETS ${target} EXPORT moesim ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}/moesim
+          FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/moesim)
 endfunction()

@@ -70,6 +70,7 @@ void add_check_command(CLI::App& app) {
       "check",
       "Load a scenario, its presets and its trace, check that they fit, print it resolved");
   add_scenario_options(*command, *options);
+  command->get_option("--out")->description("write scenario.toml, resolved, into this folder");
   command->footer("Example: moesim check scenarios/tinymoe_h200.toml > resolved.toml");
   command->callback([options] {
     const Scenario scenario = load(*options);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "sim/cli/console.hpp"
+#include "sim/cli/exit_codes.hpp"
 #include "sim/cli/program.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/step/replay.hpp"
@@ -17,8 +18,6 @@
 namespace moesim::cli {
 
 namespace {
-
-enum ExitCode { kDone = 0, kEnvironment = 1, kUserMistake = 2, kOurBug = 70, kInterrupted = 130 };
 
 int fail(ExitCode code, std::string_view text) {
   print_error(fmt::format("{}\n", text));

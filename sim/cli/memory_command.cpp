@@ -35,9 +35,10 @@ void add_memory_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "memory", "What a rank of a whole model holds in memory, part by part, and what would fit");
   add_scenario_options(*command, *options);
+  command->get_option("--out")->description("write memory.json into this folder");
   command->footer(
-      "Needs step.kind = prefill, decode or train. Example: moesim memory scenario.toml\n"
-      "--set step.kind=decode --set batch.context_tokens=4096");
+      "Needs step.kind = prefill, decode or train.\n"
+      "Example: moesim memory scenarios/v3_decode_h200.toml --set batch.context_tokens=8192");
   command->callback([options] {
     const MemoryReport report = report_of(*options);
     if (!options->out.empty()) {

@@ -7,7 +7,9 @@
 #include <algorithm>
 
 #include "gpu_ref/device/devices.hpp"
+#include "sim/cli/command_tree.hpp"
 #include "sim/cli/commands.hpp"
+#include "sim/cli/manual_command.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/core/text.hpp"
 #include "sim/network/network.hpp"
@@ -59,12 +61,13 @@ void check_command_words(const CLI::App& app, const std::vector<std::string>& wo
 
 std::unique_ptr<CLI::App> make_program() {
   auto program = std::make_unique<CLI::App>(
-      "moesim: simulate Mixture-of-Experts layers on a GPU cluster from real routing traces",
-      "moesim");
+      "Simulate Mixture-of-Experts layers on a GPU cluster from real routing traces", "moesim");
   CLI::App& app = *program;
+  app.formatter_fn([](const CLI::App* command, const std::string&, CLI::AppFormatMode) {
+    return help_text(describe_command(*command));
+  });
   app.set_version_flag("--version", version_text());
   app.require_subcommand(1);
-  app.footer("Exit codes: 0 done, 1 environment, 2 user's mistake, 70 our bug, 130 interrupted.");
   add_run_command(app);
   add_explain_command(app);
   add_calibrate_command(app);
@@ -81,6 +84,8 @@ std::unique_ptr<CLI::App> make_program() {
   add_topology_command(app);
   add_network_bench_command(app);
   add_measure_command(app);
+  add_completion_command(app);
+  add_manual_command(app);
   return program;
 }
 

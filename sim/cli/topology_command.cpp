@@ -173,6 +173,8 @@ void add_topology_command(CLI::App& app) {
       "topology",
       "The fabric of a scenario: counts, rates, faults, cuts, bisection; Graphviz and GraphML");
   add_scenario_options(*command, *options);
+  command->get_option("--out")->description(
+      "write topology.json, topology.dot and topology.graphml into this folder");
   command->add_option("--format", *format, "table, graphviz or graphml")
       ->check(CLI::IsMember({"table", "graphviz", "graphml"}))
       ->capture_default_str();

@@ -31,8 +31,8 @@ TraceInfo describe(const traces::RoutePack& pack, traces::Checked checked, Progr
   return info;
 }
 
-TraceInfo read_info(const traces::RoutePack& pack) {
-  Progress progress("trace info", true);
+TraceInfo read_info(const traces::RoutePack& pack, bool quiet) {
+  Progress progress("trace info", !quiet);
   progress.stage("checking");
   return describe(pack, traces::check_pack(pack), progress);
 }
@@ -41,17 +41,19 @@ void add_info(CLI::App& trace) {
   auto pack_folder = std::make_shared<fs::path>();
   auto out = std::make_shared<fs::path>();
   auto json = std::make_shared<bool>(false);
+  auto quiet = std::make_shared<bool>(false);
   CLI::App* command = trace.add_subcommand("info", "A route pack's facts, checks and skew");
   command->add_option("pack", *pack_folder, "route pack (folder; format: docs/traces.md)")
       ->required()
       ->type_name("PACK");
   command->add_flag("--json", *json, "one JSON document on standard output");
+  command->add_flag("-q,--quiet", *quiet, "no progress");
   command->add_option("--out", *out, "write info.json and expert_load.csv into this folder")
       ->type_name("DIR");
   command->footer("Example: moesim trace info scenarios/traces/tinymoe-balanced");
   command->callback([=] {
     const traces::RoutePack pack = traces::read_pack(*pack_folder);
-    const TraceInfo info = read_info(pack);
+    const TraceInfo info = read_info(pack, *quiet);
     if (!out->empty()) {
       write_file_atomically(*out / "info.json", trace_json(pack, info));
       write_file_atomically(*out / "expert_load.csv", trace_load_csv(info));
@@ -64,6 +66,7 @@ struct ImportCommand {
   fs::path input;
   fs::path pack;
   bool json = false;
+  bool quiet = false;
   traces::ImportOptions options;
 };
 
@@ -92,9 +95,13 @@ void add_reading(CLI::App& command, ImportCommand& import) {
   static const std::map<std::string, traces::Microbatches> kMicrobatches = {
       {"sum", traces::Microbatches::kSum}, {"steps", traces::Microbatches::kSteps}};
   traces::ImportOptions& options = import.options;
-  command.add_option(
-      "--index", options.index, "CSV of the sequences of .npy ids (row_start, rows, domain, ...)");
-  command.add_option("--weights", options.weights, "gate weights of .npy ids, same shape");
+  command
+      .add_option("--index",
+                  options.index,
+                  "CSV of the sequences of .npy ids (row_start, rows, domain, ...)")
+      ->type_name("FILE");
+  command.add_option("--weights", options.weights, "gate weights of .npy ids, same shape")
+      ->type_name("FILE");
   command
       .add_option("--kind",
                   options.kind,
@@ -127,7 +134,7 @@ struct Imported {
 };
 
 Imported import_and_describe(const ImportCommand& import) {
-  Progress progress("trace import", true);
+  Progress progress("trace import", !import.quiet);
   progress.stage("reading, checking and writing");
   traces::ImportReport report = traces::import_trace(import.input, import.pack, import.options);
   traces::RoutePack pack = traces::read_pack(import.pack);
@@ -164,6 +171,7 @@ void add_import(CLI::App& trace) {
       ->required()
       ->type_name("PACK");
   command->add_flag("--json", import->json, "one JSON document on standard output");
+  command->add_flag("-q,--quiet", import->quiet, "no progress");
   add_facts(*command, *import);
   add_reading(*command, *import);
   command->footer(

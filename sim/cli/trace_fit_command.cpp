@@ -29,6 +29,7 @@ struct FitCommand {
   std::string name;
   std::uint64_t seed = 1;
   bool json = false;
+  bool quiet = false;
 };
 
 std::string fit_table(const generate::FitResult& fit) {
@@ -67,7 +68,7 @@ std::string fit_json(const generate::FitResult& fit, const std::string& paramete
 }
 
 void run_fit(const FitCommand& command) {
-  Progress progress("trace fit", true);
+  Progress progress("trace fit", !command.quiet);
   progress.stage("reading");
   const traces::RoutePack pack = traces::read_pack(command.pack);
   progress.stage("fitting");
@@ -98,6 +99,7 @@ struct GenerateCommand {
   int requests = 64;
   std::uint64_t seed = 1;
   bool overwrite = false;
+  bool quiet = false;
 };
 
 /// What the option says, else what the generator was fitted for.
@@ -138,7 +140,7 @@ void run_generate(const GenerateCommand& command) {
       .layers = stated(command.layers, spec.layers, "layers"),
       .sequences = generate::generated_sequences(spec, command.requests)};
   check_shape(spec, shape);
-  Progress progress("trace generate", true);
+  Progress progress("trace generate", !command.quiet);
   progress.stage("generating");
   traces::RoutePack pack = generate::generate_pack(spec, shape, command.seed);
   pack.folder = command.pack;
@@ -168,6 +170,7 @@ void add_trace_fit(CLI::App& trace) {
   command->add_option("--name", fit->name, "what was recorded, instead of the pack's model");
   command->add_option("--seed", fit->seed, "random seed")->type_name("N")->capture_default_str();
   command->add_flag("--json", fit->json, "one JSON document on standard output");
+  command->add_flag("-q,--quiet", fit->quiet, "no progress");
   command->footer("Example: moesim trace fit packs/gpt-oss --out gpt-oss.toml");
   command->callback([fit] { run_fit(*fit); });
 }
@@ -196,6 +199,7 @@ void add_trace_generate(CLI::App& trace) {
       ->type_name("N")
       ->capture_default_str();
   command->add_flag("--overwrite", generate->overwrite, "replace an existing pack");
+  command->add_flag("-q,--quiet", generate->quiet, "no progress");
   command->footer("Example: moesim trace generate deepseek-r1-published packs/r1 --requests 200");
   command->callback([generate] { run_generate(*generate); });
 }

@@ -21,6 +21,7 @@ struct LearnCommand {
   generate::GateSpec gate;
   std::uint64_t seed = 1;
   bool overwrite = false;
+  bool quiet = false;
 };
 
 /// Largest load of an expert over the mean, and idle experts, at steps 1, 2, 5, 10, ...
@@ -60,7 +61,7 @@ void run_learn(const LearnCommand& command) {
         gate.top_k,
         gate.experts));
   }
-  Progress progress("trace learn", true);
+  Progress progress("trace learn", !command.quiet);
   progress.stage("training");
   traces::RoutePack pack = generate::train_gate(gate, command.seed);
   pack.folder = command.pack;
@@ -112,6 +113,7 @@ void add_trace_learn(CLI::App& trace) {
   add_gate_options(*command, learn->gate);
   command->add_option("--seed", learn->seed, "random seed")->type_name("N")->capture_default_str();
   command->add_flag("--overwrite", learn->overwrite, "replace an existing pack");
+  command->add_flag("-q,--quiet", learn->quiet, "no progress");
   command->footer("Example: moesim trace learn packs/collapse --steps 200 --aux-loss 0");
   command->callback([learn] { run_learn(*learn); });
 }

@@ -55,8 +55,15 @@ fs::path data_folder() {
     }
     return stated;
   }
-  const fs::path installed = install_prefix() / "share/moesim/scenarios";
-  return fs::is_directory(installed, failed) ? installed : fs::path(MOESIM_SCENARIO_FOLDER);
+  // A program that links the installed libraries lies anywhere.
+  for (const fs::path& folder : {install_prefix() / "share/moesim/scenarios",
+                                 fs::path(MOESIM_SCENARIO_FOLDER),
+                                 fs::path(MOESIM_INSTALLED_FOLDER)}) {
+    if (fs::is_directory(folder, failed)) {
+      return folder;
+    }
+  }
+  return MOESIM_SCENARIO_FOLDER;
 }
 
 bool is_path(std::string_view text) {

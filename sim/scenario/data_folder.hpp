@@ -11,7 +11,7 @@ namespace moesim {
 
 /// The folder that holds models/, clusters/, calibration/ and traces/: $MOESIM_DATA when set, else
 /// share/moesim/scenarios of the prefix that the program (or the Python module) is installed under,
-/// else the source tree's scenarios/.
+/// else the source tree's scenarios/, else the installed share/moesim/scenarios.
 /// Throws EnvironmentError when $MOESIM_DATA is no folder.
 [[nodiscard]] std::filesystem::path data_folder();
 

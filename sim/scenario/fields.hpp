@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -93,6 +94,7 @@ struct PresetTable {
 struct KnownPaths {
   std::vector<std::string> tables;
   std::vector<std::string> keys;
+  std::map<std::string, std::vector<std::string>> words;  ///< of the keys that take one of some
 };
 [[nodiscard]] KnownPaths known_paths();
 /// The same of any declared fields.

@@ -25,8 +25,14 @@ class PathLister : public FieldVisitor {
   void text(Key key, std::string&) override { add(key); }
   void count(Key key, std::int64_t&, CountRange) override { add(key); }
   void number(Key key, double&, NumberRange) override { add(key); }
-  void flag(Key key, bool&) override { add(key); }
-  void word(Key key, int&, std::span<const std::string_view>) override { add(key); }
+  void flag(Key key, bool&) override {
+    add(key);
+    known.words[known.keys.back()] = {"true", "false"};
+  }
+  void word(Key key, int&, std::span<const std::string_view> words) override {
+    add(key);
+    known.words[known.keys.back()].assign(words.begin(), words.end());
+  }
   void list(Key key, std::vector<std::string>&) override { add(key); }
   void quantity(Key key, double&, const UnitKind&) override { add(key); }
 
