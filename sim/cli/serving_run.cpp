@@ -20,12 +20,12 @@ namespace moesim::cli {
 namespace {
 
 /// The parts of a report that are known before anything runs.
-ServingReport head_of(const ScenarioOptions& options,
+ServingReport head_of(const std::filesystem::path& file,
                       const Scenario& scenario,
                       const ServingModel& model) {
   ServingReport report;
   report.version = MOESIM_VERSION;
-  report.scenario = options.file.string();
+  report.scenario = file.string();
   report.resolved = resolved_toml(scenario);
   report.seed = scenario.seed;
   report.inputs = digests(scenario);
@@ -43,41 +43,37 @@ ServingReport head_of(const ScenarioOptions& options,
   return report;
 }
 
-ServingReport simulate_serving(const ScenarioOptions& options) {
-  std::optional<tbb::global_control> limit;
-  if (options.threads > 0) {
-    limit.emplace(tbb::global_control::max_allowed_parallelism,
-                  static_cast<std::size_t>(options.threads));
-  }
-  const Scenario scenario = load(options);
+}  // namespace
+
+ServingReport simulate_serving(const std::filesystem::path& file,
+                               const Scenario& scenario,
+                               const ServingProgress& progress) {
   const ServingModel model = serving_model(scenario);
-  ServingReport report = head_of(options, scenario, model);
+  ServingReport report = head_of(file, scenario, model);
   const std::span<const Request> requests(model.arrivals.requests);
   StepSurface surface(
       model.whole, model.routes.get(), requests, scenario.requests.surface_layers, scenario.seed);
-  {
-    Progress progress("requests", !options.quiet);
-    report.run = serve(
-        requests,
-        model.setup,
-        [&](const GroupLoads& loads) { return surface.time(loads); },
-        &model.whole.step,
-        {.cancelled = &interrupted(), .on_progress = [&](std::int64_t done, std::int64_t total) {
-           progress.update(done, total);
-         }});
-  }
+  report.run = serve(requests,
+                     model.setup,
+                     [&](const GroupLoads& loads) { return surface.time(loads); },
+                     &model.whole.step,
+                     {.cancelled = &interrupted(), .on_progress = progress.requests});
   report.surface_points = surface.points();
   if (!report.run.partial) {
-    Progress progress("checked steps", !options.quiet);
     report.checks = check_steps(
         model.whole, model.routes.get(), report.run.kept, &interrupted(), [&](int done, int total) {
-          progress.update(done, total);
+          if (progress.checks) {
+            progress.checks(done, total);
+          }
         });
+  }
+  if (scenario.price.is_stated()) {
+    const double busy = figures_of(report).utilization;
+    report.money =
+        money_report(serving_prices(scenario.price, busy), model.whole.step.cluster, report.gpus());
   }
   return report;
 }
-
-}  // namespace
 
 void run_serving(const ScenarioOptions& options) {
   watch_for_interrupt();
@@ -88,7 +84,23 @@ void run_serving(const ScenarioOptions& options) {
   if (!options.out.empty()) {
     check_result_folder(options.out);
   }
-  const ServingReport report = simulate_serving(options);
+  std::optional<tbb::global_control> limit;
+  if (options.threads > 0) {
+    limit.emplace(tbb::global_control::max_allowed_parallelism,
+                  static_cast<std::size_t>(options.threads));
+  }
+  const Scenario scenario = load(options);
+  std::optional<Progress> requests(std::in_place, "requests", !options.quiet);
+  Progress checks("checked steps", !options.quiet);
+  const ServingReport report = simulate_serving(
+      options.file,
+      scenario,
+      {.requests = [&](std::int64_t done, std::int64_t total) { requests->update(done, total); },
+       .checks =
+           [&](int done, int total) {
+             requests.reset();
+             checks.update(done, total);
+           }});
   const bool stopped = take_interrupt();
   if (!options.out.empty()) {
     write_folder(options.out,
