@@ -30,11 +30,14 @@ std::string short_key(const std::string& key) {
   return leaf == "preset" ? key.substr(0, dot) : leaf;
 }
 
+/// The keys that the configuration states.
 std::string configuration(const PlanReport& report, const PlanRow& row) {
   std::string text;
   for (std::size_t k = 0; k < report.keys.size(); ++k) {
-    text +=
-        fmt::format("{}{} {}", text.empty() ? "" : ", ", short_key(report.keys[k]), row.values[k]);
+    if (!row.values[k].empty()) {
+      text += fmt::format(
+          "{}{} {}", text.empty() ? "" : ", ", short_key(report.keys[k]), row.values[k]);
+    }
   }
   return text;
 }
@@ -226,15 +229,18 @@ std::string readable(double value, PlanObjective objective, PlanLatency latency)
 }
 
 std::string plan_text(const PlanReport& report) {
-  std::string text =
-      wrapped(fmt::format("{}: {} of {}, template {}; {} step(s) each, method {}, cost {}",
-                          report.plan,
-                          report.kind,
-                          report.model,
-                          report.scenario,
-                          report.steps,
-                          report.method,
-                          report.cost.empty() ? "not asked for" : report.cost));
+  const std::string of =
+      report.kind.empty() ? "" : fmt::format("{} of {}, ", report.kind, report.model);
+  const std::string steps = report.latency == PlanLatency::kFirstToken
+                                ? ""
+                                : fmt::format("{} step(s) each, ", report.steps);
+  std::string text = wrapped(fmt::format("{}: {}template {}; {}method {}, cost {}",
+                                         report.plan,
+                                         of,
+                                         report.scenario,
+                                         steps,
+                                         report.method,
+                                         report.cost.empty() ? "not asked for" : report.cost));
   for (const std::string& limit : report.limits) {
     text += wrapped("limit: " + limit);
   }

@@ -437,7 +437,7 @@ TEST_F(ServingPlans, BoundsGiveTheFrontOfTheExhaustiveSearchINV10) {
 TEST_F(ServingPlans, BoundByWhatArrives) {
   write("arrivals.csv",
         "arrival_s,prompt_tokens,output_tokens\n0,60,10\n0.3,70,10\n0.6,20,10\n"
-        "9,900000000,10\n");
+        "9,90000000,10\n");
   write("plan.toml", R"(scenario = "scenario.toml"
 [set]
 step.kind = "serving"
