@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "sim/cli/console.hpp"
+#include "sim/core/diagnostics.hpp"
 #include "sim/scenario/digest.hpp"
 #include "sim/step/replay.hpp"
 
@@ -50,6 +51,7 @@ RunReport simulate(const std::filesystem::path& file,
   RunReport report = report_head(file, scenario, assembly);
   const bool twice = control.without_faults && !scenario.faults.empty();
   const int steps = scenario.batch.steps;
+  const std::atomic<bool>& cancelled = control.cancelled ? *control.cancelled : interrupted();
   const auto run = [&](const StepModel& model, int done_before) {
     const auto on_progress = [&](int done, int) {
       if (control.on_step) {
@@ -59,7 +61,7 @@ RunReport simulate(const std::filesystem::path& file,
     return replay(
         model,
         steps,
-        {.threads = control.threads, .cancelled = &interrupted(), .on_progress = on_progress});
+        {.threads = control.threads, .cancelled = &cancelled, .on_progress = on_progress});
   };
   report.steps = run(assembly.step, 0);
   if (twice) {
@@ -67,7 +69,7 @@ RunReport simulate(const std::filesystem::path& file,
     whole.faults = {};
     report.without_faults = without_faults(run(assemble(whole).step, steps));
   }
-  if (interrupted()) {  // during the last step
+  if (cancelled) {  // during the last step
     throw Cancelled();
   }
   const auto repeated = std::count_if(report.steps.begin(),
@@ -82,6 +84,27 @@ RunReport simulate(const std::filesystem::path& file,
   }
   report.evidence = judge(assembly.step, report.steps);
   return report;
+}
+
+void refuse_outside(const StepEvidence& evidence) {
+  std::vector<Diagnostic> mistakes;
+  const auto refuse = [&](const std::string& sentence) {
+    Diagnostic mistake;
+    mistake.key = "--strict";
+    mistake.message = sentence;
+    mistakes.push_back(std::move(mistake));
+  };
+  for (const PhaseEvidence& phase : evidence.phases) {
+    if (phase.phase != "gate" && !phase.band && phase.grade == Evidence::kAssumed) {
+      refuse(phase.phase + ": constants are assumed, not fitted to measurements");
+    }
+    for (const std::string& sentence : phase.out) {
+      refuse(sentence);
+    }
+  }
+  if (!mistakes.empty()) {
+    throw UserError(std::move(mistakes));
+  }
 }
 
 }  // namespace moesim::cli

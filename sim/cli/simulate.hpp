@@ -2,6 +2,7 @@
 // A scenario simulated to its report, for every command that needs one.
 #pragma once
 
+#include <atomic>
 #include <functional>
 
 #include "sim/report/run_report.hpp"
@@ -23,11 +24,16 @@ struct SimulateControl {
   std::function<void(int, int)> on_step;  ///< done, total; may be empty
   bool without_faults = false;            ///< with faults, simulate the whole cluster as well
   AssemblyCache* cache = nullptr;         ///< of parts shared with other runs; may be null
+  const std::atomic<bool>* cancelled = nullptr;  ///< ends the run when set; null: interrupted()
 };
 
-/// Throws Cancelled once interrupted() is set.
+/// Throws Cancelled once `cancelled` is set.
 [[nodiscard]] RunReport simulate(const std::filesystem::path& file,
                                  const Scenario& scenario,
                                  const SimulateControl& control);
+
+/// --strict: every phase rests on a fit, and no input left its range. The gate has no fit of its
+/// own and is let through. Throws UserError.
+void refuse_outside(const StepEvidence& evidence);
 
 }  // namespace moesim::cli
