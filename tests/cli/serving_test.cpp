@@ -306,7 +306,7 @@ TEST_F(Serving, MoneyIsOfTheRunItself) {
   const Outcome text = moesim(run(prices));
   EXPECT_THAT(text.out,
               HasSubstr("\ncost     an hour  a million tokens  prompt alone  output alone  within "
-                        "SLO  a request\nrented  8.00 USD "));
+                        "SLO     a request\nrented  8.00 USD         0.125 USD "));
   EXPECT_THAT(text.out, HasSubstr("\nprices: quoted (an offer), busy "));
   const Outcome split = moesim(run({"price.source=an offer",
                                     "price.basis=quoted",
