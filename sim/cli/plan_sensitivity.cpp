@@ -191,8 +191,7 @@ std::vector<PlanThreshold> thresholds_of(const PlanChoice& choice,
     questions.push_back({&choice, gpu_price(control.cost), kFurthest, "choice"});
     questions.push_back({&other, gpu_price(control.cost), 1 / kFurthest, "alternative"});
   }
-  for (Knob& knob :
-       control.vary > 0 ? physics_knobs(*choice.scenario) : std::vector<Knob>{}) {
+  for (Knob& knob : control.vary > 0 ? physics_knobs(*choice.scenario) : std::vector<Knob>{}) {
     const bool slows =
         knob.name != "routing skew" && knob.name != "kernel starts" && knob.name != "arrival rate";
     questions.push_back({&choice, std::move(knob), slows ? 1 / kFurthest : kFurthest, "choice"});
