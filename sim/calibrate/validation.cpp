@@ -38,6 +38,10 @@ UnitFamily unit_family(std::string_view quantity, const std::string& unit) {
   if (quantity.ends_with("_bytes_per_s")) {
     return {value_of(parse_bytes_per_second(one)), bytes_per_second_forms()};
   }
+  const std::string_view last = quantity.substr(quantity.rfind('.') + 1);
+  if (last.find("_per_s") != std::string_view::npos) {  // tokens_per_s_per_node
+    return {unit == "1/s" ? std::optional(1.0) : std::nullopt, "1/s"};
+  }
   if (quantity.ends_with("_bytes")) {
     return {value_of(parse_bytes(one)), bytes_forms()};
   }

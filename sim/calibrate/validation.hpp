@@ -36,7 +36,8 @@ struct ValidationCase {
 };
 
 /// Reads and checks every row. The last key of a quantity decides which units fit: _s a time,
-/// _bytes a size, _bytes_per_s a rate; any other takes "1" or "%". Throws UserError with the place
+/// _bytes a size, _bytes_per_s a rate of bytes; one with _per_s in it, as tokens_per_s_per_node,
+/// takes "1/s", any other "1" or "%". Throws UserError with the place
 /// of the first row that does not fit.
 [[nodiscard]] std::vector<ValidationCase> read_cases(const traces::CsvTable& table);
 

@@ -76,7 +76,8 @@ WholeShape shape_of(const Scenario& s) {
           .kv_dtype = s.memory.kv_dtype,
           .dropless = s.capacity.policy == OverflowPolicy::kNone,
           .overlap = s.step.overlap,
-          .recompute = s.memory.recompute};
+          .recompute = s.memory.recompute,
+          .schedule = s.step.schedule};
 }
 
 std::string kind_of(const Scenario& s) {

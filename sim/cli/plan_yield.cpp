@@ -30,7 +30,8 @@ PlanServed served_of(const ServingReport& report) {
 PlanRun serve_plan_point(const Scenario& scenario) {
   Scenario unchecked = scenario;
   unchecked.requests.check_steps = 0;  // the choice is run by itself to see them
-  const ServingReport report = simulate_serving("a configuration of a plan", unchecked, {});
+  const ServingReport report =
+      simulate_serving("a configuration of a plan", unchecked, {.threads = 0, .progress = false});
   if (interrupted()) {
     throw Cancelled();
   }
@@ -51,6 +52,7 @@ std::string pass_key(const Scenario& scenario, int step) {
   same.batch.steps = 1;
   same.memory = MemorySpec{};
   same.memory.recompute = scenario.memory.recompute;
+  same.memory.gradient_dtype = scenario.memory.gradient_dtype;
   same.step.overlap_gradients = true;
   same.price = PriceSpec{};
   return fmt::format("{} {}", step, resolved_toml(same));

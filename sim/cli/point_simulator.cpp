@@ -83,7 +83,7 @@ std::string PointSimulator::report(const Scenario& scenario) {
     return to_json(run);
   }
   if (scenario.step.kind == StepKind::kServing) {
-    ServingReport served = simulate_serving(kNoFile, alone, {});
+    ServingReport served = simulate_serving(kNoFile, alone, {.threads = 0, .progress = false});
     if (interrupted()) {
       throw Cancelled();
     }

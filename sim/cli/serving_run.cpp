@@ -47,24 +47,34 @@ ServingReport head_of(const std::filesystem::path& file,
 
 ServingReport simulate_serving(const std::filesystem::path& file,
                                const Scenario& scenario,
-                               const ServingProgress& progress) {
+                               const ServingControl& control) {
+  std::optional<tbb::global_control> limit;
+  if (control.threads > 0) {
+    limit.emplace(tbb::global_control::max_allowed_parallelism,
+                  static_cast<std::size_t>(control.threads));
+  }
   const ServingModel model = serving_model(scenario);
   ServingReport report = head_of(file, scenario, model);
   const std::span<const Request> requests(model.arrivals.requests);
   StepSurface surface(
       model.whole, model.routes.get(), requests, scenario.requests.surface_layers, scenario.seed);
-  report.run = serve(requests,
-                     model.setup,
-                     [&](const GroupLoads& loads) { return surface.time(loads); },
-                     &model.whole.step,
-                     {.cancelled = &interrupted(), .on_progress = progress.requests});
+  {
+    Progress progress("requests", control.progress);
+    report.run = serve(
+        requests,
+        model.setup,
+        [&](const GroupLoads& loads) { return surface.time(loads); },
+        &model.whole.step,
+        {.cancelled = &interrupted(), .on_progress = [&](std::int64_t done, std::int64_t total) {
+           progress.update(done, total);
+         }});
+  }
   report.surface_points = surface.points();
   if (!report.run.partial) {
+    Progress progress("checked steps", control.progress);
     report.checks = check_steps(
         model.whole, model.routes.get(), report.run.kept, &interrupted(), [&](int done, int total) {
-          if (progress.checks) {
-            progress.checks(done, total);
-          }
+          progress.update(done, total);
         });
   }
   if (scenario.price.is_stated()) {
@@ -84,23 +94,8 @@ void run_serving(const ScenarioOptions& options) {
   if (!options.out.empty()) {
     check_result_folder(options.out);
   }
-  std::optional<tbb::global_control> limit;
-  if (options.threads > 0) {
-    limit.emplace(tbb::global_control::max_allowed_parallelism,
-                  static_cast<std::size_t>(options.threads));
-  }
-  const Scenario scenario = load(options);
-  std::optional<Progress> requests(std::in_place, "requests", !options.quiet);
-  Progress checks("checked steps", !options.quiet);
   const ServingReport report = simulate_serving(
-      options.file,
-      scenario,
-      {.requests = [&](std::int64_t done, std::int64_t total) { requests->update(done, total); },
-       .checks =
-           [&](int done, int total) {
-             requests.reset();
-             checks.update(done, total);
-           }});
+      options.file, load(options), {.threads = options.threads, .progress = !options.quiet});
   const bool stopped = take_interrupt();
   if (!options.out.empty()) {
     write_folder(options.out,

@@ -8,13 +8,12 @@
 #include <memory>
 
 #include "sim/calibrate/validation.hpp"
+#include "sim/cli/any_run.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
-#include "sim/cli/simulate.hpp"
 #include "sim/cli/validate_text.hpp"
 #include "sim/core/atomic_file.hpp"
 #include "sim/core/diagnostics.hpp"
-#include "sim/report/json_report.hpp"
 #include "sim/report/page.hpp"
 #include "sim/scenario/digest.hpp"
 #include "sim/step/replay.hpp"
@@ -34,8 +33,9 @@ struct ValidateOptions {
   bool quiet = false;
 };
 
-/// The report of a case's scenario, parsed from what `moesim run --json` prints, so that a quantity
-/// means the same in both. Cases that share a scenario and its overrides share the run.
+/// The report of a case's scenario (layers, whole steps or requests), parsed from what `moesim run
+/// --json` prints, so that a quantity means the same in both. Cases that share a scenario and its
+/// overrides share the run.
 class Reports {
  public:
   explicit Reports(int threads) : threads_(threads) {}
@@ -47,12 +47,10 @@ class Reports {
   }
 
  private:
-  [[nodiscard]] Json run(const ValidationCase& one) const {
+  [[nodiscard]] Json run(const ValidationCase& one) {
     try {
       const Scenario scenario = load_scenario(one.scenario, one.overrides);
-      const RunReport report = simulate(
-          one.scenario, scenario, {.threads = threads_, .on_step = {}, .without_faults = false});
-      return Json::parse(to_json(report));
+      return Json::parse(json_of_run(one.scenario, scenario, threads_, &cache_));
     } catch (const UserError& error) {
       one.refuse(fmt::format("case \"{}\" cannot be run:\n{}", one.name, error.what()));
     } catch (const EnvironmentError& error) {
@@ -65,6 +63,7 @@ class Reports {
   }
 
   int threads_;
+  AssemblyCache cache_;
   std::map<std::pair<fs::path, std::vector<std::string>>, Json> reports_;
 };
 

@@ -42,7 +42,7 @@ std::vector<std::vector<std::string>> rows_of_tier(const ValidationResults& resu
 
 bool is_time(const ValidationResult& result) {
   return !result.of.quantity.ends_with("_bytes") && !result.of.quantity.ends_with("_bytes_per_s") &&
-         result.of.unit != "1" && result.of.unit != "%";
+         result.of.unit != "1" && result.of.unit != "%" && result.of.unit != "1/s";
 }
 
 }  // namespace

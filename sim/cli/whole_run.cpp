@@ -31,7 +31,9 @@ WholeModel whole_model(const Scenario& scenario, StepModel step) {
                        .zero_stage = scenario.memory.zero_stage,
                        .gradient_dtype = scenario.memory.gradient_dtype,
                        .overlap_gradients = scenario.step.overlap_gradients,
-                       .samples = scenario.step.samples}};
+                       .samples = scenario.step.samples,
+                       .schedule = scenario.step.schedule},
+          .host_layer = scenario.step.host_layer};
 }
 
 WholeReport simulate_whole(const std::filesystem::path& file,

@@ -51,6 +51,31 @@ struct FitRecord {
   [[nodiscard]] bool is_fitted() const { return fitted.points > 0; }
 };
 
+/// [calibration.dense_bf16], [calibration.dense_fp8]: GEMMs of attention, dense layers and head, by
+/// the format of their weights. 0: as the experts' GEMMs.
+struct DenseKernels {
+  Seconds kernel_launch;
+  double gemm_efficiency = 0;
+  double memory_efficiency = 0;
+  double gemm_overlap = 0;      ///< this and the following are looked at where the efficiency is
+  double tile_fetch_share = 0;  ///< given
+  int tile_rows = 0;
+  int tile_columns = 0;
+
+  bool operator==(const DenseKernels&) const = default;
+};
+
+/// [calibration.attention]: the core of attention, as parts of the bf16 peak and of the memory
+/// bandwidth. 0: as the experts' GEMMs and other kernels.
+struct AttentionKernels {
+  double prefill_efficiency = 0;
+  double backward_efficiency = 0;
+  double decode_efficiency = 0;         ///< of multiplications, many heads a key
+  double decode_memory_efficiency = 0;  ///< of reading the cache
+
+  bool operator==(const AttentionKernels&) const = default;
+};
+
 /// [calibration]: the constants of the cost models, from a file of scenarios/calibration.
 struct CostConstants {
   std::string source;  ///< who measured or assumed them
@@ -84,6 +109,9 @@ struct CostConstants {
   std::string communication_kernel;  ///< whose table those of dispatch and combine were
   FitRecord expert_fit;
   FitRecord communication_fit;
+  DenseKernels dense_bf16;
+  DenseKernels dense_fp8;
+  AttentionKernels attention;
 };
 
 /// One rank's hardware and constants.

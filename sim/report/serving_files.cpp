@@ -54,7 +54,14 @@ Json summary_json(const ServingReport& report, const ServingFigures& f) {
           {"kv_mean_ratio", f.mean_kv},
           {"kv_max_ratio", f.most_kv},
           {"preemptions", report.run.preemptions},
-          {"kv_moves", report.run.moves}};
+          {"kv_moves", report.run.moves},
+          {"prefix_hit_tokens", report.run.prefix_hits},
+          {"prefix_hit_ratio",
+           report.spec.prefix_cache && report.run.admitted_tokens > 0
+               ? Json(static_cast<double>(report.run.prefix_hits) /
+                      static_cast<double>(report.run.admitted_tokens))
+               : Json()},
+          {"prefix_dropped_blocks", report.run.dropped_blocks}};
 }
 
 Json checks_json(const ServingReport& report) {

@@ -106,6 +106,14 @@ std::string system_lines(const ServingReport& report, const ServingFigures& f) {
       readable_share(f.most_kv),
       report.kv.tokens,
       run.preemptions));
+  if (report.spec.prefix_cache) {
+    text += wrapped(fmt::format(
+        "prefix caches had {} of the prompts' tokens; {} blocks dropped for want of room",
+        readable_share(run.admitted_tokens > 0 ? static_cast<double>(run.prefix_hits) /
+                                                     static_cast<double>(run.admitted_tokens)
+                                               : 0.0),
+        run.dropped_blocks));
+  }
   if (run.moves > 0) {
     text += fmt::format("{} caches moved from prefill to decode\n", run.moves);
   }

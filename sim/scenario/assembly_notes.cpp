@@ -46,10 +46,18 @@ void note_calibration(const CostConstants& c, std::vector<std::string>& notes) {
 }
 
 void note_whole_model(const Scenario& scenario, std::vector<std::string>& notes) {
-  notes.push_back(
-      fmt::format("attention, dense layers and head use the constants of the experts' GEMMs and of "
-                  "memory; {}",
-                  overlap_note(scenario.step.overlap)));
+  const CostConstants& c = scenario.calibration;
+  const bool own = c.dense_bf16.gemm_efficiency > 0 || c.attention.prefill_efficiency > 0;
+  notes.push_back(fmt::format("attention, dense layers and head use {}; {}",
+                              own ? "calibration.dense_bf16, dense_fp8 and attention"
+                                  : "the constants of the experts' GEMMs and of memory",
+                              overlap_note(scenario.step.overlap)));
+  if (scenario.step.host_layer.value > 0) {
+    notes.push_back(fmt::format(
+        "a pass takes no less than the host needs to issue it: step.host_layer = {:g} ms for a "
+        "layer forwards, twice that backwards",
+        scenario.step.host_layer.value * 1e3));
+  }
   if (scenario.step.kind == StepKind::kTrain) {
     notes.emplace_back(
         "backward passes are assumed to take twice the forward time (2.5 times in the core of "

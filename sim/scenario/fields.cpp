@@ -22,6 +22,7 @@ constexpr std::string_view kPathPolicies[] = {"ecmp", "rail_aligned"};
 constexpr std::string_view kStepKinds[] = {"moe_layers", "prefill", "decode", "train", "serving"};
 constexpr std::string_view kRecompute[] = {"none", "selective", "full"};
 constexpr std::string_view kOverlaps[] = {"none", "two_batch", "shared_expert", "dualpipe"};
+constexpr std::string_view kSchedules[] = {"1f1b", "dualpipe"};
 constexpr std::string_view kEvidence[] = {"measured", "interpolated", "extrapolated", "assumed"};
 
 constexpr PresetTable kPresetTables[] = {{"model", "models"},
@@ -162,6 +163,8 @@ void policy_fields(Fields& f, Scenario& s) {
   f.word(optional("overlap"), s.step.overlap, kOverlaps);
   f.count(optional("samples"), s.step.samples, {.min = 1, .max = 1'000});
   f.flag(optional("overlap_gradients"), s.step.overlap_gradients);
+  f.word(optional("schedule"), s.step.schedule, kSchedules);
+  f.not_negative(optional("host_layer"), s.step.host_layer);
   f.end();
 }
 
@@ -212,6 +215,28 @@ void fit_fields(Fields& f, bool experts, FitRecord& r) {
   f.end();
 }
 
+void dense_fields(Fields& f, std::string_view name, DenseKernels& d) {
+  constexpr CountRange kNoTileOrEdge{.min = 0, .max = 65'536};
+  f.begin(optional(name));
+  f.not_negative(optional("kernel_launch"), d.kernel_launch);
+  f.number(optional("gemm_efficiency"), d.gemm_efficiency, NumberRange::kShare);
+  f.number(optional("memory_efficiency"), d.memory_efficiency, NumberRange::kShare);
+  f.number(optional("gemm_overlap"), d.gemm_overlap, NumberRange::kShare);
+  f.number(optional("tile_fetch_share"), d.tile_fetch_share, NumberRange::kShare);
+  f.count(optional("tile_rows"), d.tile_rows, kNoTileOrEdge);
+  f.count(optional("tile_columns"), d.tile_columns, kNoTileOrEdge);
+  f.end();
+}
+
+void attention_kernel_fields(Fields& f, AttentionKernels& a) {
+  f.begin(optional("attention"));
+  f.number(optional("prefill_efficiency"), a.prefill_efficiency, NumberRange::kShare);
+  f.number(optional("backward_efficiency"), a.backward_efficiency, NumberRange::kShare);
+  f.number(optional("decode_efficiency"), a.decode_efficiency, NumberRange::kShare);
+  f.number(optional("decode_memory_efficiency"), a.decode_memory_efficiency, NumberRange::kShare);
+  f.end();
+}
+
 void calibration_fields(Fields& f, CostConstants& c) {
   f.begin(required("calibration"));
   f.text(required("source"), c.source);
@@ -238,6 +263,9 @@ void calibration_fields(Fields& f, CostConstants& c) {
   f.flag(optional("combine_sums"), c.combine_sums);
   fit_fields(f, true, c.expert_fit);
   fit_fields(f, false, c.communication_fit);
+  dense_fields(f, "dense_bf16", c.dense_bf16);
+  dense_fields(f, "dense_fp8", c.dense_fp8);
+  attention_kernel_fields(f, c.attention);
   f.end();
 }
 

@@ -52,7 +52,8 @@ MemoryModel memory_model(const Scenario& s) {
           .dispatcher = s.dispatch.kind,
           .slots_per_rank = slots_per_rank(s),
           .capacity = s.cluster.gpu.memory,
-          .overlap = s.step.overlap};
+          .overlap = s.step.overlap,
+          .schedule = s.step.schedule};
 }
 
 void check_memory(const Scenario& scenario) {

@@ -41,6 +41,8 @@ struct StepSpec {
   Overlap overlap = Overlap::kNone;
   int samples = 1;                ///< train: routings that the micro-batches take turns with
   bool overlap_gradients = true;  ///< train: gradients are reduced during the backward passes
+  Schedule schedule = Schedule::kOneForwardOneBackward;  ///< train: of the pipeline
+  Seconds host_layer;  ///< the host takes this long to issue a layer's forward pass; 0: no time
 };
 
 struct Scenario {

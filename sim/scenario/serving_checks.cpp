@@ -50,6 +50,23 @@ void check_source(CrossChecker& c, const RequestSpec& r) {
                       c.other("requests.from", fmt::format("{:g} s", r.from.value))));
 }
 
+/// Only forms of JSON lines name the blocks of a prompt.
+void check_prefixes(CrossChecker& c, const RequestSpec& r) {
+  const bool has = r.source == ArrivalSource::kMooncake || r.source == ArrivalSource::kTable;
+  const std::string source =
+      c.other("requests.source", arrival_source_words()[static_cast<std::size_t>(r.source)]);
+  c.check(r.prefix_cache && !has,
+          "requests.prefix_cache",
+          {"requests.source"},
+          fmt::format("needs hash_ids, which mooncake and table have, but {}", source));
+  const std::string off = c.other("requests.prefix_cache", "false");
+  no_effect(c, !r.prefix_cache, "requests.prefix_block", off);
+  c.check(!r.prefix_cache && r.balance == BalanceRule::kPrefix,
+          "requests.balance",
+          {"requests.prefix_cache"},
+          fmt::format("prefix looks at a cache of prefixes, but {}", off));
+}
+
 void check_batching(CrossChecker& c, const RequestSpec& r) {
   const std::string most = c.other("requests.max_batch_tokens", r.max_batch_tokens);
   c.check(r.chunk_tokens > r.max_batch_tokens,
@@ -97,6 +114,7 @@ bool request_key_has_no_effect(std::string_view path, const Scenario& scenario) 
   const RequestSpec& r = scenario.requests;
   return (among(kOfPoisson, path) && r.source != ArrivalSource::kPoisson) ||
          (among(kOfTraces, path) && r.source == ArrivalSource::kPoisson) ||
+         (path == "requests.prefix_block" && !r.prefix_cache) ||
          (path == "requests.prefill_groups" && r.policy == ServingPolicy::kColocated);
 }
 
@@ -125,6 +143,7 @@ void check_requests(CrossChecker& c, const Scenario& s) {
           {"step.kind"},
           fmt::format("two_batch, but {} cuts no batch in two; set none or shared_expert", kind));
   check_source(c, s.requests);
+  check_prefixes(c, s.requests);
   check_batching(c, s.requests);
   check_groups(c, s);
 }

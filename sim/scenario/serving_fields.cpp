@@ -8,7 +8,7 @@ namespace {
 // Words stand in the order of the enumerators.
 constexpr std::string_view kSources[] = {"poisson", "azure", "mooncake", "burstgpt", "table"};
 constexpr std::string_view kPolicies[] = {"colocated", "disaggregated"};
-constexpr std::string_view kBalances[] = {"least_loaded", "round_robin"};
+constexpr std::string_view kBalances[] = {"least_loaded", "round_robin", "prefix"};
 constexpr CountRange kBatchTokens{.min = 1, .max = 1'000'000};
 
 }  // namespace
@@ -21,6 +21,7 @@ void request_fields(Fields& f, RequestSpec& r) {
   f.not_negative(optional("to"), r.to);
   f.number(optional("rate_scale"), r.rate_scale, NumberRange::kPositive);
   f.not_negative(optional("spread"), r.spread);
+  f.count(optional("concurrency"), r.concurrency, {.min = 0, .max = 100'000'000});
   f.number(optional("rate"), r.rate, NumberRange::kPositive);
   f.count(optional("count"), r.count, {.min = 1, .max = 100'000'000});
   f.number(optional("prompt_tokens"), r.prompt_tokens, NumberRange::kPositive);
@@ -37,6 +38,8 @@ void request_fields(Fields& f, RequestSpec& r) {
   f.count(optional("max_batch_tokens"), r.max_batch_tokens, kBatchTokens);
   f.count(optional("chunk_tokens"), r.chunk_tokens, {.min = 0, .max = 1'000'000});
   f.count(optional("max_sequences"), r.max_sequences, kBatchTokens);
+  f.flag(optional("prefix_cache"), r.prefix_cache);
+  f.count(optional("prefix_block"), r.prefix_block, {.min = 1, .max = 1'000'000});
   f.not_negative(optional("step_overhead"), r.step_overhead);
   f.positive(optional("interval"), r.interval);
   f.count(optional("surface_layers"), r.surface_layers, {.min = 0, .max = 100'000});

@@ -10,7 +10,7 @@
 namespace moesim {
 namespace {
 
-constexpr std::array<std::string_view, 15> kStepKeys = {"parallel.tp",
+constexpr std::array<std::string_view, 17> kStepKeys = {"parallel.tp",
                                                         "parallel.pp",
                                                         "parallel.dp",
                                                         "parallel.virtual_stages",
@@ -24,21 +24,24 @@ constexpr std::array<std::string_view, 15> kStepKeys = {"parallel.tp",
                                                         "step.layers",
                                                         "step.overlap",
                                                         "step.samples",
-                                                        "step.overlap_gradients"};
+                                                        "step.overlap_gradients",
+                                                        "step.schedule",
+                                                        "step.host_layer"};
 
 std::string kind_word(StepKind kind) {
   return std::string(step_kind_words()[static_cast<std::size_t>(kind)]);
 }
 
 bool is_of_training(std::string_view path) {
-  constexpr std::array<std::string_view, 8> kKeys = {"parallel.dp",
+  constexpr std::array<std::string_view, 9> kKeys = {"parallel.dp",
                                                      "parallel.virtual_stages",
                                                      "batch.micro_batches",
                                                      "memory.gradient_dtype",
                                                      "memory.zero_stage",
                                                      "memory.recompute",
                                                      "step.samples",
-                                                     "step.overlap_gradients"};
+                                                     "step.overlap_gradients",
+                                                     "step.schedule"};
   return std::find(kKeys.begin(), kKeys.end(), path) != kKeys.end();
 }
 
@@ -167,6 +170,39 @@ void check_virtual_stages(CrossChecker& c, const Scenario& s) {
       fmt::format("{} does not go with {}", p.virtual_stages, c.other("step.overlap", "dualpipe")));
 }
 
+/// What DualPipe needs.
+void check_schedule(CrossChecker& c, const Scenario& s) {
+  if (s.step.kind != StepKind::kTrain || s.step.schedule != Schedule::kDualPipe) {
+    return;
+  }
+  const ParallelSpec& p = s.parallel;
+  const int batches = s.batch.micro_batches;
+  c.check(s.step.overlap != Overlap::kDualPipe,
+          "step.schedule",
+          {"step.overlap"},
+          fmt::format(
+              "dualpipe runs passes in pairs, but {}; set dualpipe",
+              c.other("step.overlap", overlap_words()[static_cast<std::size_t>(s.step.overlap)])));
+  c.check(
+      p.pp % 2 != 0,
+      "step.schedule",
+      {"parallel.pp"},
+      fmt::format("dualpipe needs an even number of stages, but {}", c.other("parallel.pp", p.pp)));
+  c.check(p.pp % 2 == 0 && (batches % 2 != 0 || batches < 2 * p.pp),
+          "batch.micro_batches",
+          {"step.schedule", "parallel.pp"},
+          fmt::format("{} is no even number of at least {}, two for each stage, as {} needs",
+                      batches,
+                      2 * p.pp,
+                      c.other("step.schedule", "dualpipe")));
+  c.check(s.memory.zero_stage >= 2,
+          "memory.zero_stage",
+          {"step.schedule"},
+          fmt::format("{}, but {} is simulated with 0 and 1 only",
+                      s.memory.zero_stage,
+                      c.other("step.schedule", "dualpipe")));
+}
+
 }  // namespace
 
 bool step_key_has_no_effect(std::string_view path, const Scenario& scenario) {
@@ -180,6 +216,7 @@ bool step_key_has_no_effect(std::string_view path, const Scenario& scenario) {
   }
   return (kind == StepKind::kServing && (path == "batch" || path.starts_with("batch."))) ||
          (path == "memory.kv_dtype" && kind == StepKind::kTrain) ||
+         (path == "step.host_layer" && kind == StepKind::kServing) ||
          (is_of_training(path) && kind != StepKind::kTrain) ||
          (is_of_experts(path) && scenario.model.moe_layers == 0);
 }
@@ -205,6 +242,7 @@ void check_step(CrossChecker& c, const Scenario& s) {
   }
   check_overlap(c, s);
   check_virtual_stages(c, s);
+  check_schedule(c, s);
 }
 
 }  // namespace moesim

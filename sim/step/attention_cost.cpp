@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "sim/core/check.hpp"
+#include "sim/step/dense_kernels.hpp"
 
 namespace moesim {
 namespace {
@@ -17,15 +18,22 @@ struct Work {
   double bytes = 0;
 };
 
-Seconds memory_kernel(const ComputeModel& c, double moved) {
-  return bytes(moved) / (c.gpu.memory_bandwidth * c.constants.memory_efficiency) +
-         c.constants.kernel_launch;
+double given_or(double constant, double fallback) {
+  return constant > 0 ? constant : fallback;
 }
 
-Seconds roofline(const ComputeModel& c, Work work) {
-  const Seconds arithmetic = flops(work.flops) / (c.gpu.bf16_rate * c.constants.gemm_efficiency);
-  const Seconds memory =
-      bytes(work.bytes) / (c.gpu.memory_bandwidth * c.constants.memory_efficiency);
+/// Of the core's kernel for one kind of step.
+Seconds roofline(const ComputeModel& compute, StepKind kind, bool backward, Work work) {
+  const ComputeModel c = dense_kernels(compute, Dtype::kBf16);
+  const AttentionKernels& a = compute.constants.attention;
+  const bool decodes = kind == StepKind::kDecode;
+  const double rate =
+      decodes ? a.decode_efficiency : (backward ? a.backward_efficiency : a.prefill_efficiency);
+  const Seconds arithmetic =
+      flops(work.flops) / (c.gpu.bf16_rate * given_or(rate, compute.constants.gemm_efficiency));
+  const double bandwidth =
+      given_or(decodes ? a.decode_memory_efficiency : 0.0, c.constants.memory_efficiency);
+  const Seconds memory = bytes(work.bytes) / (c.gpu.memory_bandwidth * bandwidth);
   return std::max(arithmetic, memory) + c.constants.kernel_launch;
 }
 
@@ -69,33 +77,109 @@ Seconds gemm_time(const ComputeModel& compute,
                   std::int64_t rows,
                   std::int64_t columns,
                   std::int64_t inner) {
-  return grouped_gemm_time(compute, std::span(&rows, 1), columns, inner, model.dense_dtype);
+  return grouped_gemm_time(dense_kernels(compute, model.dense_dtype),
+                           std::span(&rows, 1),
+                           columns,
+                           inner,
+                           model.dense_dtype);
 }
 
-Seconds gqa_projections(const ComputeModel& compute, const ModelShape& model, std::int64_t tokens) {
-  const AttentionShape& a = model.attention;
-  const std::int64_t width = (a.heads + 2 * std::int64_t{a.kv_heads}) * a.head_dim;
-  const double rotated = 2.0 * static_cast<double>(tokens * width) * kBf16;
-  return gemm_time(compute, model, tokens, width, model.hidden_size) +
-         memory_kernel(compute, rotated) +
-         gemm_time(compute, model, tokens, model.hidden_size, std::int64_t{a.heads} * a.head_dim);
+/// bf16 rows read, fp8 ones written, by a kernel of its own before an fp8 GEMM.
+Seconds quantise_time(const ComputeModel& compute,
+                      const ModelShape& model,
+                      std::int64_t rows,
+                      std::int64_t width) {
+  constexpr double kBytes = 3;
+  return model.dense_dtype == Dtype::kFp8
+             ? memory_kernel(compute, kBytes * static_cast<double>(rows * width))
+             : Seconds{};
 }
 
-Seconds mla_projections(const ComputeModel& compute, const ModelShape& model, std::int64_t tokens) {
+/// A projection's columns and inner length.
+struct Projection {
+  std::int64_t columns = 0;
+  std::int64_t inner = 0;
+};
+
+/// Of attention over its tokens; mla's expansion of the latent is apart.
+std::vector<Projection> projections_of(const ModelShape& model) {
   const AttentionShape& a = model.attention;
+  const std::int64_t out = std::int64_t{a.heads} * a.head_dim;
+  const std::int64_t hidden = model.hidden_size;
+  if (a.kind == AttentionKind::kGqa) {
+    return {{(a.heads + 2 * std::int64_t{a.kv_heads}) * a.head_dim, hidden}, {hidden, out}};
+  }
   const std::int64_t queries = std::int64_t{a.heads} * (a.nope_dim + a.rope_dim);
   const std::int64_t latent = std::int64_t{a.kv_lora_rank} + a.rope_dim;
-  const Seconds down =
-      a.q_lora_rank == 0
-          ? gemm_time(compute, model, tokens, queries + latent, model.hidden_size)
-          : gemm_time(compute, model, tokens, a.q_lora_rank + latent, model.hidden_size) +
-                gemm_time(compute, model, tokens, queries, a.q_lora_rank);
-  return down +
-         gemm_time(compute, model, tokens, model.hidden_size, std::int64_t{a.heads} * a.head_dim);
+  if (a.q_lora_rank == 0) {
+    return {{queries + latent, hidden}, {hidden, out}};
+  }
+  return {{a.q_lora_rank + latent, hidden}, {queries, a.q_lora_rank}, {hidden, out}};
 }
 
-Seconds norm_time(const ComputeModel& compute, const ModelShape& model, std::int64_t tokens) {
-  return memory_kernel(compute, 4.0 * static_cast<double>(tokens) * model.hidden_size * kBf16);
+Projection expansion_of(const AttentionShape& a) {
+  return {std::int64_t{a.heads} * (a.nope_dim + a.head_dim), a.kv_lora_rank};
+}
+
+/// Queries and keys turned, the cache written (mla: queries alone, what it writes is small).
+Seconds rotation_time(const ComputeModel& compute, const ModelShape& model, std::int64_t tokens) {
+  const AttentionShape& a = model.attention;
+  const std::int64_t width = a.kind == AttentionKind::kGqa
+                                 ? (a.heads + 2 * std::int64_t{a.kv_heads}) * a.head_dim
+                                 : std::int64_t{a.heads} * a.rope_dim;
+  return memory_kernel(compute, 2.0 * static_cast<double>(tokens * width) * kBf16);
+}
+
+Seconds projections_time(const ComputeModel& compute,
+                         const ModelShape& model,
+                         std::int64_t tokens) {
+  Seconds time = rotation_time(compute, model, tokens);
+  for (const Projection& p : projections_of(model)) {
+    time += quantise_time(compute, model, tokens, p.inner) +
+            gemm_time(compute, model, tokens, p.columns, p.inner);
+  }
+  return time;
+}
+
+/// fp8 GEMMs backwards: gradients of outputs in both directions, inputs in the other one.
+Seconds quantise_backward_time(const ComputeModel& compute,
+                               const ModelShape& model,
+                               const AttentionLoad& load) {
+  constexpr double kOfGradient = 6;
+  constexpr double kOfInput = 2;
+  if (model.dense_dtype != Dtype::kFp8 || model.attention.kind == AttentionKind::kNone) {
+    return {};
+  }
+  std::vector<Projection> projections = projections_of(model);
+  if (model.attention.kind == AttentionKind::kMla) {
+    projections.push_back(expansion_of(model.attention));
+  }
+  Seconds time;
+  for (const Projection& p : projections) {
+    time += memory_kernel(
+        compute,
+        static_cast<double>(load.tokens()) * (kOfGradient * static_cast<double>(p.columns) +
+                                              kOfInput * static_cast<double>(p.inner)));
+  }
+  return time;
+}
+
+/// Of the forward pass, as attention_time has them.
+Seconds quantise_forward_time(const ComputeModel& compute,
+                              const ModelShape& model,
+                              const AttentionLoad& load) {
+  Seconds time;
+  if (model.attention.kind == AttentionKind::kNone) {
+    return time;
+  }
+  for (const Projection& p : projections_of(model)) {
+    time += quantise_time(compute, model, load.tokens(), p.inner);
+  }
+  if (model.attention.kind == AttentionKind::kMla) {
+    time += quantise_time(
+        compute, model, load.sequences * load.context, expansion_of(model.attention).inner);
+  }
+  return time;
 }
 
 /// Of mla, from the latents of queries, keys and values.
@@ -129,7 +213,7 @@ AttentionLoad attention_load(StepKind kind,
 Seconds attention_core_time(const ComputeModel& compute,
                             const AttentionShape& attention,
                             const AttentionLoad& load) {
-  return roofline(compute, core_of(attention, load));
+  return roofline(compute, load.kind, false, core_of(attention, load));
 }
 
 Seconds attention_core_time(const ComputeModel& compute,
@@ -147,7 +231,7 @@ Seconds attention_core_time(const ComputeModel& compute,
         any = true;
       }
     }
-    time += any ? roofline(compute, all) : Seconds{};
+    time += any ? roofline(compute, kind, false, all) : Seconds{};
   }
   return time;
 }
@@ -158,9 +242,8 @@ Seconds attention_tokens_time(const ComputeModel& compute,
   const Seconds norm = norm_time(compute, model, tokens);
   switch (model.attention.kind) {
     case AttentionKind::kGqa:
-      return 2.0 * norm + gqa_projections(compute, model, tokens);
     case AttentionKind::kMla:
-      return 2.0 * norm + mla_projections(compute, model, tokens);
+      return 2.0 * norm + projections_time(compute, model, tokens);
     case AttentionKind::kNone:
       return norm;
   }
@@ -175,8 +258,9 @@ Seconds attention_absorption_time(const ComputeModel& compute,
     return {};
   }
   const std::vector<std::int64_t> rows(static_cast<std::size_t>(a.heads), sequences);
-  return grouped_gemm_time(compute, rows, a.kv_lora_rank, a.nope_dim, Dtype::kBf16) +
-         grouped_gemm_time(compute, rows, a.head_dim, a.kv_lora_rank, Dtype::kBf16);
+  const ComputeModel dense = dense_kernels(compute, Dtype::kBf16);
+  return grouped_gemm_time(dense, rows, a.kv_lora_rank, a.nope_dim, Dtype::kBf16) +
+         grouped_gemm_time(dense, rows, a.head_dim, a.kv_lora_rank, Dtype::kBf16);
 }
 
 Seconds attention_expansion_time(const ComputeModel& compute,
@@ -186,8 +270,11 @@ Seconds attention_expansion_time(const ComputeModel& compute,
   if (a.kind != AttentionKind::kMla || rows == 0) {
     return {};
   }
-  return gemm_time(
-      compute, model, rows, std::int64_t{a.heads} * (a.nope_dim + a.head_dim), a.kv_lora_rank);
+  const Projection p = expansion_of(a);
+  const double keys = 2.0 * a.heads * (a.nope_dim + a.rope_dim) * kBf16;
+  return quantise_time(compute, model, rows, p.inner) +
+         gemm_time(compute, model, rows, p.columns, p.inner) +
+         memory_kernel(compute, keys * static_cast<double>(rows));
 }
 
 Seconds mixed_attention_time(const ComputeModel& compute,
@@ -225,8 +312,12 @@ Seconds attention_backward_time(const ComputeModel& compute,
                                 Recompute recompute) {
   const bool none = model.attention.kind == AttentionKind::kNone;
   const Seconds core = none ? Seconds{} : attention_core_time(compute, model.attention, load);
-  const Seconds rest = attention_time(compute, model, load) - core;
-  const Seconds backward = 2.0 * rest + 2.5 * core;
+  const Seconds rest =
+      attention_time(compute, model, load) - core - quantise_forward_time(compute, model, load);
+  const Seconds core_backward =
+      none ? Seconds{} : roofline(compute, load.kind, true, core_of(model.attention, load));
+  const Seconds backward =
+      2.0 * rest + 2.5 * core_backward + quantise_backward_time(compute, model, load);
   if (recompute != Recompute::kSelective) {
     return backward;
   }
@@ -235,27 +326,23 @@ Seconds attention_backward_time(const ComputeModel& compute,
          up_projections(compute, model, load);
 }
 
-Seconds dense_ffn_time(const ComputeModel& compute,
-                       const ModelShape& model,
-                       int tp,
-                       std::int64_t tokens) {
-  if (model.dense_width == 0) {
+Seconds attention_weights_time(const ComputeModel& compute,
+                               const ModelShape& model,
+                               const AttentionLoad& load) {
+  if (model.attention.kind == AttentionKind::kNone) {
     return {};
   }
-  ModelShape ffn = model;
-  ffn.weight_dtype = model.dense_dtype;
-  ffn.expert_gated = model.dense_gated;
-  ffn.shared_experts = 1;
-  ffn.shared_expert_width = (model.dense_width + tp - 1) / tp;
-  return shared_expert_time(compute, ffn, tokens);
-}
-
-Seconds head_time(const ComputeModel& compute, const ModelShape& model, int tp, std::int64_t rows) {
-  return norm_time(compute, model, rows) + grouped_gemm_time(compute,
-                                                             std::span(&rows, 1),
-                                                             (model.vocabulary + tp - 1) / tp,
-                                                             model.hidden_size,
-                                                             Dtype::kBf16);
+  const bool latent = model.attention.kind == AttentionKind::kMla;
+  const std::int64_t keys = latent ? load.sequences * load.context : 0;
+  Seconds time;
+  for (const Projection& p : projections_of(model)) {
+    time += gemm_time(compute, model, load.tokens(), p.columns, p.inner);
+  }
+  if (keys > 0) {
+    const Projection p = expansion_of(model.attention);
+    time += gemm_time(compute, model, keys, p.columns, p.inner);
+  }
+  return time;
 }
 
 }  // namespace moesim

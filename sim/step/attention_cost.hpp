@@ -29,18 +29,19 @@ struct AttentionLoad {
                                            Dtype kv_dtype);
 
 /// The core of attention over `load`, without projections: max(flops / rate, bytes / bandwidth) +
-/// kernel_launch; rate = bf16_rate * gemm_efficiency, bandwidth = memory_bandwidth *
-/// memory_efficiency. S sequences, n new tokens, context c, h heads, g key heads, d head_dim, r
-/// kv_lora_rank, p rope_dim, b bytes of the cache:
+/// kernel_launch; rate = bf16_rate * efficiency, bandwidth = memory_bandwidth * efficiency, from
+/// [calibration.attention] or, where that has none, those of GEMMs and memory. S sequences, n new
+/// tokens, context c, h heads, g key heads, d head_dim, r kv_lora_rank, p rope_dim, b bytes of the
+/// cache:
 ///   decode gqa   flops S c 4 h d              bytes S (2 c g d b + 2 h d 2)
 ///   decode mla   flops S c 2 h (2 r + p)      bytes S (c (r + p) b + h (2 r + p) 2)
 ///   prefill      flops S P 2 h (q + v)        bytes S (n h + c g) (q + v) 2
 /// with P = n c - n (n - 1) / 2 (causal pairs), q and v the widths of a query and a value head, and
 /// g = h for mla, whose prefill expands the latent; mla decodes in the latent space (absorbed).
 /// Source: FlashAttention-2 (Dao 2023) for flops and bytes; DeepSeek-V2 (arXiv 2405.04434) for mla.
-/// Valid for: kernels that read each key once; the efficiencies were fitted to GEMMs and streams,
-/// not to attention, so its grade is extrapolated at best. Left out: sequences of unequal length,
-/// split along the context, sliding windows. Checked by: attention_cost_test.
+/// Valid for: kernels that read each key once; without [calibration.attention] the efficiencies are
+/// those of GEMMs and streams. Its grade is extrapolated at best. Left out: sequences of unequal
+/// length, split along the context, sliding windows. Checked by: attention_cost_test.
 [[nodiscard]] Seconds attention_core_time(const ComputeModel& compute,
                                           const AttentionShape& attention,
                                           const AttentionLoad& load);
@@ -52,10 +53,15 @@ struct AttentionLoad {
 ///                -> hidden
 ///   mla          GEMM hidden -> q_lora_rank + r + p; GEMM q_lora_rank -> queries (without a
 ///   q_lora_rank
-///                one GEMM hidden -> queries); decode: per head nope_dim -> r before the core and r
-///                -> head_dim after it; prefill: GEMM r -> keys and values of the whole context;
+///                one GEMM hidden -> queries); rotation of queries, 2 T h p 2 B; decode: per head
+///                nope_dim -> r before the core and r
+///                -> head_dim after it; prefill: GEMM r -> keys and values of the whole context,
+///                keys put together with their rotary part, 2 h (nope_dim + p) 2 B a row;
 ///                core; GEMM -> hidden
-/// GEMMs as grouped_gemm_time in dense_dtype, those per head in bf16. With kind none one norm
+///   fp8 GEMMs    each has its rows quantised before it, 3 B an element (DeepSeek-V3 report, 3.5.2:
+///                read from memory, written, read again)
+/// GEMMs as grouped_gemm_time in dense_dtype, those per head in bf16, with the constants of
+/// [calibration.dense_bf16] and [calibration.dense_fp8] where given. With kind none one norm
 /// alone. Source: the layers of SGLang and vLLM, unfused but for q, k, v. Left out: biases. Checked
 /// by: attention_cost_test.
 [[nodiscard]] Seconds attention_time(const ComputeModel& compute,
@@ -93,13 +99,30 @@ struct AttentionLoad {
                                           std::span<const AttentionLoad> loads);
 
 /// The backward pass of attention_time: 2 (block - core) + 2.5 core, since each GEMM becomes two
-/// and the two products of the core become five. With Recompute::kSelective the norms and the
-/// up-projections of mla (queries; keys and values) once more. Source: FlashAttention-2 (Dao 2023),
-/// section 3.1.2; DeepSeek-V3 report, section 3.2.3. Checked by: attention_cost_test.
+/// and the two products of the core become five; quantising apart: of an fp8 GEMM the gradients of
+/// its output along both sides, 6 B an element, and its input along the other one, 2 B. With
+/// Recompute::kSelective the norms and the up-projections of mla (queries; keys and values) once
+/// more. Source: FlashAttention-2 (Dao 2023), section 3.1.2; DeepSeek-V3 report, section 3.2.3.
+/// Checked by: attention_cost_test.
 [[nodiscard]] Seconds attention_backward_time(const ComputeModel& compute,
                                               const ModelShape& model,
                                               const AttentionLoad& load,
                                               Recompute recompute);
+
+/// The gradients of the block's weights alone: as long as its GEMMs forwards. Checked by:
+/// attention_cost_test.
+[[nodiscard]] Seconds attention_weights_time(const ComputeModel& compute,
+                                             const ModelShape& model,
+                                             const AttentionLoad& load);
+
+/// Loss and its gradient over `rows` of logits of vocabulary / tp, one memory-bound kernel: bf16
+/// logits read, as fp32 written, read and turned into their gradient, which is written as bf16, 16
+/// B a logit. Source: Megatron-Core's vocabulary-parallel cross entropy in fp32. Valid for: losses
+/// that are not fused with the head's GEMM. Checked by: train_step_test.
+[[nodiscard]] Seconds cross_entropy_time(const ComputeModel& compute,
+                                         const ModelShape& model,
+                                         int tp,
+                                         std::int64_t rows);
 
 /// A dense layer's FFN of dense_width / tp over `tokens`: as shared_expert_time, in dense_dtype; 0
 /// in a model without dense layers. Checked by: attention_cost_test.

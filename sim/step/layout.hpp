@@ -35,6 +35,12 @@ enum class Overlap : std::uint8_t {
   kDualPipe,      ///< training: the forward pass of a micro-batch beside the backward of another
 };
 
+/// The order of a training pipeline's passes: step.schedule.
+enum class Schedule : std::uint8_t {
+  kOneForwardOneBackward,  ///< 1F1B, interleaved with parallel.virtual_stages
+  kDualPipe,               ///< micro-batches enter from both ends; two parts of the model a stage
+};
+
 /// [parallel]. A group of ep ranks holds all experts of a layer; its attention is data-parallel
 /// over ep / tp groups of tp ranks. pp such groups, one behind the other, hold the model; dp copies
 /// of that train together.

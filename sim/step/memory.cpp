@@ -74,8 +74,8 @@ MemoryBill memory_bill(const MemoryModel& m, int stage) {
   };
   const StageWeights weights = stage_weights(m, stage);
   const bool divided = m.kind == StepKind::kTrain && m.memory.zero_stage >= 3;
-  const double experts_over = divided ? copies_of_experts(m.parallel) : 1;
-  const double others_over = divided ? copies_of_others(m.parallel) : 1;
+  const double experts_over = divided ? copies_of_experts(m) : 1;
+  const double others_over = divided ? copies_of_others(m) : 1;
   const double expert_bytes = stored_bytes_per_weight(m.model.weight_dtype);
   const double dense_bytes = stored_bytes_per_weight(m.model.dense_dtype);
   put(MemoryPart::kExperts, bytes(weights.experts * expert_bytes / experts_over));

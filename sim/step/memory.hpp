@@ -35,6 +35,12 @@ struct MemoryModel {
   int slots_per_rank = 0;  ///< experts, replicas included, of one layer on one rank
   Bytes capacity;          ///< memory of a GPU
   Overlap overlap = Overlap::kNone;
+  Schedule schedule = Schedule::kOneForwardOneBackward;
+
+  /// Whether stages hold two parts of the model, from both ends.
+  [[nodiscard]] bool two_ended() const {
+    return kind == StepKind::kTrain && schedule == Schedule::kDualPipe;
+  }
 };
 
 enum class MemoryPart : std::uint8_t {
@@ -72,6 +78,7 @@ struct MemoryBill {
 ///   gates, norms layers' gates, router biases and RMS norms, 2 B each
 ///   KV cache     sequences * tp * context * kv elements of 1/tp of the heads * layers * bytes
 ///   reserved     as given
+/// With the dualpipe schedule stage s holds the parts s and pp - 1 - s: everything of both.
 /// Ranks of a TP group share the sequences of all its members, so that a cache whose heads divide
 /// costs a rank the same at any tp, and the latent of mla, which does not divide, tp times as much.
 /// Activations, communication, gradients and optimiser have sections of their own below.
@@ -108,11 +115,13 @@ struct MemoryBill {
 ///                    min(pp - stage, micro_batches); on the last stage logits and their gradient,
 ///                    fp32. Interleaved (virtual_stages v > 1): 1/v of a stage's layers each time,
 ///                    min(v micro_batches, 2 (pp - stage - 1) + (v - 1) pp + 1) times. With
-///                    dualpipe min(micro_batches, 2 (pp - stage)) of them. Selective recomputation
-///                    keeps one hidden row of a block, q + k + v + o (of mla the latents and o),
-///                    and what FFN GEMMs give the activation and read, in their format: dense 2
-///                    width; MoE top_k (hidden + 2 width) + 2 shared width. Full: hidden for each
-///                    layer, and one layer's own.
+///                    dualpipe min(micro_batches, 2 (pp - stage)) of them; with the dualpipe
+///                    schedule, h stages from the nearer end, pp - h of part h and h + 1 of
+///                    part pp - 1 - h, pp + 1 in all, and logits on both end stages. Selective
+///                    recomputation keeps one hidden row of a block, q + k + v + o (of mla the
+///                    latents and o), and what FFN GEMMs give the activation and read, in their
+///                    format: dense 2 width; MoE top_k (hidden + 2 width) + 2 shared width. Full:
+///                    hidden for each layer, and one layer's own.
 /// Source: counting the tensors of the layer (Korthikanti et al. 2022, section 4, without dropout);
 /// 1F1B: Narayanan et al. 2021; selective: DeepSeek-V3 report, sections 3.2.3 and 3.3.3
 /// (fp8 inputs), Megatron-Core (gate weights multiply activations). Valid for: flash

@@ -149,20 +149,40 @@ double parts_in_flight(const MemoryModel& m, int stage) {
       warm_up + (pairs ? 2 : 1), std::int64_t{m.batch.micro_batches} * p.virtual_stages));
 }
 
-Bytes training_activations(const MemoryModel& m, int stage) {
-  const double tokens = m.batch.tokens_per_rank;
+/// Of one token in the layers of a stage.
+struct StageActivations {
+  double kept = 0;     ///< for each micro-batch under way
+  double working = 0;  ///< of the layer that runs
+};
+
+StageActivations stage_activations(const MemoryModel& m, int stage) {
   const LayerCounts counts = count_layers(m, stage);
   const Recompute recompute = m.memory.recompute;
   const KeptBytes layer = recompute == Recompute::kSelective ? kept_selectively(m) : kept_whole(m);
-  double kept = counts.dense * layer.dense + counts.moe * layer.moe;
-  double working = 0;
-  if (recompute == Recompute::kFull) {
-    kept = static_cast<double>(counts.dense + counts.moe) * m.model.hidden_size * kBf16Bytes;
-    working = std::max(counts.dense > 0 ? layer.dense : 0.0, counts.moe > 0 ? layer.moe : 0.0);
+  if (recompute != Recompute::kFull) {
+    return {counts.dense * layer.dense + counts.moe * layer.moe, 0};
   }
-  const double in_flight = parts_in_flight(m, stage) / m.parallel.virtual_stages;
-  const Bytes layers = bytes(tokens * (kept * in_flight + working));
-  return is_last(m, stage) ? layers + 2.0 * logits(m, tokens) : layers;
+  return {static_cast<double>(counts.dense + counts.moe) * m.model.hidden_size * kBf16Bytes,
+          std::max(counts.dense > 0 ? layer.dense : 0.0, counts.moe > 0 ? layer.moe : 0.0)};
+}
+
+Bytes training_activations(const MemoryModel& m, int stage) {
+  const double tokens = m.batch.tokens_per_rank;
+  const int mirrored = m.parallel.pp - 1 - stage;
+  StageActivations own = stage_activations(m, stage);
+  bool has_logits = is_last(m, stage);
+  if (m.two_ended()) {
+    const int to_end = std::min(stage, mirrored);
+    const StageActivations near = stage_activations(m, to_end);
+    const StageActivations far = stage_activations(m, m.parallel.pp - 1 - to_end);
+    own = {near.kept * (m.parallel.pp - to_end) + far.kept * (to_end + 1),
+           std::max(near.working, far.working)};
+    has_logits = has_logits || is_last(m, mirrored);
+  } else {
+    own.kept *= parts_in_flight(m, stage) / m.parallel.virtual_stages;
+  }
+  const Bytes layers = bytes(tokens * (own.kept + own.working));
+  return has_logits ? layers + 2.0 * logits(m, tokens) : layers;
 }
 
 /// DeepEP's low-latency layout: a message slot for every expert and token.
@@ -177,17 +197,8 @@ Bytes low_latency_buffers(const ModelShape& m, double tokens) {
   return bytes(2 * (send + receive + kFp32Bytes * m.num_experts));
 }
 
-}  // namespace
-
-double copies_of_experts(const ParallelSpec& parallel) {
-  return parallel.dp;
-}
-
-double copies_of_others(const ParallelSpec& parallel) {
-  return static_cast<double>(parallel.dp) * parallel.ep / parallel.tp;
-}
-
-StageWeights stage_weights(const MemoryModel& m, int stage) {
+/// Of one part of the model, in stages of one part each.
+StageWeights part_weights(const MemoryModel& m, int stage) {
   const ModelShape& model = m.model;
   const LayerCounts counts = count_layers(m, stage);
   const double layers = counts.moe + counts.dense;
@@ -212,6 +223,30 @@ StageWeights stage_weights(const MemoryModel& m, int stage) {
   return w;
 }
 
+}  // namespace
+
+double copies_of_experts(const MemoryModel& m) {
+  return (m.two_ended() ? 2.0 : 1.0) * m.parallel.dp;
+}
+
+double copies_of_others(const MemoryModel& m) {
+  return copies_of_experts(m) * m.parallel.ep / m.parallel.tp;
+}
+
+StageWeights stage_weights(const MemoryModel& m, int stage) {
+  StageWeights w = part_weights(m, stage);
+  if (m.two_ended()) {
+    const StageWeights other = part_weights(m, m.parallel.pp - 1 - stage);
+    w.experts += other.experts;
+    w.shared += other.shared;
+    w.attention += other.attention;
+    w.dense += other.dense;
+    w.embeddings += other.embeddings;
+    w.gates_and_norms += other.gates_and_norms;
+  }
+  return w;
+}
+
 StageParameters stage_parameters(const MemoryModel& m, int stage) {
   const StageWeights w = stage_weights(m, stage);
   return {static_cast<std::int64_t>(w.experts),
@@ -223,8 +258,8 @@ TrainingState training_state(const MemoryModel& m, int stage) {
   const StageParameters p = stage_parameters(m, stage);
   const auto over_copies = [&](int from_stage) {
     const bool divided = m.memory.zero_stage >= from_stage;
-    const double experts = divided ? copies_of_experts(m.parallel) : 1;
-    const double others = divided ? copies_of_others(m.parallel) : 1;
+    const double experts = divided ? copies_of_experts(m) : 1;
+    const double others = divided ? copies_of_others(m) : 1;
     return static_cast<double>(p.experts) / experts + static_cast<double>(p.others) / others;
   };
   return {bytes(over_copies(2) * bytes_per_element(m.memory.gradient_dtype)),

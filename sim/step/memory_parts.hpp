@@ -20,7 +20,7 @@ struct StageWeights {
 [[nodiscard]] StageWeights stage_weights(const MemoryModel& model, int stage);
 
 /// Ranks that hold the same slots, and the same of everything else.
-[[nodiscard]] double copies_of_experts(const ParallelSpec& parallel);
-[[nodiscard]] double copies_of_others(const ParallelSpec& parallel);
+[[nodiscard]] double copies_of_experts(const MemoryModel& model);
+[[nodiscard]] double copies_of_others(const MemoryModel& model);
 
 }  // namespace moesim

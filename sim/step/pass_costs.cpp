@@ -21,7 +21,17 @@ Seconds activation_time(const ComputeModel& c, double rows, double width) {
          c.constants.kernel_launch;
 }
 
-/// Of the routed and shared experts of a layer, by rank.
+/// What fp8 experts quantise backwards, a row: gradients of both outputs along both sides, 6 B an
+/// element, and inputs along the other one, 2 B.
+double quantised_bytes(const ModelShape& shape, double width) {
+  const double up = (shape.expert_gated ? 2 : 1) * width;
+  return shape.weight_dtype == Dtype::kFp8
+             ? 6 * (up + shape.hidden_size) + 2 * (shape.hidden_size + width)
+             : 0;
+}
+
+/// Beside products: activations computed again and quantising backwards, of the routed and shared
+/// experts of a layer, by rank.
 std::vector<SimTime> activations(const WholeModel& m,
                                  const ComputeModel& compute,
                                  const LayerWork& work) {
@@ -34,15 +44,56 @@ std::vector<SimTime> activations(const WholeModel& m,
   for (std::size_t r = 0; r < rows.size(); ++r) {
     const double shared = static_cast<double>(m.step.model.shared_experts) *
                           m.step.model.shared_expert_width * static_cast<double>(work.tokens[r]);
-    times.push_back(
-        ticks(activation_time(compute, rows[r] * m.step.model.expert_width + shared, 1) /
-              m.step.cluster.place(id_at<GpuId>(r)).speed));
+    const bool again = m.training.recompute == Recompute::kSelective;
+    const Seconds activation =
+        again ? activation_time(compute, rows[r] * m.step.model.expert_width + shared, 1)
+              : Seconds{};
+    const double moved = rows[r] * quantised_bytes(m.step.model, m.step.model.expert_width) +
+                         static_cast<double>(m.step.model.shared_experts) *
+                             static_cast<double>(work.tokens[r]) *
+                             quantised_bytes(m.step.model, m.step.model.shared_expert_width);
+    const Seconds quantising =
+        bytes(moved) / (compute.gpu.memory_bandwidth * compute.constants.memory_efficiency);
+    times.push_back(ticks((activation + quantising) / m.step.cluster.place(id_at<GpuId>(r)).speed));
   }
   return times;
 }
 
 SimTime twice(SimTime time) {
   return time + time;
+}
+
+/// Gradients of `parameters` weights read, added to and written.
+Seconds accumulation(const WholeModel& m, const ComputeModel& c, double parameters) {
+  if (m.kind != StepKind::kTrain) {
+    return {};
+  }
+  return bytes(2 * bytes_per_element(m.training.gradient_dtype) * parameters) /
+         (c.gpu.memory_bandwidth * c.constants.memory_efficiency);
+}
+
+/// Weights of a layer on a rank.
+struct LayerWeights {
+  double attention = 0;
+  double dense = 0;
+  double experts = 0;  ///< routed
+  double shared = 0;
+  double head = 0;
+};
+
+LayerWeights layer_weights(const WholeModel& m) {
+  const ModelShape& shape = m.step.model;
+  ModelShape share = shape;
+  share.attention = attention_share(shape.attention, m.parallel.tp);
+  const double slots = m.step.placements.empty() ? 0 : m.step.placements.front().slots_per_rank();
+  return {
+      .attention = static_cast<double>(attention_parameters(share)),
+      .dense = static_cast<double>(ffn_parameters(shape, shape.dense_width, shape.dense_gated)) /
+               m.parallel.tp,
+      .experts = slots * static_cast<double>(expert_parameters(shape)),
+      .shared = shape.shared_experts * static_cast<double>(ffn_parameters(
+                                           shape, shape.shared_expert_width, shape.expert_gated)),
+      .head = static_cast<double>(embedding_parameters(shape)) / m.parallel.tp};
 }
 
 /// Nothing runs for a group without tokens.
@@ -65,6 +116,24 @@ std::vector<GroupCosts> group_costs(const WholeModel& m,
     }
   }
   return costs;
+}
+
+/// What training does beside products twice as long.
+void add_training(const WholeModel& m,
+                  const ComputeModel& compute,
+                  const PassLoad& load,
+                  PassCosts& costs) {
+  if (m.kind != StepKind::kTrain) {
+    return;
+  }
+  const LayerWeights w = layer_weights(m);
+  costs.attention_backward += accumulation(m, compute, w.attention);
+  costs.dense_backward += accumulation(m, compute, w.dense);
+  costs.head_backward = 2.0 * costs.head +
+                        cross_entropy_time(compute, m.step.model, m.parallel.tp, load.head_rows) +
+                        accumulation(m, compute, w.head);
+  costs.expert_gradients = ticks(accumulation(m, compute, w.experts));
+  costs.shared_gradients = ticks(accumulation(m, compute, w.shared));
 }
 
 }  // namespace
@@ -112,10 +181,11 @@ PassCosts pass_costs(const WholeModel& m,
         2.0 * costs.dense +
         (selective ? activation_time(compute, static_cast<double>(tokens), width) : Seconds{});
     costs.head = head_time(compute, shape, tp, load.head_rows);
+    add_training(m, compute, load, costs);
   }
   for (const PreparedLayer& layer : layers) {
     costs.layers.push_back(alone ? layer.work.compute : layer_compute(m.step, compute, layer.work));
-    if (selective) {
+    if (m.kind == StepKind::kTrain) {
       costs.activation.push_back(activations(m, compute, layer.work));
     }
   }
@@ -142,20 +212,20 @@ SimTime step_time(const PassCosts& costs,
     case Op::kDense:
       return ticks((step.backward ? costs.dense_backward : costs.dense) / speed);
     case Op::kHead:
-      return ticks((step.backward ? 2.0 : 1.0) * costs.head / speed);
+      return ticks((step.backward ? costs.head_backward : costs.head) / speed);
     case Op::kGate: {
       const LayerCompute& layer = costs.layers[moe];
       return step.backward ? twice(layer.gate[rank]) + layer.reduce[rank] : layer.gate[rank];
     }
     case Op::kShared: {
       const SimTime shared = costs.layers[moe].shared[rank];
-      return step.backward ? twice(shared) : shared;
+      return step.backward ? twice(shared) + costs.shared_gradients : shared;
     }
     case Op::kExperts: {
       const LayerCompute& layer = costs.layers[moe];
       const SimTime routed = layer.experts[rank] - layer.shared[rank];
       const SimTime again = costs.activation.empty() ? SimTime{} : costs.activation[moe][rank];
-      return step.backward ? twice(routed) + again : routed;
+      return step.backward ? twice(routed) + again + costs.expert_gradients : routed;
     }
     case Op::kReduce:
       return costs.layers[moe].reduce[rank];
@@ -166,6 +236,37 @@ SimTime step_time(const PassCosts& costs,
       break;
   }
   MOESIM_CHECK(false, "a step that computes nothing");
+}
+
+Seconds weight_gradients_time(const WholeModel& m,
+                              const PassLoad& load,
+                              const StageLayers& layers,
+                              bool head,
+                              std::span<const PreparedLayer> prepared) {
+  const ModelShape& shape = m.step.model;
+  const ComputeModel compute{m.step.cluster.gpu, m.step.constants};
+  const int tp = m.parallel.tp;
+  ModelShape share = shape;
+  share.attention = attention_share(shape.attention, tp);
+  const LayerWeights w = layer_weights(m);
+  Seconds time;
+  for (int layer = layers.first; layer < layers.last; ++layer) {
+    time += attention_weights_time(compute, share, load.attention) +
+            accumulation(m, compute, w.attention);
+    if (!is_moe_layer(shape, layer)) {
+      time += dense_ffn_time(compute, shape, tp, load.attention.tokens()) +
+              accumulation(m, compute, w.dense);
+    }
+  }
+  for (const PreparedLayer& layer : prepared) {
+    const std::vector<SimTime>& experts = layer.work.compute.experts;
+    time += std::max_element(experts.begin(), experts.end())->to_seconds() +
+            accumulation(m, compute, w.experts + w.shared);
+  }
+  if (head) {
+    time += head_time(compute, shape, tp, load.head_rows) + accumulation(m, compute, w.head);
+  }
+  return time;
 }
 
 int kernel_sms(const DispatchSpec& dispatch) {

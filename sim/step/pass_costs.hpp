@@ -41,6 +41,9 @@ struct PassCosts {
   Seconds dense;
   Seconds dense_backward;
   Seconds head;
+  Seconds head_backward;
+  SimTime expert_gradients;  ///< of a rank's routed experts, added to those of other micro-batches
+  SimTime shared_gradients;
   std::vector<LayerCompute> layers;                   ///< as the layers given
   std::vector<GroupCosts> groups = {};                ///< where they differ, forward passes only
   int tp = 1;                                         ///< ranks of a group
@@ -50,8 +53,12 @@ struct PassCosts {
 /// Backward passes take twice the forward time, attention_backward_time for attention; a gate
 /// besides the sum of the gradients that come back, as the combine's sum; a reduce its own time
 /// once. Recompute::kSelective adds the activations of FFNs: 3 widths of bf16 a row through memory.
-/// Source: each GEMM has two of its size in the backward pass. Valid for: kernels as efficient
-/// backwards as forwards. Left out: cross entropy, dropout.
+/// Besides, the gradient of every weight of the layer is read and written in gradient_dtype, to be
+/// added to those of the micro-batches before (no kernel of its own), and the head has
+/// cross_entropy_time; fp8 experts quantise gradients and, the other way, inputs: 6 and 2 B an
+/// element. Source: each GEMM has two of its size in the backward pass; gradient accumulation fused
+/// into the GEMMs of weights (Megatron-Core); DeepSeek-V3 report, sections 3.3.2 and 3.5.2. Valid
+/// for: kernels as efficient backwards as forwards. Left out: dropout, quantising of dense layers.
 /// Checked by: overlap_test, train_step_test.
 /// @param alone  the layers' own times are those of `compute`
 [[nodiscard]] PassCosts pass_costs(const WholeModel& model,
@@ -67,6 +74,17 @@ struct PassCosts {
                                 std::size_t moe,
                                 std::size_t rank,
                                 double speed);
+
+/// W of a pass: what its backward pass spends on gradients of weights, which no other stage waits
+/// for. attention_weights_time, dense_ffn_time, experts of the slowest rank, head_time, each as
+/// long as forwards, and adding the gradients up. Source: zero-bubble pipelines (Qi et al. 2023),
+/// whose backward passes come in two. Valid for: kernels as efficient backwards as forwards;
+/// gathering and activation of experts count as theirs. Checked by: train_step_test.
+[[nodiscard]] Seconds weight_gradients_time(const WholeModel& model,
+                                            const PassLoad& load,
+                                            const StageLayers& layers,
+                                            bool head,
+                                            std::span<const PreparedLayer> prepared);
 
 /// The multiprocessors that a dispatch or combine kernel keeps from compute: dispatch.sms, none for
 /// low_latency, whose transfers run without a kernel once they are issued (DeepEP's hook).

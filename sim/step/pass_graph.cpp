@@ -129,6 +129,7 @@ class PassRun {
     result.network_events = network->events();
     measure_communication(times, result);
     attribute(times, result);
+    wait_for_host(result);
     return result;
   }
 
@@ -327,6 +328,21 @@ class PassRun {
     MOESIM_CHECK(
         std::accumulate(result.parts.begin(), result.parts.end(), SimTime{}) == result.makespan,
         "attribution does not sum to the makespan");
+  }
+
+  /// Every layer has one step of attention in each direction.
+  void wait_for_host(PassResult& result) const {
+    double layers = 0;
+    for (const Lane& lane : lanes_) {
+      for (const ProgramStep& step : lane.pass->program) {
+        layers += step.op != Op::kAttention ? 0 : (step.backward ? 2 : 1);
+      }
+    }
+    const SimTime host = ticks(layers * model_.host_layer);
+    if (host > result.makespan) {
+      result.parts[static_cast<std::size_t>(WholePart::kHost)] = host - result.makespan;
+      result.makespan = host;
+    }
   }
 
   const WholeModel& model_;

@@ -35,9 +35,11 @@ struct PassResult {
 /// run one after the other too, except low_latency ones. Where work overlaps, compute that runs
 /// beside a kernel of its rank proceeds at the pace alone / beside of pass_costs.
 /// No barrier: a rank waits only for what it needs.
+/// The host issues kernels ahead, also into the pass before, so a pass takes no less than
+/// host_layer for each layer forwards and twice that backwards; what that adds is part `host`.
 /// Source: CUDA streams, which keep their order of issue. Left out: kernels of other streams that
-/// wait for multiprocessors. Checked by: whole_step_test (worked; nothing overlapped),
-/// overlap_test.
+/// wait for multiprocessors; hosts that wait for the GPU in the midst of a pass. Checked by:
+/// whole_step_test (worked; nothing overlapped), overlap_test.
 [[nodiscard]] PassResult run_passes(const WholeModel& model, std::span<const Pass> passes);
 
 }  // namespace moesim

@@ -93,7 +93,21 @@ class PipelineRun {
     return samples[static_cast<std::size_t>(batch) % samples.size()];
   }
 
+  /// Where a part runs for a micro-batch.
+  [[nodiscard]] int stage_of(int part, int batch) const {
+    const bool back = p_.shape.bidirectional && 2 * batch >= p_.shape.micro_batches;
+    const int stage = part % p_.shape.stages;
+    return back ? p_.shape.stages - 1 - stage : stage;
+  }
+
   [[nodiscard]] SimTime length(const PipelineOp& op) const {
+    if (op.weights >= 0) {
+      return times_of(op.weights, op.weights_batch).weights;
+    }
+    if (op.inputs_only) {
+      const PartTimes& times = times_of(op.backward, op.backward_batch);
+      return times.backward - times.weights;
+    }
     if (op.forward >= 0 && op.backward >= 0) {
       return times_of(op.forward, op.forward_batch).pair;
     }
@@ -112,7 +126,7 @@ class PipelineRun {
     Stage& stage = stages_[static_cast<std::size_t>(s)];
     const StageExchanges exchanges =
         p_.exchanges.empty() ? StageExchanges{} : p_.exchanges[static_cast<std::size_t>(s)];
-    for (const PipelineOp& op : one_forward_one_backward(p_.shape, s)) {
+    for (const PipelineOp& op : stage_order(p_.shape, s)) {
       const SimTime time = length(op);
       const TaskId task = graph_.add_delay(label(s), time);
       stage.busy += time;
@@ -164,13 +178,13 @@ class PipelineRun {
       return;
     }
     const std::size_t next = slot(part + 1, batch);
-    transfer(forward_[at], part, forward_[next], part + 1);
-    transfer(backward_[next], part + 1, backward_[at], part);
+    const int here = stage_of(part, batch);
+    const int there = stage_of(part + 1, batch);
+    transfer(forward_[at], here, forward_[next], there);
+    transfer(backward_[next], there, backward_[at], here);
   }
 
-  void transfer(TaskId from, int from_part, TaskId to, int to_part) {
-    const int source = from_part % p_.shape.stages;
-    const int target = to_part % p_.shape.stages;
+  void transfer(TaskId from, int source, TaskId to, int target) {
     if (p_.transfers == nullptr || source == target) {
       graph_.add_edge(from, to);
       return;
@@ -238,6 +252,11 @@ std::vector<PipelineOp> one_forward_one_backward(const PipelineShape& shape, int
     put(-1, n);
   }
   return ops;
+}
+
+std::vector<PipelineOp> stage_order(const PipelineShape& shape, int stage) {
+  return shape.bidirectional ? dualpipe_order(shape, stage)
+                             : one_forward_one_backward(shape, stage);
 }
 
 SimTime PipelineResult::end() const {

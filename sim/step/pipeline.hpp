@@ -19,6 +19,9 @@ struct PipelineShape {
   int virtual_stages = 1;  ///< parts of the model on each stage; more than 1: interleaved
   int micro_batches = 1;   ///< a multiple of `stages` when interleaved
   bool pairs = false;      ///< a forward and a backward pass of a stage run as one (dualpipe)
+  /// DualPipe: the first half of the micro-batches enters at stage 0, the other at the last stage;
+  /// stage s holds the parts s and stages - 1 - s.
+  bool bidirectional = false;
 
   [[nodiscard]] int parts() const { return stages * virtual_stages; }
 };
@@ -29,6 +32,9 @@ struct PipelineOp {
   int forward_batch = 0;
   int backward = -1;
   int backward_batch = 0;
+  bool inputs_only = false;  ///< the backward pass leaves the gradients of weights to another op
+  int weights = -1;          ///< gradients of the weights of this part; -1: none
+  int weights_batch = 0;
 
   bool operator==(const PipelineOp&) const = default;
 };
@@ -41,16 +47,33 @@ struct PipelineOp {
 /// Pairs need that many micro-batches under way: there and back between two stages takes two ops.
 /// Source: PipeDream-Flush and interleaved 1F1B (Narayanan et al. 2021, arXiv 2104.04473); pairs:
 /// Megatron-Core's overlap of expert-parallel communication, whose passes run beside each other as
-/// DualPipe's do (DeepSeek-V3 report, figure 4). Left out: DualPipe's two directions and its split
-/// of the backward pass into gradients of inputs and weights. Checked by: pipeline_test.
+/// DualPipe's do (DeepSeek-V3 report, figure 4). Checked by: pipeline_test.
 [[nodiscard]] std::vector<PipelineOp> one_forward_one_backward(const PipelineShape& shape,
                                                                int stage);
+
+/// What stage s of p (even) does of m >= 2 p micro-batches (even) under DualPipe. "Near" is the
+/// direction whose end is nearer to the stage (its later half of the parts lies elsewhere), h =
+/// min(s, p - 1 - s):
+///   (p - 2 h - 2) forward near; (h + 1) times forward near, forward far;
+///   (p / 2 - h - 1) times backward far of inputs, its weights, forward far;
+///   (m / 2 - p + h + 1) times pair (forward near, backward far), pair (forward far, backward
+///   near); (p / 2 - h - 1) times backward far, pair (forward far, backward near); (h + 1) times
+///   backward far, backward near, the later half of them of inputs; (p / 2 - h - 1) times weights,
+///   backward near of inputs; weights until none is left.
+/// The first pair of the two middle stages runs as two passes.
+/// Source: DeepSeek-V3 report, section 3.2.1 and figure 5; the order of each step as in
+/// deepseek-ai/DualPipe @bb214e8. Checked by: dualpipe_test (the published bubble and activations).
+[[nodiscard]] std::vector<PipelineOp> dualpipe_order(const PipelineShape& shape, int stage);
+
+/// The order of the shape's schedule.
+[[nodiscard]] std::vector<PipelineOp> stage_order(const PipelineShape& shape, int stage);
 
 /// How long the passes of one part of the model take.
 struct PartTimes {
   SimTime forward;
   SimTime backward;
-  SimTime pair;  ///< both beside each other
+  SimTime pair;          ///< both beside each other
+  SimTime weights = {};  ///< of `backward`, gradients of weights; dualpipe order
 };
 
 /// Rows that go from a stage to the next and their gradients back: every rank sends `bytes` to the
@@ -93,7 +116,9 @@ struct PipelineResult {
 
 /// Runs the schedule: a pass starts when the stage's last one has ended and its rows have arrived.
 /// With equal stages, free transfers and passes of f and b each in all parts of a stage together,
-///   makespan = m (f + b) + (p - 1) (f + b) / v,   idle share = (p - 1) / (v m + p - 1).
+///   makespan = m (f + b) + (p - 1) (f + b) / v,   idle share = (p - 1) / (v m + p - 1),
+/// and with the dualpipe order, pairs of c and w of b for weights, idle (p / 2 - 1) (c + b - 3 w)
+/// where b = 2 w and c = f + b, no more elsewhere.
 /// Source: Narayanan et al. 2021, section 2.2. Checked by: pipeline_test (worked, property).
 [[nodiscard]] PipelineResult run_pipeline(const Pipeline& pipeline);
 

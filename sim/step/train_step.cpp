@@ -13,12 +13,10 @@
 #include "sim/step/memory.hpp"
 #include "sim/step/pipeline.hpp"
 #include "sim/step/replay.hpp"
+#include "sim/step/stage_state.hpp"
 
 namespace moesim {
 namespace {
-
-constexpr double kWeightBytes = 2;      // bf16, as the optimiser writes them
-constexpr double kOptimiserBytes = 26;  // 12 read, 12 written, the bf16 weight
 
 /// The MoE layers of a part, in parallel.
 std::vector<PreparedLayer> prepare_part(const WholeModel& m, StageLayers layers, int sample) {
@@ -56,6 +54,7 @@ TrainPass run_part(const WholeModel& m,
   const Pass forward{forward_program(m.step.model, shape), load, prepared};
   const Pass backward{backward_program(m.step.model, shape), load, prepared};
   TrainPass run;
+  run.weights = ticks(weight_gradients_time(m, load, shape.layers, shape.head, prepared));
   const auto pass = [&](int which) {
     if (which == 0) {
       run.forward = run_passes(m, std::array{forward});
@@ -71,91 +70,6 @@ TrainPass run_part(const WholeModel& m,
   return run;
 }
 
-MemoryModel memory_of(const WholeModel& m) {
-  MemorySpec spec;
-  spec.gradient_dtype = m.training.gradient_dtype;
-  spec.zero_stage = m.training.zero_stage;
-  const int slots = m.step.placements.empty() ? 0 : m.step.placements.front().slots_per_rank();
-  return {.model = m.step.model,
-          .parallel = m.parallel,
-          .kind = m.kind,
-          .batch = m.batch,
-          .memory = spec,
-          .dispatcher = m.step.dispatch.kind,
-          .slots_per_rank = slots,
-          .capacity = m.step.cluster.gpu.memory};
-}
-
-/// Groups of ranks of a stage that hold the same parameters.
-struct CopyGroups {
-  std::vector<std::vector<GpuId>> experts;
-  std::vector<std::vector<GpuId>> others;
-};
-
-CopyGroups copy_groups(const ParallelSpec& p, int stage) {
-  CopyGroups groups;
-  groups.experts.resize(static_cast<std::size_t>(p.ep));
-  groups.others.resize(static_cast<std::size_t>(p.tp));
-  for (int d = 0; d < p.dp; ++d) {
-    for (int r = 0; r < p.ep; ++r) {
-      const GpuId gpu{(d * p.pp + stage) * p.ep + r};
-      groups.experts[static_cast<std::size_t>(r)].push_back(gpu);
-      groups.others[static_cast<std::size_t>(r % p.tp)].push_back(gpu);
-    }
-  }
-  return groups;
-}
-
-/// What a stage does beside its passes.
-struct StageState {
-  StageExchanges during;
-  SimTime reduce;     ///< of all gradients after the last pass
-  SimTime last_part;  ///< of that, what cannot begin before its end
-  SimTime optimiser;
-  SimTime gather;  ///< after the optimiser
-};
-
-StageState stage_state(const WholeModel& m, const RingFabric& fabric, int stage) {
-  const MemoryModel memory = memory_of(m);
-  const StageParameters p = stage_parameters(memory, stage);
-  const CopyGroups groups = copy_groups(m.parallel, stage);
-  const auto experts = static_cast<double>(p.experts);
-  const auto others = static_cast<double>(p.others);
-  const auto exchange = [&](double bytes_each, double part) {
-    return ring_time(fabric, groups.experts, bytes(experts * bytes_each * part)) +
-           ring_time(fabric, groups.others, bytes(others * bytes_each * part));
-  };
-  const int zero = m.training.zero_stage;
-  const double gradient = bytes_per_element(m.training.gradient_dtype);
-  const double of_part = 1.0 / m.parallel.virtual_stages;
-  StageState state;
-  state.during.overlaps = m.training.overlap_gradients;
-  if (zero >= 2) {
-    state.during.reduce = ticks(exchange(gradient, of_part));
-  } else {
-    state.reduce = ticks((zero == 0 ? 2.0 : 1.0) * exchange(gradient, 1));
-    int layers = 0;
-    for (const StageLayers part : stage_layers(m.step.model, m.parallel, stage)) {
-      layers += part.last - part.first;
-    }
-    state.last_part = m.training.overlap_gradients
-                          ? SimTime{state.reduce.picoseconds / std::max(layers, 1)}
-                          : state.reduce;
-  }
-  if (zero >= 3) {
-    state.during.gather = ticks(exchange(kWeightBytes, of_part));
-  } else if (zero >= 1) {
-    state.gather = ticks(exchange(kWeightBytes, 1));
-  }
-  const double expert_copies = zero >= 1 ? m.parallel.dp : 1;
-  const double other_copies =
-      zero >= 1 ? static_cast<double>(m.parallel.dp) * m.parallel.ep / m.parallel.tp : 1;
-  const CostConstants& c = m.step.constants;
-  state.optimiser = ticks(
-      bytes((experts / expert_copies + others / other_copies) * (kOptimiserBytes + gradient)) /
-          (m.step.cluster.gpu.memory_bandwidth * c.memory_efficiency) +
-      c.kernel_launch);
-  return state;
 }
 
 /// When the step ends, with what follows the passes of each stage.
@@ -201,7 +115,10 @@ PassSums sum_passes(const PipelineShape& shape, const TrainPasses& runs) {
   };
   PassSums sums;
   for (int s = 0; s < shape.stages; ++s) {
-    for (const PipelineOp& op : one_forward_one_backward(shape, s)) {
+    for (const PipelineOp& op : stage_order(shape, s)) {
+      if (op.weights >= 0) {
+        continue;  // counted with the gradients of inputs
+      }
       if (op.forward >= 0 && op.backward >= 0) {
         add(sums, of(op.forward, op.forward_batch).pair);
       } else if (op.forward >= 0) {
@@ -233,12 +150,15 @@ Pipeline pipeline_of(const WholeModel& m, const TrainPasses& runs) {
   pipeline.shape = {.stages = m.parallel.pp,
                     .virtual_stages = m.parallel.virtual_stages,
                     .micro_batches = m.batch.micro_batches,
-                    .pairs = m.overlap == Overlap::kDualPipe};
+                    .pairs = m.overlap == Overlap::kDualPipe,
+                    .bidirectional = is_bidirectional(m)};
   for (const auto& samples : runs) {
     pipeline.times.emplace_back();
     for (const TrainPass& run : samples) {
-      pipeline.times.back().push_back(
-          {run.forward.makespan, run.backward.makespan, run.pair.makespan});
+      pipeline.times.back().push_back({run.forward.makespan,
+                                       run.backward.makespan,
+                                       run.pair.makespan,
+                                       std::min(run.weights, run.backward.makespan)});
     }
   }
   return pipeline;

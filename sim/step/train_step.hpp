@@ -16,6 +16,7 @@ struct TrainPass {
   PassResult forward;
   PassResult backward;
   PassResult pair;  ///< dualpipe: both beside each other
+  SimTime weights;  ///< of the backward pass, gradients of weights
 };
 
 struct TrainControl {
@@ -41,20 +42,21 @@ struct TrainControl {
 ///              fp32 weight and two moments read and written, a bf16 weight written
 ///   weights    all-gather of 2 P bytes: ZeRO 1, 2 after the optimiser; ZeRO 3 before each pass,
 ///              while the pass before runs
-/// Parts of the result: what passes consist of, mean over stages; bubble, what the schedule alone
-/// leaves idle; pipeline, weights, gradients, optimiser, how much later the step ends because of
-/// each, in this order. They sum to the makespan exactly.
-/// Source: Narayanan et al. 2021; ZeRO (Rajbhandari et al. 2020); Adam in mixed precision. Valid
-/// for: groups that all lie in the cluster as the first one; no faults beside a pipeline. Left out:
-/// skew between ranks from one pass to the next (a pass ends with its last rank); differences
-/// between micro-batches beyond `samples`; contention of collectives with passes; the norm of all
+/// With Schedule::kDualPipe a stage holds two parts of the model, whose copies are twice as many:
+/// on both stages that hold them. Parts of the result: what passes consist of, mean over stages;
+/// bubble, what the schedule alone leaves idle; pipeline, weights, gradients, optimiser, how much
+/// later the step ends because of each, in this order. They sum to the makespan exactly. Source:
+/// Narayanan et al. 2021; ZeRO (Rajbhandari et al. 2020); Adam in mixed precision. Valid for:
+/// groups that all lie in the cluster as the first one; no faults beside a pipeline. Left out: skew
+/// between ranks from one pass to the next (a pass ends with its last rank); differences between
+/// micro-batches beyond `samples`; contention of collectives with passes; the norm of all
 /// gradients; data loading, checkpoints. Checked by: train_step_test, cli_whole_test.
 [[nodiscard]] WholeStepResult simulate_train_step(const WholeModel& model,
                                                   int step,
                                                   const TrainControl& control = {});
 
 /// The first level alone: by part of the model and routing. Steps that differ only in what the
-/// second level depends on (dp, micro_batches, zero_stage, gradient_dtype, overlap_gradients) have
+/// second level depends on (dp, micro_batches, zero_stage, overlap_gradients) have
 /// the same passes.
 using TrainPasses = std::vector<std::vector<TrainPass>>;
 [[nodiscard]] TrainPasses simulate_train_passes(const WholeModel& model,

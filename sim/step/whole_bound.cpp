@@ -137,6 +137,9 @@ Seconds least_backward(const WholeShape& s, const LeastTimes& t, StageLayers lay
 }
 
 Seconds least_training_step(const WholeShape& s) {
+  if (s.schedule != Schedule::kOneForwardOneBackward) {
+    return {};
+  }
   const LeastTimes t = least_times(s);
   const int stages = s.parallel.pp;
   const int parts = stages * s.parallel.virtual_stages;

@@ -18,7 +18,8 @@ struct WholeShape {
   Dtype kv_dtype = Dtype::kBf16;
   bool dropless = true;  ///< no assignment is dropped
   Overlap overlap = Overlap::kNone;
-  Recompute recompute = Recompute::kNone;  ///< kTrain
+  Recompute recompute = Recompute::kNone;                ///< kTrain
+  Schedule schedule = Schedule::kOneForwardOneBackward;  ///< kTrain
 };
 
 /// Prefill and decode: no rank's step takes less, whatever the routing and however fast the links:
@@ -36,7 +37,8 @@ struct WholeShape {
 ///   b_q)
 /// with f_q the above for a forward pass through part q and b_q for the backward pass: twice the
 /// forward times, attention_backward_time, the weighted sum thrice, and f_q before with
-/// Recompute::kFull.
+/// Recompute::kFull. Nothing is proved of the schedule dualpipe, whose stages hold parts of both
+/// ends: its bound is 0.
 /// Proof: all parts but the routed experts are the same on every rank. The flops and bytes of all
 /// ranks together are at least those of ep * tokens * top_k rows and of the top_k experts that any
 /// token needs, so some rank has no less than the mean. Grouped GEMMs take at least flops / rate

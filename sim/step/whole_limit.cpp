@@ -76,6 +76,9 @@ Resource compute_resource(const WholeModel& m, WholePart part) {
   ComputeModel quicker = as_it_is;
   quicker.constants.kernel_launch = quicker.constants.kernel_launch / 2;
   quicker.constants.expert_floor = quicker.constants.expert_floor / 2;
+  for (DenseKernels* dense : {&quicker.constants.dense_bf16, &quicker.constants.dense_fp8}) {
+    dense->kernel_launch = dense->kernel_launch / 2;
+  }
   const std::array<Seconds, 3> left = {
       part_time(m, part, faster), part_time(m, part, wider), part_time(m, part, quicker)};
   return static_cast<Resource>(std::min_element(left.begin(), left.end()) - left.begin());
@@ -113,6 +116,7 @@ WholeLimit limit_of(const WholeModel& m, const WholeParts& parts) {
   constexpr auto kSlowed = static_cast<std::size_t>(WholePart::kSlowed);
   WholeParts own = parts;
   own[kSlowed] = {};
+  own[static_cast<std::size_t>(WholePart::kHost)] = {};
   const auto largest = std::max_element(own.begin(), own.end());
   const Seconds time = largest->to_seconds();
   const Seconds all = std::accumulate(parts.begin(), parts.end(), SimTime{}).to_seconds();

@@ -25,8 +25,8 @@ struct WholeLimit {
   Resource resource = Resource::kCompute;
 };
 
-/// The largest of `parts` and its resource; what compute loses beside communication is nobody's own
-/// part. A compute part: the one of compute, memory and launches
+/// The largest of `parts` and its resource; what compute loses beside communication and waiting for
+/// the host are nobody's own part. A compute part: the one of compute, memory and launches
 /// that, twice as fast, shortens the part's kernels most (experts: of an average rank with even
 /// slots). An exchange: launches when the starts of its kernels are half of it or more, else links:
 /// scale-out ones when the ranks lie in several domains (gradients, weights, rows between stages:

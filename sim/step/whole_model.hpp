@@ -21,6 +21,7 @@ struct TrainingSpec {
   Dtype gradient_dtype = Dtype::kFp32;
   bool overlap_gradients = true;  ///< gradients are reduced while the backward pass runs
   int samples = 1;                ///< routings that the micro-batches of a step take turns with
+  Schedule schedule = Schedule::kOneForwardOneBackward;
 };
 
 /// Everything a whole step depends on. Read-only while steps run.
@@ -32,6 +33,7 @@ struct WholeModel {
   Dtype kv_dtype = Dtype::kBf16;
   Overlap overlap = Overlap::kNone;
   TrainingSpec training = {};
+  Seconds host_layer = {};  ///< see run_passes
   /// What each TP group (tp ranks, in order) brings, instead of what kind and batch say: sequences
   /// of any kinds and lengths. Empty: all groups alike, by kind and batch. The routing brings the
   /// tokens of rank i of a group of T tokens: T * i / tp up to T * (i + 1) / tp, rounded down.
@@ -50,13 +52,14 @@ enum class WholePart : std::uint8_t {
   kCombine,  ///< transfers and the weighted sum
   kHead,
   kSlowed,    ///< compute beyond its time alone, beside communication kernels
+  kHost,      ///< waiting for the host to issue kernels
   kPipeline,  ///< this and the following in training only: waiting for rows of another stage
   kBubble,    ///< waiting for the schedule of the pipeline
   kGradients,
   kWeights,  ///< gathering the weights that ZeRO divides
   kOptimiser,
 };
-inline constexpr std::size_t kNumWholeParts = 14;
+inline constexpr std::size_t kNumWholeParts = 15;
 using WholeParts = std::array<SimTime, kNumWholeParts>;
 [[nodiscard]] std::string_view whole_part_name(WholePart part);  ///< "attention", ...
 

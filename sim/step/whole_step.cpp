@@ -25,6 +25,7 @@ constexpr std::array<std::string_view, kNumWholeParts> kPartNames = {"attention"
                                                                      "combine",
                                                                      "head",
                                                                      "slowed",
+                                                                     "host",
                                                                      "pipeline",
                                                                      "bubble",
                                                                      "gradients",

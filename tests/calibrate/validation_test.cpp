@@ -26,8 +26,10 @@ TEST(ValidationCases, AreReadWithTheirOverridesAndUnits) {
       "a,unseen x,s.toml,cluster.nodes=2; parallel.ep=16;,summary.step_s.mean,1.5,ms,\"a, b\"\n"
       "b,fitted,/abs.toml,,steps.0.layers.0.phases.dispatch.max_s,120,us,c\n"
       "c,fitted,s.toml,,summary.dropped_ratio,12,%,c\n"
-      "d,fitted,s.toml,,steps.0.layers.0.dispatch_bytes,2,MB,c\n");
-  ASSERT_EQ(cases.size(), 4U);
+      "d,fitted,s.toml,,steps.0.layers.0.dispatch_bytes,2,MB,c\n"
+      "e,end_to_end,s.toml,,summary.tokens_per_s_per_node,14800,1/s,c\n");
+  ASSERT_EQ(cases.size(), 5U);
+  EXPECT_DOUBLE_EQ(cases[4].unit_size, 1);
   EXPECT_EQ(cases[0].scenario, "folder/s.toml");
   EXPECT_THAT(cases[0].overrides, ElementsAre("cluster.nodes=2", "parallel.ep=16"));
   EXPECT_DOUBLE_EQ(cases[0].unit_size, 1e-3);
@@ -60,6 +62,9 @@ TEST(ValidationCases, EveryMistakeNamesItsLine) {
   expect_message("a,t,s.toml,,a_bytes,1,us,x\n",
                  "folder/cases.csv:2:1: error: unit: \"us\" does not fit a_bytes; expected "
                  "a size: <number> B, kB, MB, GB, TB, KiB, MiB or GiB");
+  expect_message(
+      "a,t,s.toml,,summary.tokens_per_s,1,us,x\n",
+      "folder/cases.csv:2:1: error: unit: \"us\" does not fit summary.tokens_per_s; expected 1/s");
   EXPECT_THAT([] { return read_cases(traces::parse_csv("c.csv", "case,tier\na,b\n")); },
               ThrowsMessage<UserError>("c.csv: error: no column \"scenario\"; found: case, tier"));
 }

@@ -53,6 +53,37 @@ TEST_F(Validate, OverridesReachTheScenario) {
                    step_s * 1e6);
 }
 
+// Whole steps and requests over time, as moesim run has them.
+TEST_F(Validate, RunsWholeModelsAndServing) {
+  const std::string decode = "step.kind=decode; batch.context_tokens=1000";
+  const std::string serving =
+      "step.kind=serving; requests.count=20; requests.rate=100; requests.prompt_tokens=50; "
+      "requests.output_tokens=5; requests.check_steps=0";
+  edit_scenario("[batch]\ntokens_per_rank = 16\nsteps = 3\n", "");
+  write("whole.toml", read("scenario.toml"));
+  write("cases.csv",
+        "case,tier,scenario,set,quantity,measured,unit,source\n"
+        "decode,end_to_end,whole.toml,batch.tokens_per_rank=16; " +
+            decode +
+            ",summary.tokens_per_s_per_node,1000,1/s,ours\n"
+            "tpot,end_to_end,whole.toml," +
+            serving + ",summary.tpot_s.mean,2,ms,ours\n");
+  const nlohmann::json cases = json_of({"validate", "cases.csv", "--json"})["cases"];
+  ASSERT_EQ(cases.size(), 2U);
+  const nlohmann::json run = json_of({"run",
+                                      "whole.toml",
+                                      "--json",
+                                      "--set",
+                                      "batch.tokens_per_rank=16",
+                                      "--set",
+                                      "step.kind=decode",
+                                      "--set",
+                                      "batch.context_tokens=1000"});
+  EXPECT_DOUBLE_EQ(cases[0]["predicted"], run["summary"]["tokens_per_s_per_node"]);
+  EXPECT_EQ(cases[0]["unit"], "1/s");
+  EXPECT_GT(cases[1]["predicted"], 0);
+}
+
 TEST_F(Validate, ShowsTablesAndWritesFiles) {
   write_cases("100");
   const Outcome outcome = moesim({"validate", "cases.csv", "--out", "validation"});

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <map>
 
 #include "tests/cli/program.hpp"
@@ -69,6 +70,8 @@ class ShippedCases : public testing::Test {
     }
     return json_of(words)["steps"][0]["layers"][0]["hot"]["links"][0]["name"].get<std::string>();
   }
+
+  [[nodiscard]] const fs::path& folder() const { return folder_; }
 
  private:
   fs::path folder_;
@@ -136,6 +139,23 @@ TEST_F(ShippedCases, AllToAllOfNvl72IsBoundByTheNicOnceASecondRackTakesPart) {
   };
   EXPECT_THAT(racks(64), AllOf(HasSubstr("/gpu"), Not(HasSubstr("nic"))));
   EXPECT_THAT(racks(128), HasSubstr("/nic"));
+}
+
+// One row of serving.csv, all of requests under way at a time: TPOT within 10 % of vLLM's on 8
+// GPUs.
+TEST_F(ShippedCases, ServingOfGptOss) {
+  std::ifstream file(fs::path(MOESIM_SOURCE_DIR) / "scenarios/validation/serving.csv");
+  std::string header;
+  std::getline(file, header);
+  std::string row;
+  while (std::getline(file, row) && row.find("gpt-oss-120b H100 TP8 1024+1024 at 4,") != 0) {
+  }
+  ASSERT_FALSE(row.empty());
+  row.replace(row.find("gpt_oss_vllm.toml"), 0, "data/validation/");
+  std::ofstream(folder() / "one.csv") << header << "\n" << row << "\n";
+  const json report = json_of({"validate", "one.csv", "--json", "--quiet"});
+  EXPECT_EQ(report["tiers"][0]["tier"], "unseen end_to_end serving");
+  EXPECT_LE(report["tiers"][0]["median_absolute_error_ratio"], 0.10);
 }
 
 class ManyRanks : public ShippedCases {};

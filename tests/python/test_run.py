@@ -178,3 +178,16 @@ def test_ctrl_c_keeps_what_a_study_has():
     assert report["partial"] and 0 < report["steps_done"] < 400
     assert "interrupted" in str(caught.value)
     assert moesim.memory(ROOT / "scenarios/studies/decode_node.toml")["fits"]
+
+
+def test_requests_over_time(program):
+    file = ROOT / "scenarios/serve_v3_h100.toml"
+    small = {"model.preset": "deepseek-v2-lite", "cluster.nodes": 1, "parallel.ep": 8, "routing.preset": "uniform"}
+    small |= {"requests.count": 20, "requests.warm_up": "0 s", "requests.surface_layers": 1}
+    small |= {"requests.prompt_tokens": 64, "requests.output_tokens": 8}
+    result = moesim.run(file, overrides=small)
+    assert isinstance(result, moesim.ServingResult)
+    quoted = {key: f'"{value}"' if isinstance(value, str) else value for key, value in small.items()}
+    assert result.json == program("run", file, *words_of(quoted), "--json")
+    assert len(result.requests) == result["summary.requests"] == 20
+    assert result.requests["arrival_s"].is_monotonic_increasing and len(result.series) > 0

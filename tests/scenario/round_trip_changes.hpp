@@ -26,6 +26,8 @@ kind = "serving"
 
 inline std::vector<Change> request_changes() {
   const std::vector<Override> table = {"requests.source=table", "requests.path=pair.graphml"};
+  const std::vector<Override> prefixes = {
+      "requests.source=table", "requests.path=pair.graphml", "requests.prefix_cache=true"};
   const std::vector<Override> two = {"requests.groups=2"};
   return {
       {"requests.source", "azure", {}, {"requests.path=pair.graphml"}},
@@ -34,6 +36,7 @@ inline std::vector<Change> request_changes() {
       {"requests.to", "7 s", table},
       {"requests.rate_scale", "2.5"},
       {"requests.spread", "3 s"},
+      {"requests.concurrency", "5"},
       {"requests.rate", "7"},
       {"requests.count", "9"},
       {"requests.prompt_tokens", "1.5"},
@@ -50,6 +53,8 @@ inline std::vector<Change> request_changes() {
       {"requests.max_batch_tokens", "4096"},
       {"requests.chunk_tokens", "0"},
       {"requests.max_sequences", "12"},
+      {"requests.prefix_cache", "true", table},
+      {"requests.prefix_block", "16", prefixes},
       {"requests.step_overhead", "1 ms"},
       {"requests.interval", "0.5 s"},
       {"requests.surface_layers", "0"},

@@ -202,6 +202,8 @@ std::vector<Change> step_changes() {
                                         "parallel.ep=8",
                                         "parallel.pp=2",
                                         "batch.micro_batches=4"};
+  std::vector<Override> pairs = stages;
+  pairs.emplace_back("step.overlap=dualpipe");
   return {{"step.kind", "decode", {}, {"batch.context_tokens=128"}},
           {"parallel.tp", "2", decode},
           {"parallel.pp", "2", decode, {"parallel.ep=8"}},
@@ -210,6 +212,8 @@ std::vector<Change> step_changes() {
           {"step.overlap", "two_batch", decode},
           {"step.samples", "4", train},
           {"step.overlap_gradients", "false", train},
+          {"step.schedule", "dualpipe", pairs},
+          {"step.host_layer", "3 ms", decode},
           {"batch.context_tokens", "4096", decode},
           {"batch.micro_batches", "8", train},
           {"memory.kv_dtype", "fp8", decode},
@@ -241,7 +245,27 @@ std::vector<Change> calibration_changes() {
           {"calibration.message_overhead", "64 B"},
           {"calibration.sm_copy_rate", "15 GB/s"},
           {"calibration.combine_sm_copy_rate", "16 GB/s"},
-          {"calibration.combine_sums", "true"}};
+          {"calibration.combine_sums", "true"},
+          {"calibration.attention.prefill_efficiency", "0.5"},
+          {"calibration.attention.backward_efficiency", "0.4"},
+          {"calibration.attention.decode_efficiency", "0.6"},
+          {"calibration.attention.decode_memory_efficiency", "0.9"}};
+}
+
+std::vector<Change> dense_changes() {
+  std::vector<Change> changes;
+  for (const std::string table : {"calibration.dense_bf16.", "calibration.dense_fp8."}) {
+    for (const Change& one : std::initializer_list<Change>{{"kernel_launch", "4 us"},
+                                                           {"gemm_efficiency", "0.8"},
+                                                           {"memory_efficiency", "0.9"},
+                                                           {"gemm_overlap", "0.7"},
+                                                           {"tile_fetch_share", "0.5"},
+                                                           {"tile_rows", "64"},
+                                                           {"tile_columns", "256"}}) {
+      changes.push_back({table + one.path, one.value});
+    }
+  }
+  return changes;
 }
 
 /// A fit's record, key by key; nothing depends on anything.
@@ -284,6 +308,7 @@ std::vector<Change> all_changes() {
                            generator_changes(),
                            learned_changes(),
                            calibration_changes(),
+                           dense_changes(),
                            price_changes(),
                            fit_changes()}) {
     changes.insert(changes.end(), more.begin(), more.end());

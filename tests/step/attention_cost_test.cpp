@@ -89,8 +89,10 @@ TEST(AttentionCore, KnowsNoOtherSteps) {
 }
 
 // On a GPU without limits only the starts are left, 1 us each. gqa: two norms, q k v, rotation,
-// core, output. mla: two norms, down, queries, into and out of the latent space, core, output;
-// without a latent of the queries one less, in prefill one expansion instead of two.
+// core, output. mla: two norms, down, queries, rotation, into and out of the latent space, core,
+// output; without a latent of the queries one less, in prefill the expansion and keys put together
+// instead of two. fp8 projections have their rows quantised: two, three and in prefill four kernels
+// more.
 TEST(AttentionBlock, IsSoManyKernels) {
   ComputeModel c = toy(1e30, 1e30);
   c.constants.kernel_launch = microseconds(1);
@@ -101,9 +103,14 @@ TEST(AttentionBlock, IsSoManyKernels) {
     return attention_time(c, m, load).value * 1e6;
   };
   EXPECT_NEAR(kernels(gqa(), decode()), 6, 1e-9);
-  EXPECT_NEAR(kernels(mla(), decode()), 8, 1e-9);
-  EXPECT_NEAR(kernels(mla(0), decode()), 7, 1e-9);
-  EXPECT_NEAR(kernels(mla(), prefill()), 7, 1e-9);
+  EXPECT_NEAR(kernels(mla(), decode()), 9, 1e-9);
+  EXPECT_NEAR(kernels(mla(0), decode()), 8, 1e-9);
+  EXPECT_NEAR(kernels(mla(), prefill()), 9, 1e-9);
+  m.dense_dtype = Dtype::kFp8;
+  EXPECT_NEAR(kernels(gqa(), decode()), 6 + 2, 1e-9);
+  EXPECT_NEAR(kernels(mla(), decode()), 9 + 3, 1e-9);
+  EXPECT_NEAR(kernels(mla(), prefill()), 9 + 4, 1e-9);
+  m.dense_dtype = Dtype::kBf16;
   EXPECT_NEAR(kernels({.kind = AttentionKind::kNone}, decode()), 1, 1e-9);
 }
 
@@ -120,7 +127,7 @@ TEST(AttentionBlock, MovesItsWeightsRowsAndCache) {
 }
 
 // Twice the block and half a core more; with selective recomputation two norms and the two
-// up-projections of mla besides: kernels of 1 us each, nothing else costs.
+// up-projections of mla (three kernels) besides: kernels of 1 us each, nothing else costs.
 TEST(AttentionBackward, IsTwiceTheBlockAndHalfACore) {
   ModelShape m;
   m.hidden_size = 8;
@@ -135,8 +142,12 @@ TEST(AttentionBackward, IsTwiceTheBlockAndHalfACore) {
     return attention_backward_time(starts, m, prefill(), recompute).value * 1e6;
   };
   m.attention = mla();
-  EXPECT_NEAR(us(Recompute::kNone), 2 * 7 + 0.5, 1e-9);
-  EXPECT_NEAR(us(Recompute::kSelective), 2 * 7 + 0.5 + 2 + 2, 1e-9);
+  EXPECT_NEAR(us(Recompute::kNone), 2 * 9 + 0.5, 1e-9);
+  EXPECT_NEAR(us(Recompute::kSelective), 2 * 9 + 0.5 + 2 + 3, 1e-9);
+  // Quantising: four of the forward pass are not doubled, four of the backward pass come in.
+  m.dense_dtype = Dtype::kFp8;
+  EXPECT_NEAR(us(Recompute::kNone), 2 * 9 + 0.5 + 4, 1e-9);
+  m.dense_dtype = Dtype::kBf16;
   m.attention = {.kind = AttentionKind::kNone};
   EXPECT_NEAR(us(Recompute::kSelective), 2 * 1 + 1, 1e-9);
 }
@@ -177,6 +188,85 @@ TEST(Head, ReadsItsShareOfTheTable) {
   m.hidden_size = 8;
   m.vocabulary = 100;
   EXPECT_NEAR(head_time(toy(1e30), m, 2, 10).value, 2.6 * kNano, kTolerance);
+}
+
+// The core at half of the peak for prompts, a quarter backwards and a fifth in decoding, where the
+// cache is read at a tenth of the bandwidth; 768 flops of a peak of 2 Tflop/s, 32,000 and 16,320 B.
+TEST(AttentionKernelConstants, AreOfTheCoreAlone) {
+  ComputeModel c = toy();
+  c.constants.attention = {.prefill_efficiency = 0.25,
+                           .backward_efficiency = 0.125,
+                           .decode_efficiency = 0.2,
+                           .decode_memory_efficiency = 0.1};
+  EXPECT_NEAR(core(c, gqa(), prefill()), 2 * 0.768 * kNano, kTolerance);
+  EXPECT_NEAR(core(c, gqa(), decode()), 16.32 / 0.2 * kNano, kTolerance);
+  c.constants.attention.decode_memory_efficiency = 0.5;
+  EXPECT_NEAR(core(c, gqa(), decode()), 32.0 / 0.4 * kNano, kTolerance);
+  ModelShape m;
+  m.hidden_size = 8;
+  m.attention = gqa();
+  EXPECT_NEAR(
+      attention_backward_time(c, m, prefill(), Recompute::kNone).value,
+      2 * (attention_time(c, m, prefill()).value - 2 * 0.768 * kNano) + 2.5 * 4 * 0.768 * kNano,
+      kTolerance);
+}
+
+// Kernels that start in 1 us with bf16 and 3 us with fp8 weights, whatever the experts' do: 6 of
+// attention (two GEMMs), 2 of the head, 3 of a dense layer.
+TEST(DenseKernelConstants, GoWithTheFormatOfTheWeights) {
+  ComputeModel c = toy(1e30, 1e30);
+  c.constants.kernel_launch = microseconds(100);
+  c.constants.dense_bf16.kernel_launch = microseconds(1);
+  c.constants.dense_fp8.kernel_launch = microseconds(3);
+  ModelShape m;
+  m.hidden_size = 8;
+  m.dense_width = 16;
+  m.vocabulary = 32;
+  m.attention = gqa();
+  const auto us = [](Seconds time) { return time.value * 1e6; };
+  EXPECT_NEAR(us(attention_time(c, m, decode())), 6, 1e-9);
+  EXPECT_NEAR(us(dense_ffn_time(c, m, 1, 10)), 3, 1e-9);
+  EXPECT_NEAR(us(head_time(c, m, 1, 10)), 2, 1e-9);
+  m.dense_dtype = Dtype::kFp8;
+  EXPECT_NEAR(us(attention_time(c, m, decode())), 6 + 2 * 2 + 2 * 1, 1e-9);
+  EXPECT_NEAR(us(dense_ffn_time(c, m, 1, 10)), 9, 1e-9);
+  EXPECT_NEAR(us(head_time(c, m, 1, 10)), 2, 1e-9);
+}
+
+// A GEMM of one tile of 128 x 128: 5 rows, 16 and 8 columns of 8, at a quarter of the 2 Tflop/s
+// instead of half. Of 4 multiprocessors one works.
+TEST(DenseKernelConstants, GiveTheGemmsTheirRate) {
+  ComputeModel c = toy(2e12, 1e30);
+  ModelShape m;
+  m.hidden_size = 8;
+  m.attention = gqa();
+  const double norms_free = attention_tokens_time(c, m, 5).value;
+  c.constants.dense_bf16.gemm_efficiency = 0.25;
+  c.constants.dense_bf16.gemm_overlap = 1;
+  c.constants.dense_bf16.tile_fetch_share = 1;
+  EXPECT_NEAR(attention_tokens_time(c, m, 5).value, 2 * norms_free, kTolerance);
+}
+
+// Without core (0.768 ns), norms and rotation (2 * 6 * 16 * 2 B) the projections are left; none
+// without attention.
+TEST(AttentionWeights, TakeTheTimeOfTheGemms) {
+  ModelShape m;
+  m.hidden_size = 8;
+  m.attention = gqa();
+  const ComputeModel c = toy();
+  const double norms = 2 * 4 * 6 * 8 * 2 / 1e12;
+  EXPECT_NEAR(attention_weights_time(c, m, prefill()).value,
+              attention_time(c, m, prefill()).value - 0.768 * kNano - norms - 384 / 1e12,
+              kTolerance);
+  m.attention = {.kind = AttentionKind::kNone};
+  EXPECT_EQ(attention_weights_time(c, m, prefill()).value, 0);
+}
+
+// 16 B of each of 10 * 32 / 2 logits.
+TEST(CrossEntropy, PassesOverTheLogits) {
+  ModelShape m;
+  m.vocabulary = 32;
+  EXPECT_NEAR(cross_entropy_time(toy(), m, 2, 10).value, 16 * 160 / 1e12, kTolerance);
 }
 
 }  // namespace

@@ -302,5 +302,43 @@ TEST(MemoryBill, DeepSeekV3OnEightGpusNeedsMoreThanEightyGigabytes) {
   EXPECT_TRUE(fits(m));
 }
 
+// 4 stages of a layer: the first holds the parts of the first and the last one, of which 4 and 1
+// micro-batches are kept; gradients of both, the optimiser's states over twice the copies.
+TEST(DualPipeBill, HoldsTwoPartsOfTheModel) {
+  MemoryModel one_way = toy_training();
+  one_way.model.layers = 4;
+  one_way.model.moe_layers = 3;
+  one_way.parallel = {.ep = 4, .tp = 2, .pp = 4, .dp = 2};
+  one_way.batch.micro_batches = 8;
+  one_way.overlap = Overlap::kDualPipe;
+  one_way.memory.zero_stage = 1;
+  MemoryModel both = one_way;
+  both.schedule = Schedule::kDualPipe;
+  for (int stage = 0; stage < 4; ++stage) {
+    for (const MemoryPart which : {MemoryPart::kExperts,
+                                   MemoryPart::kAttention,
+                                   MemoryPart::kDenseLayers,
+                                   MemoryPart::kEmbeddings,
+                                   MemoryPart::kGatesAndNorms,
+                                   MemoryPart::kGradients}) {
+      EXPECT_EQ(part(both, which, stage),
+                part(one_way, which, stage) + part(one_way, which, 3 - stage));
+    }
+    EXPECT_EQ(part(both, MemoryPart::kOptimiser, stage),
+              (part(one_way, MemoryPart::kOptimiser, stage) +
+               part(one_way, MemoryPart::kOptimiser, 3 - stage)) /
+                  2);
+  }
+  one_way.overlap = Overlap::kNone;
+  one_way.batch.micro_batches = 1;  // one pass of every stage
+  const double logits = 2 * 6 * 10 * 4;
+  const double first = activation_bytes(one_way, 0).value;
+  const double last = activation_bytes(one_way, 3).value - logits;
+  EXPECT_EQ(activation_bytes(both, 0).value, 4 * first + last + logits);
+  EXPECT_EQ(activation_bytes(both, 3).value, 4 * first + last + logits);
+  EXPECT_EQ(activation_bytes(both, 1).value,
+            3 * activation_bytes(one_way, 1).value + 2 * activation_bytes(one_way, 2).value);
+}
+
 }  // namespace
 }  // namespace moesim

@@ -130,6 +130,91 @@ TEST(Pipeline, MicroBatchesTakeTurnsWithTheSamples) {
   EXPECT_EQ(run_pipeline(pipeline).end(), us(20));
 }
 
+PipelineShape dualpipe(int stages, int micro_batches) {
+  return {.stages = stages, .micro_batches = micro_batches, .pairs = true, .bidirectional = true};
+}
+
+// 2 stages, 4 micro-batches, of which 2 and 3 enter at the second stage: both stages are in the
+// middle, so nothing waits.
+TEST(DualPipe, OrderOfTwoStages) {
+  EXPECT_THAT(dualpipe_order(dualpipe(2, 4), 0),
+              ::testing::ElementsAre(
+                  forward(0, 0),
+                  forward(1, 2),
+                  forward(0, 1),
+                  backward(1, 2),
+                  PipelineOp{.forward = 1, .forward_batch = 3, .backward = 0, .backward_batch = 0},
+                  backward(1, 3),
+                  PipelineOp{.backward = 0, .backward_batch = 1, .inputs_only = true},
+                  PipelineOp{.weights = 0, .weights_batch = 1}));
+}
+
+// 8 stages, 20 micro-batches (the published figure), F = 2, B = 4, W = 2, F&B = 6 us: every stage
+// works 20 * 6 us and idles (8 / 2 - 1) (6 + 4 - 6) = 12 us. Pairs of 5 us and short gradients of
+// weights, W = 1, idle no more than the formula's 18 us.
+TEST(DualPipe, HasThePublishedBubble) {
+  PipelineResult run = run_pipeline(pipeline_of(dualpipe(8, 20), {us(2), us(4), us(6), us(2)}));
+  EXPECT_EQ(run.end(), us(132));
+  run = run_pipeline(pipeline_of(dualpipe(8, 20), {us(2), us(4), us(5), us(1)}));
+  EXPECT_EQ(run.end(), us(125));
+  for (const StageTimes& stage : run.stages) {
+    EXPECT_LE(run.end() - stage.busy, us(18));
+    EXPECT_GE(run.end() - stage.busy, us(14));
+  }
+}
+
+/// Micro-batches whose activations a stage keeps at most, of both directions.
+int most_kept(const PipelineShape& shape, int stage) {
+  int kept = 0;
+  int most = 0;
+  for (const PipelineOp& op : dualpipe_order(shape, stage)) {
+    kept += op.forward >= 0 ? 1 : 0;
+    most = std::max(most, kept);
+    kept -= op.weights >= 0 || (op.backward >= 0 && !op.inputs_only) ? 1 : 0;
+  }
+  return most;
+}
+
+// Bubble (PP / 2 - 1) (F&B + B - 3 W) and PP + 1 activations, as DeepSeek's table has them; every
+// pass once, all gradients of weights after those of inputs. F = W = B / 2 and F&B = F + B, as that
+// table's picture has them: other W hide more, so that the formula is a bound.
+RC_GTEST_PROP(DualPipeTheorem, BubbleAndActivationsAreThePublishedOnes, ()) {
+  const int stages = 2 * *rc::gen::inRange(1, 6);
+  const PipelineShape shape = dualpipe(stages, 2 * (stages + *rc::gen::inRange(0, 6)));
+  const auto f = *rc::gen::inRange<std::int64_t>(10, 1000);
+  const std::int64_t w = f;
+  const std::int64_t b = 2 * f;
+  const std::int64_t both = f + b;
+  const PipelineResult run = run_pipeline(pipeline_of(shape, {{f}, {b}, {both}, {w}}));
+  const std::int64_t bubble = (stages / 2 - 1) * (both + b - 3 * w);
+  for (int s = 0; s < stages; ++s) {
+    const StageTimes& stage = run.stages[static_cast<std::size_t>(s)];
+    RC_ASSERT(stage.busy.picoseconds == shape.micro_batches * (f + b));
+    RC_ASSERT(run.end().picoseconds == stage.busy.picoseconds + bubble);
+    RC_ASSERT(most_kept(shape, s) == stages + 1);
+    std::set<std::pair<int, int>> forwards;
+    std::set<std::pair<int, int>> backwards;
+    std::set<std::pair<int, int>> left;
+    for (const PipelineOp& op : dualpipe_order(shape, s)) {
+      if (op.forward >= 0) {
+        RC_ASSERT(forwards.emplace(op.forward, op.forward_batch).second);
+      }
+      if (op.backward >= 0) {
+        RC_ASSERT(backwards.emplace(op.backward, op.backward_batch).second);
+      }
+      if (op.inputs_only) {
+        left.emplace(op.backward, op.backward_batch);
+      }
+      if (op.weights >= 0) {
+        RC_ASSERT(left.erase({op.weights, op.weights_batch}) == std::size_t{1});
+      }
+    }
+    RC_ASSERT(forwards.size() == static_cast<std::size_t>(shape.micro_batches));
+    RC_ASSERT(backwards == forwards);
+    RC_ASSERT(left.empty());
+  }
+}
+
 class PipelineNetwork : public ::testing::Test {
  protected:
   const Cluster cluster_ = build_cluster(testing::tiny_spec());

@@ -252,6 +252,61 @@ TEST_F(TrainStep, RecomputationCostsAForwardPass) {
   EXPECT_GT(selective, simulate_train_step(model_, 0).makespan);
 }
 
+// The host needs 1 ms a layer forwards, 2 ms backwards; the GPU a few us: 4 micro-batches of two
+// layers, 4 * 6 ms.
+TEST_F(TrainStep, WaitsForTheHost) {
+  make_dense({.ep = 1});
+  const WholeStepResult free = simulate_train_step(model_, 0);
+  EXPECT_EQ(part(free, WholePart::kHost), SimTime{});
+  model_.host_layer = microseconds(1000);
+  const WholeStepResult held = simulate_train_step(model_, 0);
+  EXPECT_EQ(held.makespan - part(held, WholePart::kOptimiser), ticks(microseconds(24000)));
+  EXPECT_EQ(sum(held), held.makespan);
+  EXPECT_GT(part(held, WholePart::kHost), SimTime{});
+}
+
+// Every weight's fp32 gradient is read and written in each of 4 backward passes, 8 B of a memory of
+// 1 TB/s; in bf16 half of it.
+TEST_F(TrainStep, GradientsOfMicroBatchesAreAddedUp) {
+  make_dense({.ep = 1});
+  model_.step.cluster.gpu.memory_bandwidth = gigabytes_per_second(1000);
+  model_.step.model.tied_embeddings = true;
+  const auto passes = [&] {
+    const WholeStepResult result = simulate_train_step(model_, 0);
+    return (result.makespan - part(result, WholePart::kOptimiser)).to_seconds().value;
+  };
+  const double fp32 = passes();
+  model_.training.gradient_dtype = Dtype::kBf16;
+  const ModelShape& shape = model_.step.model;
+  const double weights =
+      2.0 * static_cast<double>(attention_parameters(shape) +
+                                ffn_parameters(shape, shape.dense_width, shape.dense_gated)) +
+      static_cast<double>(embedding_parameters(shape));
+  EXPECT_NEAR(fp32 - passes(), 4 * weights * 4 / 1e12, 1e-10);
+}
+
+// 4 stages of a layer each, 8 micro-batches: DualPipe's steps end sooner than those of pairs in one
+// direction, its parts add up, and each part's copies on both of its stages reduce their gradients.
+TEST_F(TrainStep, DualPipeTakesMicroBatchesFromBothEnds) {
+  model_.step.model.layers = model_.step.model.moe_layers = model_.step.layers = 4;
+  model_.step.dispatch.kind = DispatcherKind::kPairwise;
+  ClusterSpec spec = testing::tiny_spec();
+  spec.nodes = 8;
+  const GpuSpec gpu = model_.step.cluster.gpu;
+  model_.step.cluster = build_cluster(spec);
+  model_.step.cluster.gpu = gpu;
+  model_.parallel = {.ep = 4, .pp = 4};
+  model_.step.placements.assign(4, contiguous_placement(testing::kRanks, testing::kRanks));
+  model_.batch.micro_batches = 8;
+  model_.overlap = Overlap::kDualPipe;
+  const WholeStepResult pairs = simulate_train_step(model_, 0);
+  model_.training.schedule = Schedule::kDualPipe;
+  const WholeStepResult both_ends = simulate_train_step(model_, 0);
+  EXPECT_EQ(sum(both_ends), both_ends.makespan);
+  EXPECT_LT(part(both_ends, WholePart::kBubble), part(pairs, WholePart::kBubble));
+  EXPECT_GT(part(both_ends, WholePart::kGradients), SimTime{});
+}
+
 // Routings alike, so that samples change nothing; the passes are counted for the progress.
 TEST_F(TrainStep, SamplesAreCountedAndAlikeWhereRoutingIs) {
   const SimTime one = simulate_train_step(model_, 0).makespan;

@@ -48,7 +48,8 @@ struct RandomWhole {
             .kv_dtype = model.kv_dtype,
             .dropless = model.step.capacity.policy == OverflowPolicy::kNone,
             .overlap = model.overlap,
-            .recompute = model.training.recompute};
+            .recompute = model.training.recompute,
+            .schedule = model.training.schedule};
   }
 
   /// Makes it a training step on one or two stages, on a cluster that holds them.

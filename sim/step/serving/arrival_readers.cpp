@@ -152,6 +152,26 @@ double json_number(const Json& row, std::string_view name, const fs::path& path,
   return found->get<double>();
 }
 
+/// hash_ids of a row; none if it has no such key.
+std::vector<std::int64_t> blocks_of(const Json& row, const fs::path& path, int line) {
+  const auto found = row.find("hash_ids");
+  std::vector<std::int64_t> blocks;
+  if (found == row.end()) {
+    return blocks;
+  }
+  if (!found->is_array()) {
+    refuse_line(path, line, "hash_ids: not a list");
+  }
+  blocks.reserve(found->size());
+  for (const Json& id : *found) {
+    if (!id.is_number_integer()) {
+      refuse_line(path, line, "hash_ids: not a list of whole numbers");
+    }
+    blocks.push_back(id.get<std::int64_t>());
+  }
+  return blocks;
+}
+
 /// @param unit  seconds of one unit of time
 std::vector<ArrivalRow> rows_of_json_lines(const fs::path& path,
                                            std::string_view text,
@@ -175,7 +195,8 @@ std::vector<ArrivalRow> rows_of_json_lines(const fs::path& path,
         {checked_time(path, line, names.time, json_number(row, names.time, path, line)) * unit,
          checked_tokens(path, line, names.prompt, json_number(row, names.prompt, path, line)),
          checked_tokens(path, line, names.output, json_number(row, names.output, path, line)),
-         line});
+         line,
+         blocks_of(row, path, line)});
   }
   if (rows.empty()) {
     refuse(path, "no rows");

@@ -12,6 +12,7 @@
 #include "sim/core/rng.hpp"
 #include "sim/moe/generate/noise.hpp"
 #include "sim/moe/traces/gzip.hpp"
+#include "sim/moe/traces/refuse.hpp"
 
 namespace moesim {
 namespace {
@@ -67,6 +68,24 @@ std::int64_t distinct_times(const std::vector<Request>& sorted) {
   return stamps;
 }
 
+/// Each name stands for a block, the last one perhaps for a part of one.
+void check_blocks(const RequestSpec& spec, const ArrivalRow& row) {
+  if (!spec.prefix_cache) {
+    return;
+  }
+  const std::int64_t needed = (row.prompt_tokens + spec.prefix_block - 1) / spec.prefix_block;
+  if (static_cast<std::int64_t>(row.blocks.size()) != needed) {
+    traces::refuse_line(spec.path,
+                        row.line,
+                        fmt::format("hash_ids: {} of them, but a prompt of {} tokens has {} with "
+                                    "requests.prefix_block = {}",
+                                    row.blocks.size(),
+                                    row.prompt_tokens,
+                                    needed,
+                                    spec.prefix_block));
+  }
+}
+
 /// Rows inside the window, from its first arrival on, at their own pace.
 Arrivals in_window(const RequestSpec& spec, const std::vector<ArrivalRow>& rows) {
   double first = std::numeric_limits<double>::infinity();
@@ -85,8 +104,11 @@ Arrivals in_window(const RequestSpec& spec, const std::vector<ArrivalRow>& rows)
       ++arrivals.left_out;
       continue;
     }
-    arrivals.requests.push_back(
-        {seconds(at - spec.from.value), row.prompt_tokens, row.output_tokens});
+    arrivals.requests.push_back({seconds(at - spec.from.value),
+                                 row.prompt_tokens,
+                                 row.output_tokens,
+                                 spec.prefix_cache ? row.blocks : std::vector<std::int64_t>{}});
+    check_blocks(spec, row);
   }
   if (arrivals.requests.empty()) {
     throw mistake("requests.from",

@@ -17,6 +17,8 @@ struct Request {
   Seconds arrival;  ///< from the first arrival of the window
   std::int64_t prompt_tokens = 0;
   std::int64_t output_tokens = 0;
+  /// Names of the prompt's blocks, each standing for itself and all before it; empty: unknown.
+  std::vector<std::int64_t> blocks = {};
 };
 
 struct Arrivals {
@@ -38,6 +40,7 @@ struct ArrivalRow {
   std::int64_t prompt_tokens = 0;
   std::int64_t output_tokens = 0;
   int line = 0;
+  std::vector<std::int64_t> blocks = {};
 };
 
 /// The rows of a trace file, as they stand in it. `path` is for messages.

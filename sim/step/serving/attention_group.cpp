@@ -33,9 +33,73 @@ void AttentionGroup::reserve(std::int64_t tokens) {
   kv_used_ += tokens;
 }
 
-void AttentionGroup::release(std::int64_t tokens) {
-  kv_used_ -= tokens;
+void AttentionGroup::release(std::int64_t id, std::int64_t tokens) {
+  drop(id, tokens);
   --reserved_;
+}
+
+std::int64_t AttentionGroup::to_compute_with(std::int64_t id) const {
+  std::int64_t tokens = waiting_tokens_ + requests_[static_cast<std::size_t>(id)].to_prefill() -
+                        static_cast<std::int64_t>(reusable(id).size()) * limits_.prefix_block;
+  for (const Prefilling& p : prefilling_) {
+    tokens += p.target - p.computed;
+  }
+  return tokens;
+}
+
+/// Those that other prompts may share.
+PrefixCache::Blocks AttentionGroup::whole_blocks(std::int64_t id) const {
+  if (limits_.prefix_block == 0) {
+    return {};
+  }
+  const Request& request = requests_[static_cast<std::size_t>(id)].request;
+  const auto whole = static_cast<std::size_t>(request.prompt_tokens / limits_.prefix_block);
+  return PrefixCache::Blocks(request.blocks).first(std::min(whole, request.blocks.size()));
+}
+
+/// Of these, the leading ones that are cached; one token at least is left to compute.
+PrefixCache::Blocks AttentionGroup::reusable(std::int64_t id) const {
+  const PrefixCache::Blocks blocks = whole_blocks(id);
+  if (blocks.empty()) {
+    return blocks;
+  }
+  const std::int64_t most =
+      (requests_[static_cast<std::size_t>(id)].to_prefill() - 1) / limits_.prefix_block;
+  const std::int64_t matched = std::min(prefixes_.matched(blocks), most);
+  return blocks.first(static_cast<std::size_t>(matched));
+}
+
+/// The prompt of `id` is computed: its whole blocks are there for others. Those that another
+/// request brought meanwhile are not kept twice.
+void AttentionGroup::keep_prompt(std::int64_t id) {
+  const PrefixCache::Blocks blocks = whole_blocks(id);
+  if (blocks.empty()) {
+    return;
+  }
+  std::size_t& held = held_[id];
+  const PrefixCache::Blocks fresh = blocks.subspan(held);
+  kv_used_ -= static_cast<std::int64_t>(fresh.size()) * limits_.prefix_block;
+  kv_used_ += prefixes_.hold(fresh) * limits_.prefix_block;
+  held = blocks.size();
+}
+
+/// Of a request's `tokens` in the cache, blocks of prefixes stay there, held by nobody.
+void AttentionGroup::drop(std::int64_t id, std::int64_t tokens) {
+  const auto found = held_.find(id);
+  if (found != held_.end()) {
+    tokens -= static_cast<std::int64_t>(found->second) * limits_.prefix_block;
+    kv_used_ -= prefixes_.give_back(whole_blocks(id).first(found->second)) * limits_.prefix_block;
+    held_.erase(found);
+  }
+  kv_used_ -= tokens;
+}
+
+/// Unheld blocks go where requests need the room.
+void AttentionGroup::make_room() {
+  if (limits_.prefix_block > 0) {
+    const std::int64_t left = std::max<std::int64_t>(limits_.kv_tokens - kv_used_, 0);
+    prefixes_.shrink(left / limits_.prefix_block);
+  }
 }
 
 void AttentionGroup::start_decoding(std::int64_t id) {
@@ -58,7 +122,7 @@ bool AttentionGroup::preempt_last(std::vector<std::int64_t>* preempted) {
       (decoding_.empty() || prefilling_.back().admission > decoding_.rbegin()->first);
   if (of_prompts) {
     id = prefilling_.back().id;
-    kv_used_ -= prefilling_.back().target;
+    drop(id, prefilling_.back().target);
     prefilling_.pop_back();
   } else {
     MOESIM_CHECK(decoding_.size() > 1 || !prefilling_.empty() || reserved_ > 0,
@@ -67,7 +131,7 @@ bool AttentionGroup::preempt_last(std::vector<std::int64_t>* preempted) {
     id = last->second.id;
     ServedRequest& r = requests_[static_cast<std::size_t>(id)];
     r.generated += decode_steps_ - last->second.started;
-    kv_used_ -= cached(last->second);
+    drop(id, cached(last->second));
     cached_decoding_ -= cached(last->second);
     decoding_.erase(last);
   }
@@ -102,21 +166,38 @@ void AttentionGroup::plan_prefill(SimTime now, bool admit) {
   for (Prefilling& p : prefilling_) {
     take(p);
   }
-  while (admit && left > 0 && !queue_.empty()) {
-    const std::int64_t id = queue_.front();
-    ServedRequest& r = requests_[static_cast<std::size_t>(id)];
-    const std::int64_t target = r.to_prefill();
-    if (!has_room(target) || (!cut && target > left)) {
-      break;
-    }
-    queue_.pop_front();
-    waiting_tokens_ -= target;
-    kv_used_ += target;
-    r.first_scheduled = r.scheduled ? r.first_scheduled : now;
-    r.scheduled = true;
-    prefilling_.push_back({.id = id, .target = target, .admission = next_admission_++});
+  while (admit && left > 0 && !queue_.empty() && admit_first(now, left)) {
     take(prefilling_.back());
   }
+}
+
+/// The head of the queue, if the cache and, of prompts that are not cut, the batch have room.
+bool AttentionGroup::admit_first(SimTime now, std::int64_t left) {
+  const std::int64_t id = queue_.front();
+  ServedRequest& r = requests_[static_cast<std::size_t>(id)];
+  const std::int64_t target = r.to_prefill();
+  const PrefixCache::Blocks reused = reusable(id);
+  const std::int64_t cached = static_cast<std::int64_t>(reused.size()) * limits_.prefix_block;
+  const std::int64_t taken =
+      target - cached + (reused.empty() ? 0 : prefixes_.not_held(reused) * limits_.prefix_block);
+  if (!has_room(taken) || (limits_.chunk_tokens == 0 && target - cached > left)) {
+    return false;
+  }
+  queue_.pop_front();
+  waiting_tokens_ -= target;
+  kv_used_ += taken;
+  if (!reused.empty()) {
+    prefixes_.hold(reused);
+    held_[id] = reused.size();
+  }
+  make_room();
+  prefix_hits_ += cached;
+  admitted_tokens_ += target;
+  r.first_scheduled = r.scheduled ? r.first_scheduled : now;
+  r.scheduled = true;
+  prefilling_.push_back(
+      {.id = id, .computed = cached, .target = target, .admission = next_admission_++});
+  return true;
 }
 
 void AttentionGroup::append_loads(Dtype kv_dtype, std::vector<AttentionLoad>& loads) const {
@@ -174,7 +255,7 @@ void AttentionGroup::finish_decoding(SimTime now, std::vector<std::int64_t>& fin
       continue;  // was preempted
     }
     cached_decoding_ -= cached(found->second);
-    kv_used_ -= cached(found->second);
+    drop(found->second.id, cached(found->second));
     finish(found->second.id, now, finished);
     decoding_.erase(found);
   }
@@ -191,11 +272,12 @@ void AttentionGroup::finish_step(SimTime now,
       ++p;
       continue;
     }
+    keep_prompt(p->id);
     ServedRequest& r = requests_[static_cast<std::size_t>(p->id)];
     r.first_token = r.generated == 0 ? now : r.first_token;
     ++r.generated;
     if (r.generated == r.request.output_tokens) {
-      kv_used_ -= p->target;
+      drop(p->id, p->target);
       finish(p->id, now, finished);
     } else if (prefilled != nullptr) {
       ++reserved_;  // it keeps its place until the other group has its cache
@@ -206,6 +288,7 @@ void AttentionGroup::finish_step(SimTime now,
     p = prefilling_.erase(p);
   }
   decoding_now_ = prefill_tokens_ = 0;
+  make_room();
 }
 
 }  // namespace moesim

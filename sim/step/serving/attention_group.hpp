@@ -14,6 +14,7 @@
 #include "sim/core/sim_time.hpp"
 #include "sim/step/serving/arrivals.hpp"
 #include "sim/step/serving/batch.hpp"
+#include "sim/step/serving/prefix_cache.hpp"
 
 namespace moesim {
 
@@ -42,6 +43,7 @@ struct GroupLimits {
   int chunk_tokens = 0;  ///< 0: prompts are not cut
   int max_sequences = 0;
   std::int64_t kv_tokens = 0;
+  int prefix_block = 0;  ///< tokens of a block of the prefix cache; 0: none
 };
 
 /// Continuous batching, the first to come the first served.
@@ -52,8 +54,13 @@ struct GroupLimits {
 /// do; with chunk_tokens = 0 a prompt is taken whole or not yet. When the cache has no room for the
 /// next token of every decoding request, the one admitted last loses its cache and goes back to the
 /// head of the queue, to compute prompt and output so far again; nothing is admitted in that step.
-/// Source: vLLM V1's scheduler (FCFS, preemption by recomputation). Left out: blocks and prefix
-/// sharing of the cache, priorities. Checked by: attention_group_test, serve_test.
+///
+/// With a prefix cache a prompt's whole blocks stay in the cache when the request is done, shared
+/// by requests whose prompts begin with them, as long as nobody needs the room. A prompt is then
+/// computed from its first block that is not there, but at least its last token.
+/// Source: vLLM V1's scheduler (FCFS, preemption by recomputation; automatic prefix caching). Left
+/// out: blocks of the cache but for prefixes, priorities. Checked by: serve_test,
+/// prefix_cache_test.
 class AttentionGroup {
  public:
   AttentionGroup(GroupLimits limits, std::vector<ServedRequest>& requests)
@@ -69,7 +76,7 @@ class AttentionGroup {
   [[nodiscard]] bool has_room(std::int64_t tokens) const;
   void reserve(std::int64_t tokens);
   /// Gives the cache of a request back that another group has taken over.
-  void release(std::int64_t tokens);
+  void release(std::int64_t id, std::int64_t tokens);
 
   /// Chooses the next step's tokens. Those that lost their cache: `preempted` if asked for, else
   /// back in the own queue.
@@ -96,6 +103,12 @@ class AttentionGroup {
   [[nodiscard]] std::int64_t kv_used() const { return kv_used_; }
   /// Tokens that wait to be prefilled or lie in the cache: what balancing goes by.
   [[nodiscard]] std::int64_t burden() const { return kv_used_ + waiting_tokens_; }
+  /// Tokens to compute until the prompt of `id`, not queued yet, would be done.
+  [[nodiscard]] std::int64_t to_compute_with(std::int64_t id) const;
+
+  [[nodiscard]] std::int64_t prefix_hits() const { return prefix_hits_; }
+  [[nodiscard]] std::int64_t admitted_tokens() const { return admitted_tokens_; }
+  [[nodiscard]] std::int64_t dropped_blocks() const { return prefixes_.dropped(); }
 
  private:
   struct Prefilling {
@@ -120,6 +133,12 @@ class AttentionGroup {
   void plan_prefill(SimTime now, bool admit);
   void finish_decoding(SimTime now, std::vector<std::int64_t>& finished);
   void finish(std::int64_t id, SimTime now, std::vector<std::int64_t>& finished);
+  [[nodiscard]] PrefixCache::Blocks whole_blocks(std::int64_t id) const;
+  [[nodiscard]] PrefixCache::Blocks reusable(std::int64_t id) const;
+  bool admit_first(SimTime now, std::int64_t left);
+  void keep_prompt(std::int64_t id);
+  void drop(std::int64_t id, std::int64_t tokens);
+  void make_room();
 
   GroupLimits limits_;
   std::vector<ServedRequest>& requests_;
@@ -139,6 +158,10 @@ class AttentionGroup {
   std::int64_t reserved_ = 0;  ///< places of requests whose cache is on its way
   std::int64_t decoding_now_ = 0;
   std::int64_t prefill_tokens_ = 0;
+  PrefixCache prefixes_;
+  std::map<std::int64_t, std::size_t> held_;  ///< leading blocks that a request holds, by request
+  std::int64_t prefix_hits_ = 0;              ///< tokens
+  std::int64_t admitted_tokens_ = 0;          ///< to be computed without a prefix cache
 };
 
 }  // namespace moesim

@@ -102,6 +102,13 @@ class Serving {
     run_.kept = std::move(with_prompts_.kept);
     run_.kept.insert(run_.kept.end(), decoding_.kept.begin(), decoding_.kept.end());
     run_.series = series_.bins();
+    for (const EpGroup& group : groups_) {
+      for (const AttentionGroup& member : group.members) {
+        run_.prefix_hits += member.prefix_hits();
+        run_.admitted_tokens += member.admitted_tokens();
+        run_.dropped_blocks += member.dropped_blocks();
+      }
+    }
     return std::move(run_);
   }
 
@@ -112,7 +119,8 @@ class Serving {
     const GroupLimits limits{.max_batch_tokens = spec_.max_batch_tokens,
                              .chunk_tokens = spec_.chunk_tokens,
                              .max_sequences = spec_.max_sequences,
-                             .kv_tokens = setup_.kv_tokens};
+                             .kv_tokens = setup_.kv_tokens,
+                             .prefix_block = spec_.prefix_cache ? spec_.prefix_block : 0};
     const bool split = spec_.policy == ServingPolicy::kDisaggregated;
     for (int g = 0; g < spec_.groups; ++g) {
       EpGroup group;
@@ -162,6 +170,15 @@ class Serving {
       queue_.push(
           request(static_cast<std::int64_t>(next_arrival_)).arrival, Phase::kFinish, kArrival);
     }
+    if (spec_.concurrency > 0 && under_way_ >= spec_.concurrency) {
+      outside_.push_back(id);
+      return;
+    }
+    come_in(id);
+  }
+
+  void come_in(std::int64_t id) {
+    ++under_way_;
     ++series_.at(now_).arrivals;
     if (!member(prefilling_.front()).can_hold(request(id).request)) {
       request(id).rejected = true;
@@ -175,6 +192,13 @@ class Serving {
     Seat seat = prefilling_.front();
     if (spec_.balance == BalanceRule::kRoundRobin) {
       seat = prefilling_[turn_++ % prefilling_.size()];
+    } else if (spec_.balance == BalanceRule::kPrefix) {
+      const auto cost = [&](Seat s) {
+        return std::pair(member(s).to_compute_with(id), member(s).burden());
+      };
+      seat = *std::min_element(prefilling_.begin(), prefilling_.end(), [&](Seat a, Seat b) {
+        return cost(a) < cost(b);
+      });
     } else {
       seat = *std::min_element(prefilling_.begin(), prefilling_.end(), [&](Seat a, Seat b) {
         return member(a).burden() < member(b).burden();
@@ -209,6 +233,13 @@ class Serving {
 
   void count_done() {
     ++done_;
+    --under_way_;
+    if (!outside_.empty()) {
+      const std::int64_t next = outside_.front();
+      outside_.pop_front();
+      request(next).arrival = now_;
+      come_in(next);
+    }
     if (control_.on_progress) {
       control_.on_progress(static_cast<std::int64_t>(done_),
                            static_cast<std::int64_t>(run_.requests.size()));
@@ -249,7 +280,7 @@ class Serving {
     const auto [from, to] = found->second;
     moving_.erase(found);
     ServedRequest& r = request(id);
-    member(from).release(r.to_prefill() - 1);
+    member(from).release(id, r.to_prefill() - 1);
     r.ep_group = to.ep_group;
     r.attention_group = to.attention_group;
     member(to).start_decoding(id);
@@ -337,6 +368,8 @@ class Serving {
   std::size_t next_arrival_ = 0;
   std::size_t turn_ = 0;
   std::size_t done_ = 0;
+  std::int64_t under_way_ = 0;
+  std::deque<std::int64_t> outside_;  ///< requests beyond the concurrency
   GroupLoads loads_;
   std::vector<std::int64_t> finished_;
   std::vector<std::int64_t> prefilled_;

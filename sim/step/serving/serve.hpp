@@ -47,9 +47,12 @@ struct ServingRun {
   std::int64_t prefilled_tokens = 0;  ///< again after a preemption counted again
   std::int64_t decoded_tokens = 0;
   std::int64_t preemptions = 0;
-  std::int64_t most_kv_tokens = 0;  ///< of any attention group at any time
-  std::int64_t moves = 0;           ///< caches handed over
-  bool partial = false;             ///< cancelled before the last request was done
+  std::int64_t most_kv_tokens = 0;   ///< of any attention group at any time
+  std::int64_t moves = 0;            ///< caches handed over
+  std::int64_t prefix_hits = 0;      ///< prompt tokens that a prefix cache had
+  std::int64_t admitted_tokens = 0;  ///< of all prompts admitted, after preemptions too
+  std::int64_t dropped_blocks = 0;   ///< of prefix caches, for want of room
+  bool partial = false;              ///< cancelled before the last request was done
 };
 
 struct ServeControl {
@@ -66,9 +69,11 @@ struct ServeControl {
 /// with the most room, as soon as one has room for it, and decodes there; one that loses its cache
 /// there goes through a prefilling group again.
 /// Requests that no attention group could ever hold are rejected.
-/// Deterministic. Source: vLLM V1, SGLang (data-parallel attention steps in lockstep with EP).
-/// Left out: speculative decoding, priorities, prefix caches, time between arrival and queue.
-/// Checked by: serve_test (one request, saturation, M/D/1, Little's law, conservation).
+/// With a concurrency the requests beyond it wait outside; one arrives, by its time, when another
+/// is done. Its arrival is then. Deterministic. Source: vLLM V1, SGLang (data-parallel attention
+/// steps in lockstep with EP). Left out: speculative decoding, priorities, prefix caches of groups
+/// that only decode, time between arrival and queue. Checked by: serve_test (one request,
+/// saturation, M/D/1, Little's law, conservation).
 /// @param step      what KvNetwork needs; only with kDisaggregated, else may be null
 [[nodiscard]] ServingRun serve(std::span<const Request> requests,
                                const ServingSetup& setup,

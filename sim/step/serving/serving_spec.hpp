@@ -25,6 +25,7 @@ enum class ServingPolicy {
 enum class BalanceRule {
   kLeastLoaded,  ///< to the attention group with the fewest tokens that wait or are held
   kRoundRobin,
+  kPrefix,  ///< to where fewest tokens are computed until its prompt is done; its cache counts
 };
 
 /// [requests]
@@ -35,6 +36,7 @@ struct RequestSpec {
   Seconds to;                   ///< up to here, not counted; 0: all
   double rate_scale = 1;        ///< arrivals come this many times as fast
   Seconds spread;               ///< each arrives later by a uniform draw below this
+  int concurrency = 0;          ///< requests under way at most; others arrive later; 0: no limit
   double rate = 1;              ///< kPoisson: arrivals a second
   std::int64_t count = 1000;    ///< kPoisson: how many
   double prompt_tokens = 1000;  ///< kPoisson: mean
@@ -51,6 +53,8 @@ struct RequestSpec {
   int max_batch_tokens = 2048;  ///< of an attention group in a step
   int chunk_tokens = 2048;      ///< of them, prefilled; 0: prompts are not cut
   int max_sequences = 256;      ///< held by an attention group at a time
+  bool prefix_cache = false;    ///< prompts begin with what the cache has of them; hash_ids
+  int prefix_block = 512;       ///< tokens of a block that hash_ids name
   Seconds step_overhead;        ///< of the host, between two steps of a group
   Seconds interval{10};         ///< of the time series
   int surface_layers = 4;       ///< MoE layers simulated for a point of the surface; 0: all

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <utility>
 
 #include "sim/core/check.hpp"
 #include "sim/core/rng.hpp"
@@ -253,9 +255,13 @@ ServedBatch StepSurface::batch_of(const Point& point) const {
   const auto name = static_cast<std::uint64_t>((point.most * (num_groups_ + 1) + point.groups) * 2 +
                                                (point.kind == StepKind::kPrefill));
   RngStream rng(seed_, "surface point", name);
+  // Drawn, not evenly spaced: with as many nodes as busy groups those would share one rail.
+  std::vector<std::size_t> groups(batch.size());
+  std::iota(groups.begin(), groups.end(), std::size_t{0});
   for (std::int64_t busy = 0; busy < point.groups; ++busy) {
-    std::vector<BatchItem>& items =
-        batch[static_cast<std::size_t>(busy * num_groups_ / point.groups)];
+    const auto turn = static_cast<std::size_t>(busy);
+    std::swap(groups[turn], groups[turn + rng.below(groups.size() - turn)]);
+    std::vector<BatchItem>& items = batch[groups[turn]];
     for (std::int64_t left = point.most; left > 0;) {
       const std::uint64_t id = rng.below(requests_.size());
       const Request& request = requests_[id];

@@ -47,8 +47,9 @@ class StepCompute {
 ///
 /// M: most tokens of an attention group, N: tokens of all, f: the part of N that is prefilled.
 /// rest is sampled at M = 1, 2, 4, ... and N / M = 1, 2, 4, ... and the number of groups, by
-/// simulating a whole step in which N / M groups, spread evenly, bring M tokens each and the others
-/// none, less compute() of the same; between the points it is bilinear in M and N / M, so that any
+/// simulating a whole step in which N / M groups, drawn for the point, bring M tokens each and the
+/// others none, less compute() of the same; between the points it is bilinear in M and N / M, so
+/// that any
 /// a
 /// + b M + c N is met exactly. rest_decode's tokens are one of many requests each, rest_prefill's
 /// whole prompts one after the other; both from the requests of the run and their routing, a

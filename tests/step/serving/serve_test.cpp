@@ -113,6 +113,17 @@ TEST(Serve, AFullCacheSendsTheLastOneBack) {
   EXPECT_EQ(two.most_kv_tokens, 40);
 }
 
+// 3 at a time, 4 steps each: ten requests take four rounds, whenever they say they come.
+TEST(Serve, AConcurrencyHoldsRequestsBack) {
+  ServingSetup how = setup();
+  how.spec.concurrency = 3;
+  const ServingRun ten = run(std::vector<Request>(10, Request{{}, 100, 4}), how);
+  EXPECT_DOUBLE_EQ(steps(ten.end), 16);
+  EXPECT_DOUBLE_EQ(steps(ten.requests[3].arrival), 4);
+  EXPECT_DOUBLE_EQ(steps(ten.requests[9].finished - ten.requests[9].arrival), 4);
+  EXPECT_EQ(ten.steps, 16);
+}
+
 TEST(Serve, WhatNeverFitsIsRejected) {
   const ServingRun one = run({{{}, 30, 12}, {{}, 30, 11}}, setup(40));
   EXPECT_TRUE(one.requests[0].rejected);
