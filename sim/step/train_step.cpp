@@ -70,8 +70,6 @@ TrainPass run_part(const WholeModel& m,
   return run;
 }
 
-}
-
 /// When the step ends, with what follows the passes of each stage.
 SimTime finish(const PipelineResult& passes,
                const std::vector<StageState>& states,
