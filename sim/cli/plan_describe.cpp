@@ -8,6 +8,7 @@
 
 #include "sim/cli/planner.hpp"
 #include "sim/cli/whole_run.hpp"
+#include "sim/report/table.hpp"
 #include "sim/scenario/digest.hpp"
 #include "sim/scenario/fields.hpp"
 
@@ -16,18 +17,33 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kMethods = {"exhaustive", "bounds", "halving"};
 
-std::vector<std::string> limit_sentences(const PlanBudget& b) {
+PlanLatency latency_of(const Scenario& s) {
+  if (s.step.kind == StepKind::kServing) {
+    return PlanLatency::kFirstToken;
+  }
+  const bool run = s.step.kind == StepKind::kTrain && s.price.training_tokens > 0;
+  return run ? PlanLatency::kRun : PlanLatency::kStep;
+}
+
+/// @param serves  whether latencies are of requests
+std::vector<std::string> limit_sentences(const PlanBudget& b, bool serves) {
   std::vector<std::string> words;
   const auto add = [&](bool stated, std::string sentence) {
     if (stated) {
       words.push_back(std::move(sentence));
     }
   };
-  const auto latency = [](Seconds s) { return readable(s.value, PlanObjective::kLatency); };
-  add(b.tpot.value > 0, fmt::format("time per output token up to {}", latency(b.tpot)));
-  add(b.ttft.value > 0, fmt::format("time to the first token up to {}", latency(b.ttft)));
+  const char* const of = serves ? "P95 of the " : "";
+  add(b.tpot.value > 0,
+      fmt::format("{}time per output token up to {}", of, readable_time(b.tpot.value)));
+  add(b.ttft.value > 0,
+      fmt::format("{}time to the first token up to {}", of, readable_time(b.ttft.value)));
+  add(b.slo_ratio > 0,
+      fmt::format("at least {:.4g} % of the requests within the SLO", 100 * b.slo_ratio));
+  add(b.days > 0, fmt::format("a run of up to {:.6g} days", b.days));
+  add(b.run_cost.value > 0, fmt::format("up to {} a run", readable_dollars(b.run_cost.value)));
   add(b.per_million.value > 0,
-      fmt::format("up to {}", readable(b.per_million.value, PlanObjective::kCost)));
+      fmt::format("up to {} a million tokens", readable_dollars(b.per_million.value)));
   add(b.hourly.value > 0, fmt::format("up to {} an hour", readable_dollars(b.hourly.value)));
   add(b.purchase.value > 0, fmt::format("up to {} to buy", readable_dollars(b.purchase.value)));
   add(b.power.value > 0, fmt::format("up to {}", readable_power(b.power.value)));
@@ -45,7 +61,7 @@ PlanRow row_of(const PlanPoint& point) {
     row.outcome.state = PlanState::kRefused;
   } else if (point.scenario) {
     row.bound = point.candidate.bound;
-    row.gpus = static_cast<int>(point.scenario->parallel.gpus());
+    row.gpus = static_cast<int>(gpus_of(*point.scenario));
     row.nodes = point.nodes;
     row.memory_share = point.memory_share;
     row.money = point.money;
@@ -67,6 +83,7 @@ void describe_rows(const PlanResult& result, PlanReport& report) {
     row.outcome.by = result.ready[row.outcome.by];
     if (row.outcome.state == PlanState::kFeasible || row.outcome.state == PlanState::kOverLimit) {
       row.limit = result.runs[result.ready[c]].limit;
+      row.served = result.runs[result.ready[c]].yield.served;
     }
   }
 }
@@ -120,6 +137,7 @@ void describe_inputs(const PlanFile& plan, const PlanResult& result, PlanReport&
     files.insert(s.inputs.begin(), s.inputs.end());
     report.kind = step_kind_words()[static_cast<std::size_t>(s.step.kind)];
     report.model = s.model.name;
+    report.latency = latency_of(s);
     if (s.price.is_stated()) {
       report.cost = plan.search.cost == CostKind::kOwned ? "owned" : "rented";
     }
@@ -140,7 +158,6 @@ PlanReport describe_plan(const PlanFile& plan, const PlanResult& result) {
   report.method = kMethods[static_cast<std::size_t>(plan.search.method)];
   report.objectives = plan.objectives;
   report.choose = plan.search.choose;
-  report.limits = limit_sentences(plan.budget);
   report.steps = result.steps;
   report.vary = plan.search.vary;
   report.interrupted = result.search.interrupted;
@@ -148,6 +165,7 @@ PlanReport describe_plan(const PlanFile& plan, const PlanResult& result) {
   describe_front(result, report);
   count_refusals(report);
   describe_inputs(plan, result, report);
+  report.limits = limit_sentences(plan.budget, report.latency == PlanLatency::kFirstToken);
   return report;
 }
 

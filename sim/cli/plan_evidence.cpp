@@ -91,7 +91,7 @@ void examine_choice(const PlanFile& plan,
                     bool quiet,
                     PlanReport& report) {
   const auto choice_of = [&](std::size_t i) {
-    return PlanChoice{&result.scenario(i), mean_step(result.runs[i].steps)};
+    return PlanChoice{&result.scenario(i), result.runs[i].yield};
   };
   const std::size_t mine = report.front.front();
   Progress progress("sensitivity", !quiet);
@@ -99,6 +99,7 @@ void examine_choice(const PlanFile& plan,
       .cost = plan.search.cost,
       .objective = plan.search.choose,
       .vary = plan.search.vary,
+      .cache = result.cache.get(),
       .on_progress = [&](int done, int total) { progress.update(done, total); }};
   try {
     report.swings = swings_of(choice_of(mine), control);

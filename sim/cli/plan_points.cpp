@@ -10,19 +10,23 @@
 #include <utility>
 
 #include "sim/cli/console.hpp"
-#include "sim/cli/whole_run.hpp"
+#include "sim/cli/plan_yield.hpp"
 #include "sim/core/diagnostics.hpp"
-#include "sim/scenario/assemble.hpp"
+#include "sim/report/serving_report.hpp"
 #include "sim/scenario/fields.hpp"
 #include "sim/scenario/load_settings.hpp"
 #include "sim/scenario/make_cluster.hpp"
 #include "sim/scenario/memory_model.hpp"
+#include "sim/scenario/serving_model.hpp"
 #include "sim/scenario/toml_reader.hpp"
 #include "sim/step/replay.hpp"
 #include "sim/step/whole_bound.hpp"
 
 namespace moesim::cli {
 namespace {
+
+constexpr double kHoursPerDay = 24;
+constexpr double kMillion = 1e6;
 
 /// --set and --seed as settings.
 std::vector<ConfigEntry> settings_of(const std::vector<std::string>& overrides) {
@@ -59,8 +63,7 @@ bool states(std::span<const ConfigEntry> settings, std::string_view key) {
 int fitting_nodes(const Scenario& s) {
   const std::int64_t per_node = std::max(1, s.cluster.gpus_per_node);
   const std::int64_t domain = std::max(1, s.cluster.scale_up.nodes_per_domain);
-  const std::int64_t nodes =
-      (std::max<std::int64_t>(1, s.parallel.gpus()) + per_node - 1) / per_node;
+  const std::int64_t nodes = (std::max<std::int64_t>(1, gpus_of(s)) + per_node - 1) / per_node;
   return static_cast<int>((nodes + domain - 1) / domain * domain);
 }
 
@@ -71,11 +74,14 @@ WholeShape shape_of(const Scenario& s) {
           .parallel = s.parallel,
           .batch = s.batch,
           .kv_dtype = s.memory.kv_dtype,
-          .dropless = s.capacity.policy == OverflowPolicy::kNone};
+          .dropless = s.capacity.policy == OverflowPolicy::kNone,
+          .overlap = s.step.overlap,
+          .recompute = s.memory.recompute,
+          .schedule = s.step.schedule};
 }
 
-std::optional<DollarsPerHour> hourly_of(const MoneyReport& money, CostKind kind) {
-  return kind == CostKind::kOwned ? money.running.owned : money.running.rented;
+std::string kind_of(const Scenario& s) {
+  return std::string(step_kind_words()[static_cast<std::size_t>(s.step.kind)]);
 }
 
 class Preparation {
@@ -151,26 +157,35 @@ class Preparation {
   /// Memory, price, budget and bound.
   void weigh(PlanPoint& point) {
     const Scenario& s = *point.scenario;
-    if (s.step.kind == StepKind::kTrain || s.step.kind == StepKind::kServing) {
-      const std::string_view kind = step_kind_words()[static_cast<std::size_t>(s.step.kind)];
-      refuse(point, "step.kind", fmt::format("{} is not known to plans", kind));
+    if (s.step.kind == StepKind::kMoeLayers) {
+      refuse(point, "step.kind", "moe_layers are no whole model");
       return;
     }
-    const MemoryModel memory = memory_model(s);
-    check_memory(s);
-    point.memory_share = largest_bill(memory).total() / memory.capacity;
+    const PlanYield most = most_yield(point);
     const Cluster cluster = make_cluster(s).cluster;
-    const Equipment equipment = equipment_of(cluster, s.parallel.gpus());
-    point.nodes = static_cast<int>(equipment.nodes);
+    point.nodes = static_cast<int>(equipment_of(cluster, gpus_of(s)).nodes);
     if (s.price.is_stated()) {
-      point.money = money_report(s.price, cluster, s.parallel.gpus());
+      point.money = money_of(s, cluster, std::nullopt);
       if (over_budget(point)) {
         return;
       }
     }
-    point.candidate.bound =
-        score_of(s, point.money, plan_.search.cost, least_step_time(shape_of(s)));
+    point.candidate.bound = score_of(s, point.money, plan_.search.cost, most);
     point.candidate.limits = limits(s);
+  }
+
+  /// What no simulation of the configuration exceeds. Checks and notes its memory.
+  static PlanYield most_yield(PlanPoint& point) {
+    const Scenario& s = *point.scenario;
+    if (s.step.kind == StepKind::kServing) {
+      const ServingLimits limits = serving_limits(s);
+      point.memory_share = limits.memory_ratio;
+      return {.latency = {}, .tokens_per_s = limits.most_tokens_per_s, .served = {}};
+    }
+    const MemoryModel memory = memory_model(s);
+    check_memory(s);
+    point.memory_share = largest_bill(memory).total() / memory.capacity;
+    return yield_of_step(s, least_step_time(shape_of(s)));
   }
 
   bool over_budget(PlanPoint& point) {
@@ -202,39 +217,76 @@ class Preparation {
   [[nodiscard]] PlanLimits limits(const Scenario& s) const {
     const PlanBudget& b = plan_.budget;
     PlanLimits limits;
-    const Seconds latency = s.step.kind == StepKind::kDecode ? b.tpot : b.ttft;
-    limits.latency = latency.value > 0 ? latency.value : limits.latency;
-    limits.cost = b.per_million.value > 0 ? b.per_million.value : limits.cost;
-    limits.throughput =
-        std::max(b.per_gpu, b.tokens_per_s / static_cast<double>(s.parallel.gpus()));
+    const auto at_most = [](double& limit, double value) {
+      limit = value > 0 ? std::min(limit, value) : limit;
+    };
+    at_most(limits.latency, (s.step.kind == StepKind::kDecode ? b.tpot : b.ttft).value);
+    at_most(limits.cost, b.per_million.value);
+    if (s.step.kind == StepKind::kTrain && s.price.training_tokens > 0) {
+      limits.latency = PlanLimits{}.latency;
+      at_most(limits.latency, b.days * kHoursPerDay * kSecondsPerHour);
+      at_most(limits.cost, b.run_cost.value / s.price.training_tokens * kMillion);
+    }
+    limits.throughput = std::max(b.per_gpu, b.tokens_per_s / static_cast<double>(gpus_of(s)));
     return limits;
   }
 
   /// What the plan asks for must be there in every configuration that can run.
   void check_demands(const PlanPoints& points) const {
-    const PlanBudget& b = plan_.budget;
-    const bool by_cost =
-        std::find(plan_.objectives.begin(), plan_.objectives.end(), PlanObjective::kCost) !=
-            plan_.objectives.end() ||
-        b.hourly.value > 0 || b.per_million.value > 0;
-    const bool by_price = by_cost || b.purchase.value > 0 || b.power.value > 0;
+    const StepKind* kind = nullptr;
     for (const PlanPoint& point : points.points) {
       if (!point.scenario) {
         continue;
       }
-      if (by_price && !point.money) {
-        demand("price", "missing, but the plan weighs costs, money or power");
+      const Scenario& s = *point.scenario;
+      if (kind != nullptr && *kind != s.step.kind) {
+        demand("step.kind", "configurations of several kinds cannot be compared");
       }
-      if (by_cost && !hourly_of(*point.money, plan_.search.cost)) {
-        const bool owned = plan_.search.cost == CostKind::kOwned;
-        demand(owned ? "price.gpu_purchase" : "price.gpu_rent",
-               fmt::format("0, but search.cost is {}", owned ? "owned" : "rented"));
+      kind = &s.step.kind;
+      check_prices(point);
+      check_limits(s);
+    }
+  }
+
+  void check_prices(const PlanPoint& point) const {
+    const PlanBudget& b = plan_.budget;
+    const bool by_cost =
+        std::find(plan_.objectives.begin(), plan_.objectives.end(), PlanObjective::kCost) !=
+            plan_.objectives.end() ||
+        b.hourly.value > 0 || b.per_million.value > 0 || b.run_cost.value > 0;
+    if ((by_cost || b.purchase.value > 0 || b.power.value > 0) && !point.money) {
+      demand("price", "missing, but the plan weighs costs, money or power");
+    }
+    if (by_cost && !hourly_of(*point.money, plan_.search.cost)) {
+      const bool owned = plan_.search.cost == CostKind::kOwned;
+      demand(owned ? "price.gpu_purchase" : "price.gpu_rent",
+             fmt::format("0, but search.cost is {}", owned ? "owned" : "rented"));
+    }
+  }
+
+  /// Limits are of kinds of steps.
+  void check_limits(const Scenario& s) const {
+    const PlanBudget& b = plan_.budget;
+    const StepKind kind = s.step.kind;
+    const bool serves = kind == StepKind::kServing;
+    const bool trains = kind == StepKind::kTrain;
+    const auto only = [&](bool stated, bool has, const char* key) {
+      if (stated && !has) {
+        demand(key, fmt::format("a {} step has none", kind_of(s)));
       }
-      const bool decode = point.scenario->step.kind == StepKind::kDecode;
-      if ((decode ? b.ttft : b.tpot).value > 0) {
-        demand(decode ? "limits.ttft" : "limits.tpot",
-               fmt::format("a {} step has none", decode ? "decode" : "prefill"));
-      }
+    };
+    only(b.ttft.value > 0, serves || kind == StepKind::kPrefill, "limits.ttft");
+    only(b.tpot.value > 0, serves || kind == StepKind::kDecode, "limits.tpot");
+    only(b.days > 0, trains, "limits.days");
+    only(b.run_cost.value > 0, trains, "limits.run_cost");
+    only(b.slo_ratio > 0, serves, "limits.slo_ratio");
+    if ((b.days > 0 || b.run_cost.value > 0) && s.price.training_tokens <= 0) {
+      demand("price.training_tokens", "0, but the plan limits the days or the cost of the run");
+    }
+    if (b.slo_ratio > 0 && !has_slo(s.requests)) {
+      demand("requests.ttft_slo",
+             "neither it nor requests.tpot_slo is set, but limits.slo_ratio asks for a share of "
+             "the requests");
     }
   }
 
@@ -266,49 +318,6 @@ class Preparation {
 
 PlanPoints prepare_plan(const PlanFile& plan, const PrepareControl& control) {
   return Preparation(plan, control).run();
-}
-
-PlanScore score_of(const Scenario& s,
-                   const std::optional<MoneyReport>& money,
-                   CostKind cost,
-                   Seconds step) {
-  const double total = s.batch.tokens_per_rank / step.value * s.parallel.ep;
-  PlanScore score;
-  score.throughput = total / static_cast<double>(s.parallel.gpus());
-  score.latency = step.value;
-  if (money) {
-    if (const auto hourly = hourly_of(*money, cost)) {
-      score.cost = per_million_tokens(money->price, *hourly, total).value;
-    }
-  }
-  return score;
-}
-
-PlanRun simulate_plan_point(const Scenario& scenario, int first, int last) {
-  Assembly assembly = assemble_whole(scenario);
-  const WholeModel whole = whole_model(scenario, std::move(assembly.step));
-  PlanRun run;
-  run.notes = std::move(assembly.notes);
-  WholeParts parts{};
-  for (int step = first; step < last; ++step) {
-    if (interrupted()) {
-      throw Cancelled();
-    }
-    run.steps.push_back(simulate_whole_step(whole, step));
-    for (std::size_t p = 0; p < parts.size(); ++p) {
-      parts[p] += run.steps.back().parts[p];
-    }
-  }
-  run.limit = limit_of(whole, parts);
-  return run;
-}
-
-Seconds mean_step(std::span<const WholeStepResult> steps) {
-  Seconds sum{};
-  for (const WholeStepResult& step : steps) {
-    sum += step.makespan.to_seconds();
-  }
-  return sum / static_cast<double>(steps.size());
 }
 
 }  // namespace moesim::cli

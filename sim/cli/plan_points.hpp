@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The configurations of a plan, loaded, priced and bounded before anything is simulated; and one of
-// them simulated.
+// The configurations of a plan, loaded, priced and bounded before anything is simulated.
 #pragma once
 
 #include <functional>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "sim/report/money_report.hpp"
 #include "sim/scenario/plan_file.hpp"
-#include "sim/step/whole_limit.hpp"
 #include "sim/study/plan_search.hpp"
 
 namespace moesim::cli {
@@ -20,9 +17,9 @@ namespace moesim::cli {
 struct PlanPoint {
   std::vector<std::string> values;  ///< of the swept keys
   std::optional<Scenario> scenario;
-  std::string key;      ///< of the refusal
-  std::string refusal;  ///< its message
-  std::optional<MoneyReport> money;
+  std::string key;                   ///< of the refusal
+  std::string refusal;               ///< its message
+  std::optional<MoneyReport> money;  ///< of serving: of hardware that idles
   PlanCandidate candidate;
   int nodes = 0;
   double memory_share = 0;
@@ -43,22 +40,5 @@ struct PrepareControl {
 /// and bounds the others. Throws UserError when the plan asks for costs without a price list, or
 /// limits what the steps do not have. Throws Cancelled once interrupted() is set.
 [[nodiscard]] PlanPoints prepare_plan(const PlanFile& plan, const PrepareControl& control);
-
-/// Tokens/s a GPU, step time and cost when a step takes `step` on average.
-[[nodiscard]] PlanScore score_of(const Scenario& scenario,
-                                 const std::optional<MoneyReport>& money,
-                                 CostKind cost,
-                                 Seconds step);
-
-/// Steps [first, last) of a scenario.
-struct PlanRun {
-  std::vector<WholeStepResult> steps;
-  WholeLimit limit;                ///< of these steps together
-  std::vector<std::string> notes;  ///< what a reader of them must know
-};
-/// Throws Cancelled once interrupted() is set, and UserError.
-[[nodiscard]] PlanRun simulate_plan_point(const Scenario& scenario, int first, int last);
-
-[[nodiscard]] Seconds mean_step(std::span<const WholeStepResult> steps);
 
 }  // namespace moesim::cli

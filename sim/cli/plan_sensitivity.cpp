@@ -21,7 +21,7 @@ struct Knob {
 
 bool has_scale_out(const Scenario& s) {
   return s.cluster.graphml.empty() && s.cluster.nic.per_node > 0 &&
-         s.parallel.ep > s.cluster.scale_up.nodes_per_domain * s.cluster.gpus_per_node;
+         gpus_of(s) > s.cluster.scale_up.nodes_per_domain * s.cluster.gpus_per_node;
 }
 
 std::vector<Knob> physics_knobs(const Scenario& s) {
@@ -60,6 +60,12 @@ std::vector<Knob> physics_knobs(const Scenario& s) {
                        g.request_sigma *= f;
                      }});
   }
+  if (s.step.kind == StepKind::kServing) {
+    knobs.push_back({"arrival rate", false, [](Scenario& c, double f) {
+                       const bool drawn = c.requests.source == ArrivalSource::kPoisson;
+                       (drawn ? c.requests.rate : c.requests.rate_scale) *= f;
+                     }});
+  }
   return knobs;
 }
 
@@ -88,9 +94,11 @@ std::vector<Knob> price_knobs(const Scenario& s, const SensitivityControl& contr
                        c.price.electricity = c.price.electricity * f;
                      }});
   }
-  knobs.push_back({"utilisation", true, [](Scenario& c, double f) {
-                     c.price.utilisation = std::min(1.0, c.price.utilisation * f);
-                   }});
+  if (s.step.kind != StepKind::kServing) {
+    knobs.push_back({"utilisation", true, [](Scenario& c, double f) {
+                       c.price.utilisation = std::min(1.0, c.price.utilisation * f);
+                     }});
+  }
   return knobs;
 }
 
@@ -101,14 +109,15 @@ double value_with(const PlanChoice& choice,
                   const SensitivityControl& control) {
   Scenario changed = *choice.scenario;
   knob.apply(changed, factor);
-  const Seconds step = knob.price
-                           ? choice.step
-                           : mean_step(simulate_plan_point(changed, 0, changed.batch.steps).steps);
+  PlanYield yield = choice.yield;
+  if (!knob.price) {
+    yield = simulate_plan_point(changed, 0, changed.batch.steps, *control.cache).yield;
+  }
   std::optional<MoneyReport> money;
   if (changed.price.is_stated()) {
-    money = money_report(changed.price, make_cluster(changed).cluster, changed.parallel.gpus());
+    money = money_of(changed, make_cluster(changed).cluster, yield.served);
   }
-  return value_of(score_of(changed, money, control.cost, step), control.objective);
+  return value_of(score_of(changed, money, control.cost, yield), control.objective);
 }
 
 double base_value(const PlanChoice& choice, const SensitivityControl& control) {
@@ -182,8 +191,9 @@ std::vector<PlanThreshold> thresholds_of(const PlanChoice& choice,
     questions.push_back({&choice, gpu_price(control.cost), kFurthest, "choice"});
     questions.push_back({&other, gpu_price(control.cost), 1 / kFurthest, "alternative"});
   }
-  for (Knob& knob : physics_knobs(*choice.scenario)) {
-    const bool slows = knob.name != "routing skew" && knob.name != "kernel starts";
+  for (Knob& knob : control.vary > 0 ? physics_knobs(*choice.scenario) : std::vector<Knob>{}) {
+    const bool slows =
+        knob.name != "routing skew" && knob.name != "kernel starts" && knob.name != "arrival rate";
     questions.push_back({&choice, std::move(knob), slows ? 1 / kFurthest : kFurthest, "choice"});
   }
   std::vector<PlanThreshold> thresholds(questions.size());

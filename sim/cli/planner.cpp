@@ -67,21 +67,42 @@ class Planner {
   std::optional<PlanScore> evaluate(std::size_t i, int steps) {
     PlanPoint& point = to_.points.points[i];
     PlanRun& known = to_.runs[i];
-    const int wanted = std::min(steps, point.scenario->batch.steps);
+    const Scenario& s = *point.scenario;
+    const int wanted = std::min(steps, s.batch.steps);
     const auto have = static_cast<int>(known.steps.size());
-    if (have < wanted) {
+    if (have < wanted && !known.yield.served) {
       try {
-        PlanRun more = simulate_plan_point(*point.scenario, have, wanted);
-        known.steps.insert(known.steps.end(), more.steps.begin(), more.steps.end());
-        known.limit = more.limit;
-        known.notes = std::move(more.notes);
+        PlanRun more = simulate_plan_point(s, have, wanted, *to_.cache);
+        more.steps.insert(more.steps.begin(), known.steps.begin(), known.steps.end());
+        known = std::move(more);
       } catch (const UserError& error) {
         point.key = error.diagnostics().front().key;
         point.refusal = error.diagnostics().front().message;
         return std::nullopt;
       }
+      if (!known.yield.served) {
+        known.yield = yield_of_step(s, mean_step(known.steps));
+      } else if (point.money) {
+        point.money = at_busy_share(*point.money, s.price, known.yield.served->load.busy);
+      }
     }
-    return score_of(*point.scenario, point.money, plan_.search.cost, mean_step(known.steps));
+    PlanScore score = score_of(s, point.money, plan_.search.cost, known.yield);
+    score.within = !known.yield.served || serves_within(point, *known.yield.served);
+    return score;
+  }
+
+  /// Limits of serving that are known once it has run.
+  [[nodiscard]] bool serves_within(const PlanPoint& point, const PlanServed& served) const {
+    const PlanBudget& b = plan_.budget;
+    const auto within = [](double value, double limit) { return limit <= 0 || value <= limit; };
+    bool all = served.load.good_tokens > 0 && within(served.tpot_p95, b.tpot.value) &&
+               served.slo_ratio >= b.slo_ratio;
+    if (point.money) {
+      const auto hourly = hourly_of(*point.money, plan_.search.cost);
+      all = all && within(point.money->running.power.value, b.power.value) &&
+            (!hourly || within(hourly->value, b.hourly.value));
+    }
+    return all;
   }
 
   [[nodiscard]] double value(std::size_t candidate) const {

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "sim/cli/plan_points.hpp"
+#include "sim/cli/plan_yield.hpp"
 #include "sim/report/plan_report.hpp"
 
 namespace moesim::cli {
@@ -20,6 +22,8 @@ struct PlanResult {
   PlanSearch search;
   std::optional<std::size_t> alternative;  ///< candidate
   int steps = 1;                           ///< of a whole simulation
+  /// What configurations share; sensitivity goes on with it.
+  std::shared_ptr<PlanCache> cache = std::make_shared<PlanCache>();
 
   [[nodiscard]] const Scenario& scenario(std::size_t point) const {
     return *points.points[point].scenario;

@@ -8,13 +8,17 @@
 #include <utility>
 
 #include "sim/calibrate/report_path.hpp"
+#include "sim/cli/console.hpp"
+#include "sim/cli/serving_run.hpp"
 #include "sim/cli/whole_run.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/report/json_report.hpp"
 #include "sim/report/memory_report.hpp"
+#include "sim/report/serving_report.hpp"
 #include "sim/report/whole_report.hpp"
 #include "sim/scenario/digest.hpp"
 #include "sim/scenario/memory_model.hpp"
+#include "sim/step/replay.hpp"
 
 namespace moesim::cli {
 namespace {
@@ -47,6 +51,9 @@ std::vector<InputDigest> PointSimulator::data_digests(const Scenario& scenario) 
   if (!scenario.cluster.graphml.empty()) {
     files.emplace_back(scenario.cluster.graphml);
   }
+  if (!scenario.requests.path.empty()) {
+    files.emplace_back(scenario.requests.path);
+  }
   std::vector<InputDigest> digests;
   const std::scoped_lock lock(mutex_);
   for (const std::filesystem::path& file : files) {
@@ -66,10 +73,6 @@ std::string PointSimulator::key(const Scenario& scenario) {
 }
 
 std::string PointSimulator::report(const Scenario& scenario) {
-  if (scenario.step.kind == StepKind::kServing) {
-    throw UserError(
-        "step.kind: requests over time are for moesim run; a sweep does not know them yet");
-  }
   Scenario alone = scenario;
   alone.inputs.clear();
   SimulateControl control;
@@ -78,6 +81,14 @@ std::string PointSimulator::report(const Scenario& scenario) {
     RunReport run = simulate(kNoFile, alone, control);
     run.inputs = data_digests(scenario);
     return to_json(run);
+  }
+  if (scenario.step.kind == StepKind::kServing) {
+    ServingReport served = simulate_serving(kNoFile, alone, {.threads = 0, .progress = false});
+    if (interrupted()) {
+      throw Cancelled();
+    }
+    served.inputs = data_digests(scenario);
+    return serving_json(served);
   }
   WholeReport whole = simulate_whole(kNoFile, alone, control);
   whole.inputs = data_digests(scenario);
@@ -90,7 +101,7 @@ Evaluation PointSimulator::evaluate(const Scenario& scenario,
   try {
     Json json = Json::parse(report(scenario));
     add_model(json, scenario);
-    if (scenario.step.kind != StepKind::kMoeLayers) {
+    if (scenario.step.kind != StepKind::kMoeLayers && scenario.step.kind != StepKind::kServing) {
       add_memory(json, scenario);
     }
     for (const std::string& path : metrics) {
@@ -106,31 +117,45 @@ Evaluation PointSimulator::evaluate(const Scenario& scenario,
   return result;
 }
 
-std::vector<std::string> default_metrics(bool any_layers, bool any_whole) {
-  std::vector<std::string> metrics = {"summary.step_s.mean"};
-  const auto add = [&](std::initializer_list<const char*> paths) {
+std::vector<std::string> default_metrics(const StepKinds& kinds) {
+  std::vector<std::string> metrics;
+  const auto add = [&](bool any, std::initializer_list<const char*> paths) {
     for (const char* path : paths) {
-      if (std::find(metrics.begin(), metrics.end(), path) == metrics.end()) {
+      if (any && std::find(metrics.begin(), metrics.end(), path) == metrics.end()) {
         metrics.emplace_back(path);
       }
     }
   };
-  if (any_whole) {
-    add({"summary.tokens_per_s_per_rank",
-         "summary.critical_path.attention_s",
-         "summary.critical_path.dispatch_s",
-         "summary.critical_path.experts_s",
-         "summary.critical_path.combine_s",
-         "memory.total_bytes"});
-  }
-  if (any_layers) {
-    add({"summary.critical_path.experts_s",
-         "summary.critical_path.hot_expert_s",
-         "summary.critical_path.combine_s",
-         "summary.rank_imbalance_ratio",
-         "summary.dropped_ratio"});
-  }
-  add({"evidence.grade"});
+  const bool layers = kinds.contains(StepKind::kMoeLayers);
+  const bool train = kinds.contains(StepKind::kTrain);
+  const bool whole =
+      train || kinds.contains(StepKind::kPrefill) || kinds.contains(StepKind::kDecode);
+  add(layers || whole, {"summary.step_s.mean"});
+  add(whole,
+      {"summary.tokens_per_s_per_rank",
+       "summary.critical_path.attention_s",
+       "summary.critical_path.dispatch_s",
+       "summary.critical_path.experts_s",
+       "summary.critical_path.combine_s",
+       "memory.total_bytes"});
+  add(train, {"summary.mfu_ratio", "summary.bubble_ratio"});
+  add(layers,
+      {"summary.critical_path.experts_s",
+       "summary.critical_path.hot_expert_s",
+       "summary.critical_path.combine_s",
+       "summary.rank_imbalance_ratio",
+       "summary.dropped_ratio"});
+  add(kinds.contains(StepKind::kServing),
+      {"summary.ttft_s.p50",
+       "summary.ttft_s.p95",
+       "summary.tpot_s.p50",
+       "summary.tpot_s.p95",
+       "summary.output_tokens_per_s",
+       "summary.goodput_requests_per_s",
+       "summary.slo_ratio",
+       "summary.utilization_ratio",
+       "step_times.p90_error_ratio"});
+  add(true, {"evidence.grade"});
   return metrics;
 }
 

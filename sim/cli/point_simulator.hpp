@@ -4,6 +4,7 @@
 
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,7 @@ class PointSimulator {
 };
 
 /// What a study shows that names no metrics itself, for the kinds of steps of its scenarios.
-[[nodiscard]] std::vector<std::string> default_metrics(bool any_layers, bool any_whole);
+using StepKinds = std::set<StepKind>;
+[[nodiscard]] std::vector<std::string> default_metrics(const StepKinds& kinds);
 
 }  // namespace moesim::cli

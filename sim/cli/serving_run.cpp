@@ -78,6 +78,11 @@ ServingReport simulate_serving(const std::filesystem::path& file,
           progress.update(done, total);
         });
   }
+  if (scenario.price.is_stated()) {
+    const double busy = figures_of(report).utilization;
+    report.money =
+        money_report(serving_prices(scenario.price, busy), model.whole.step.cluster, report.gpus());
+  }
   return report;
 }
 

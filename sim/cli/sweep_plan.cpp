@@ -31,11 +31,11 @@ std::vector<std::string> metrics_of(const StudyFile& study, const std::vector<Sw
   if (!study.metrics.empty()) {
     return study.metrics;
   }
-  const auto is_layers = [](const SweepWork& one) {
-    return one.scenario.step.kind == StepKind::kMoeLayers;
-  };
-  const auto layers = std::count_if(work.begin(), work.end(), is_layers);
-  return default_metrics(layers > 0, layers < static_cast<std::ptrdiff_t>(work.size()));
+  StepKinds kinds;
+  for (const SweepWork& one : work) {
+    kinds.insert(one.scenario.step.kind);
+  }
+  return default_metrics(kinds);
 }
 
 }  // namespace

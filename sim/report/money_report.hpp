@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a whole model's step costs, as text and JSON.
+// What steps of a whole model and serving cost, as text and JSON.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -7,6 +7,7 @@
 #include <string>
 
 #include "sim/step/money.hpp"
+#include "sim/step/serving_cost.hpp"
 
 namespace moesim {
 
@@ -27,6 +28,14 @@ struct MoneyReport {
                                      double tokens_per_s,
                                      const std::string& kind);
 [[nodiscard]] nlohmann::ordered_json money_json(const MoneyReport& report, double tokens_per_s);
+
+/// The same of serving; the prices are those of serving_prices.
+/// @param slo  whether the run has one
+[[nodiscard]] std::string serving_money_text(const MoneyReport& report,
+                                             const ServedLoad& load,
+                                             bool slo);
+[[nodiscard]] nlohmann::ordered_json serving_money_json(const MoneyReport& report,
+                                                        const ServedLoad& load);
 
 /// "12.3 kUSD", "0.123 USD": three significant digits.
 [[nodiscard]] std::string readable_dollars(double dollars);

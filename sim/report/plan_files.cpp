@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cmath>
 
 #include "sim/report/plan_report.hpp"
 
@@ -18,7 +19,8 @@ bool is_simulated(const PlanRow& row) {
 Json score_json(const PlanScore& score, bool priced) {
   return {{"tokens_per_s_per_gpu", score.throughput},
           {"latency_s", score.latency},
-          {"usd_per_million_tokens", priced ? Json(score.cost) : Json(nullptr)}};
+          {"usd_per_million_tokens",
+           priced && std::isfinite(score.cost) ? Json(score.cost) : Json(nullptr)}};
 }
 
 Json row_json(const PlanReport& report, std::size_t index) {
@@ -42,9 +44,18 @@ Json row_json(const PlanReport& report, std::size_t index) {
   if (is_simulated(row)) {
     json["score"] = score_json(row.outcome.score, priced);
     json["grade"] = to_text(row.grade);
-    if (priced) {
+    if (priced && row.served) {
+      json["money"] = serving_money_json(*row.money, row.served->load);
+    } else if (priced) {
       json["money"] = money_json(*row.money, row.outcome.score.throughput * row.gpus);
     }
+  }
+  if (row.served) {
+    json["serving"] = {{"ttft_p95_s", row.served->ttft_p95},
+                       {"tpot_p95_s", row.served->tpot_p95},
+                       {"slo_ratio", row.served->slo_ratio},
+                       {"utilization_ratio", row.served->load.busy},
+                       {"kv_max_ratio", row.served->kv_most}};
   }
   if (row.outcome.state == PlanState::kDominated) {
     json["dominated_by"] = row.outcome.by;
@@ -97,8 +108,10 @@ std::string cell(const std::string& text) {
 }
 
 std::string score_cells(const PlanScore& score, bool priced) {
-  return fmt::format(
-      ",{},{},{}", score.throughput, score.latency, priced ? fmt::format("{}", score.cost) : "");
+  return fmt::format(",{},{},{}",
+                     score.throughput,
+                     score.latency,
+                     priced && std::isfinite(score.cost) ? fmt::format("{}", score.cost) : "");
 }
 
 }  // namespace
@@ -124,6 +137,7 @@ std::string plan_json(const PlanReport& report) {
       {"scenario", report.scenario},
       {"inputs", inputs},
       {"step_kind", report.kind},
+      {"latency_of", latency_name(report.latency)},
       {"model", report.model},
       {"method", report.method},
       {"cost", report.cost.empty() ? Json(nullptr) : Json(report.cost)},
@@ -151,7 +165,7 @@ std::string plan_csv(const PlanReport& report) {
   csv +=
       ",state,on_front,gpus,nodes,tokens_per_s_per_gpu,latency_s,usd_per_million_tokens,"
       "bound_tokens_per_s_per_gpu,bound_latency_s,bound_usd_per_million_tokens,power_w,"
-      "limited_by,resource,reason\n";
+      "limited_by,resource,tpot_p95_s,slo_ratio,reason\n";
   for (std::size_t i = 0; i < report.rows.size(); ++i) {
     const PlanRow& row = report.rows[i];
     csv += fmt::format("{}", i);
@@ -159,7 +173,7 @@ std::string plan_csv(const PlanReport& report) {
       csv += fmt::format(",{}", cell(value));
     }
     if (!row.refusal.empty()) {
-      constexpr std::string_view kNothing = ",,,,,,,,,,,";  // gpus to resource
+      constexpr std::string_view kNothing = ",,,,,,,,,,,,,";  // gpus to slo_ratio
       csv += fmt::format(",refused,0{},{}\n", kNothing, cell(row.refusal));
       continue;
     }
@@ -174,6 +188,7 @@ std::string plan_csv(const PlanReport& report) {
                ? fmt::format(
                      ",{},{}", whole_part_name(row.limit->part), resource_name(row.limit->resource))
                : ",,";
+    csv += row.served ? fmt::format(",{},{}", row.served->tpot_p95, row.served->slo_ratio) : ",,";
     csv += ",\n";
   }
   return csv;

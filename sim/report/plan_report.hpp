@@ -15,6 +15,19 @@
 
 namespace moesim {
 
+/// What requests met in a configuration of serving.
+struct PlanServed {
+  ServedLoad load;
+  double ttft_p95 = 0;
+  double tpot_p95 = 0;
+  double slo_ratio = 0;  ///< of all requests that were counted or rejected
+  double kv_most = 0;    ///< of any attention group's cache
+};
+
+/// What the latency of a plan is: that of a step, the P95 of the time to the first token, or the
+/// time of a training run.
+enum class PlanLatency : std::uint8_t { kStep, kFirstToken, kRun };
+
 /// One configuration.
 struct PlanRow {
   std::vector<std::string> values;  ///< of the varied keys, in their order
@@ -24,7 +37,8 @@ struct PlanRow {
   int nodes = 0;
   double memory_share = 0;              ///< of the GPU's memory that a rank holds
   std::optional<MoneyReport> money;     ///< with a price list
-  std::optional<WholeLimit> limit;      ///< of a whole simulation
+  std::optional<WholeLimit> limit;      ///< of a whole simulation of steps
+  std::optional<PlanServed> served;     ///< of one of serving
   Evidence grade = Evidence::kAssumed;  ///< of a whole simulation
   std::string refusal;                  ///< why it was not looked at: key and message
 };
@@ -57,7 +71,8 @@ struct PlanReport {
   std::string scenario;  ///< the template
   std::vector<InputDigest> inputs;
   std::vector<std::string> keys;  ///< varied
-  std::string kind;               ///< "prefill" or "decode"
+  std::string kind;               ///< "prefill", "decode", "train" or "serving"
+  PlanLatency latency = PlanLatency::kStep;
   std::string model;
   std::string method;
   std::string cost;  ///< "owned" or "rented"
@@ -82,8 +97,11 @@ struct PlanReport {
 [[nodiscard]] std::string_view state_name(PlanState state);
 /// The value of one objective in its own direction.
 [[nodiscard]] double value_of(const PlanScore& score, PlanObjective objective);
-/// "16.2 ms", "0.45 USD".
-[[nodiscard]] std::string readable(double value, PlanObjective objective);
+/// "16.2 ms", "0.45 USD"; of a run "12.3 days".
+[[nodiscard]] std::string readable(double value, PlanObjective objective, PlanLatency latency);
+[[nodiscard]] std::string readable_latency(double seconds, PlanLatency latency);
+/// "step", "ttft_p95", "run".
+[[nodiscard]] std::string_view latency_name(PlanLatency latency);
 
 [[nodiscard]] std::string plan_text(const PlanReport& report);
 [[nodiscard]] std::string plan_json(const PlanReport& report);

@@ -13,6 +13,9 @@ namespace {
 // Okabe and Ito's palette: told apart by people who see colours differently, and in print.
 constexpr std::array<std::string_view, 8> kColours = {
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933"};
+// By PlanLatency.
+constexpr std::array<std::string_view, 3> kAxes = {
+    "time of a step, ms", "P95 of the time to the first token, ms", "time of the run, days"};
 constexpr double kWidth = 640;
 constexpr double kHeight = 420;
 constexpr double kLeft = 90;
@@ -97,15 +100,19 @@ class Picture {
   [[nodiscard]] const PlanScore& score(std::size_t row) const {
     return report_.rows[row].outcome.score;
   }
+  /// Of the horizontal axis: ms, or days of a run.
+  [[nodiscard]] double scale() const {
+    return report_.latency == PlanLatency::kRun ? 1.0 / 86'400 : 1e3;
+  }
   [[nodiscard]] std::vector<double> values(bool latency) const {
     std::vector<double> all;
     for (const std::size_t r : rows_) {
-      all.push_back(latency ? score(r).latency * 1e3 : score(r).throughput);
+      all.push_back(latency ? score(r).latency * scale() : score(r).throughput);
     }
     return all;
   }
   [[nodiscard]] double px(std::size_t row) const {
-    return x_.at(score(row).latency * 1e3) * kWidth;
+    return x_.at(score(row).latency * scale()) * kWidth;
   }
   [[nodiscard]] double py(std::size_t row) const {
     return kHeight * (1 - y_.at(score(row).throughput));
@@ -138,11 +145,12 @@ class Picture {
           tick);
     }
     return svg + fmt::format(
-                     "<text x=\"{:.0f}\" y=\"{:.0f}\" text-anchor=\"middle\">time of a step, ms"
+                     "<text x=\"{:.0f}\" y=\"{:.0f}\" text-anchor=\"middle\">{}"
                      "</text>\n<text transform=\"translate(-62 {:.0f}) rotate(-90)\" "
                      "text-anchor=\"middle\">tokens/s a GPU</text>\n",
                      kWidth / 2,
                      kHeight + 42,
+                     kAxes[static_cast<std::size_t>(report_.latency)],
                      kHeight / 2);
   }
 
@@ -169,9 +177,9 @@ class Picture {
       for (std::size_t k = 0; k < report_.keys.size(); ++k) {
         words += fmt::format(", {} = {}", report_.keys[k], row.values[k]);
       }
-      words += fmt::format("; {}", readable(score(r).latency, PlanObjective::kLatency));
+      words += fmt::format("; {}", readable_latency(score(r).latency, report_.latency));
       if (row.money) {
-        words += "; " + readable(score(r).cost, PlanObjective::kCost);
+        words += "; " + readable(score(r).cost, PlanObjective::kCost, report_.latency);
       }
       svg += fmt::format(
           "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"5\" stroke=\"{}\" fill=\"{}\" "
@@ -216,7 +224,9 @@ std::string plan_svg(const PlanReport& report) {
   std::vector<std::size_t> rows;
   for (std::size_t r = 0; r < report.rows.size(); ++r) {
     const PlanState state = report.rows[r].outcome.state;
-    if (report.rows[r].refusal.empty() &&
+    const PlanScore& score = report.rows[r].outcome.score;
+    const bool on_axes = score.throughput > 0 && score.latency > 0;
+    if (report.rows[r].refusal.empty() && on_axes &&
         (state == PlanState::kFeasible || state == PlanState::kOverLimit)) {
       rows.push_back(r);
     }

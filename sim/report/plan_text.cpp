@@ -12,6 +12,9 @@ namespace moesim {
 namespace {
 
 constexpr std::array<std::string_view, 3> kObjectives = {"throughput", "latency", "cost"};
+// By PlanLatency.
+constexpr std::array<std::string_view, 3> kLatencies = {"latency", "P95 TTFT", "run"};
+constexpr std::array<std::string_view, 3> kLatencyNames = {"step", "ttft_p95", "run"};
 constexpr std::array<std::string_view, 7> kStates = {"not reached",
                                                      "feasible",
                                                      "over a limit",
@@ -27,11 +30,14 @@ std::string short_key(const std::string& key) {
   return leaf == "preset" ? key.substr(0, dot) : leaf;
 }
 
+/// The keys that the configuration states.
 std::string configuration(const PlanReport& report, const PlanRow& row) {
   std::string text;
   for (std::size_t k = 0; k < report.keys.size(); ++k) {
-    text +=
-        fmt::format("{}{} {}", text.empty() ? "" : ", ", short_key(report.keys[k]), row.values[k]);
+    if (!row.values[k].empty()) {
+      text += fmt::format(
+          "{}{} {}", text.empty() ? "" : ", ", short_key(report.keys[k]), row.values[k]);
+    }
   }
   return text;
 }
@@ -63,6 +69,10 @@ std::string counts(const PlanReport& report) {
 }
 
 std::string limit_words(const PlanRow& row) {
+  if (row.served) {
+    return fmt::format(
+        "{:.0f} % busy, cache to {:.0f} %", 100 * row.served->load.busy, 100 * row.served->kv_most);
+  }
   return row.limit ? fmt::format("{} {:.0f} % ({})",
                                  whole_part_name(row.limit->part),
                                  100 * row.limit->share,
@@ -75,7 +85,14 @@ std::string front_table(const PlanReport& report) {
   for (const std::string& key : report.keys) {
     header.push_back(short_key(key));
   }
-  header.insert(header.end(), {"GPUs", "tokens/s/GPU", "latency"});
+  const bool serves = report.latency == PlanLatency::kFirstToken;
+  header.insert(header.end(),
+                {"GPUs",
+                 serves ? "good tokens/s/GPU" : "tokens/s/GPU",
+                 std::string(kLatencies[static_cast<std::size_t>(report.latency)])});
+  if (serves) {
+    header.insert(header.end(), {"P95 TPOT", "in SLO"});
+  }
   const bool priced = report.rows[report.front.front()].money.has_value();
   if (priced) {
     header.insert(header.end(), {"USD/Mtok", "power"});
@@ -88,7 +105,11 @@ std::string front_table(const PlanReport& report) {
     cells.insert(cells.end(), row.values.begin(), row.values.end());
     cells.push_back(fmt::format("{}", row.gpus));
     cells.push_back(three_digits(row.outcome.score.throughput));
-    cells.push_back(readable_time(row.outcome.score.latency));
+    cells.push_back(readable_latency(row.outcome.score.latency, report.latency));
+    if (serves) {
+      cells.push_back(readable_time(row.served->tpot_p95));
+      cells.push_back(fmt::format("{:.1f} %", 100 * row.served->slo_ratio));
+    }
     if (priced) {
       cells.push_back(fmt::format("{:.3g}", row.outcome.score.cost));
       cells.push_back(row.money->running.power.value > 0
@@ -145,12 +166,12 @@ std::string threshold_lines(const PlanReport& report) {
   }
   const PlanRow& other = report.rows[*report.alternative];
   std::string text = "\n";
-  text +=
-      wrapped(fmt::format("alternative: #{}, {}: {} {}",
-                          *report.alternative,
-                          configuration(report, other),
-                          objective_name(report.choose),
-                          readable(value_of(other.outcome.score, report.choose), report.choose)));
+  text += wrapped(fmt::format(
+      "alternative: #{}, {}: {} {}",
+      *report.alternative,
+      configuration(report, other),
+      objective_name(report.choose),
+      readable(value_of(other.outcome.score, report.choose), report.choose, report.latency)));
   std::string quiet;
   for (const PlanThreshold& t : report.thresholds) {
     if (!t.factor) {
@@ -184,12 +205,23 @@ double value_of(const PlanScore& score, PlanObjective objective) {
   return objective == PlanObjective::kThroughput ? score.throughput : to_minimise(score, objective);
 }
 
-std::string readable(double value, PlanObjective objective) {
+std::string_view latency_name(PlanLatency latency) {
+  return kLatencyNames[static_cast<std::size_t>(latency)];
+}
+
+std::string readable_latency(double seconds, PlanLatency latency) {
+  constexpr double kSecondsPerDay = 86'400;
+  return latency == PlanLatency::kRun
+             ? fmt::format("{} days", three_digits(seconds / kSecondsPerDay))
+             : readable_time(seconds);
+}
+
+std::string readable(double value, PlanObjective objective, PlanLatency latency) {
   switch (objective) {
     case PlanObjective::kThroughput:
       return three_digits(value) + " tokens/s a GPU";
     case PlanObjective::kLatency:
-      return readable_time(value);
+      return readable_latency(value, latency);
     case PlanObjective::kCost:
       return readable_dollars(value) + " a million tokens";
   }
@@ -197,15 +229,18 @@ std::string readable(double value, PlanObjective objective) {
 }
 
 std::string plan_text(const PlanReport& report) {
-  std::string text =
-      wrapped(fmt::format("{}: {} of {}, template {}; {} step(s) each, method {}, cost {}",
-                          report.plan,
-                          report.kind,
-                          report.model,
-                          report.scenario,
-                          report.steps,
-                          report.method,
-                          report.cost.empty() ? "not asked for" : report.cost));
+  const std::string of =
+      report.kind.empty() ? "" : fmt::format("{} of {}, ", report.kind, report.model);
+  const std::string steps = report.latency == PlanLatency::kFirstToken
+                                ? ""
+                                : fmt::format("{} step(s) each, ", report.steps);
+  std::string text = wrapped(fmt::format("{}: {}template {}; {}method {}, cost {}",
+                                         report.plan,
+                                         of,
+                                         report.scenario,
+                                         steps,
+                                         report.method,
+                                         report.cost.empty() ? "not asked for" : report.cost));
   for (const std::string& limit : report.limits) {
     text += wrapped("limit: " + limit);
   }
@@ -217,12 +252,12 @@ std::string plan_text(const PlanReport& report) {
     text += front_table(report);
     const PlanRow& choice = report.rows[report.front.front()];
     text += "\n";
-    text += wrapped(
-        fmt::format("choice: #{}, {}: {} {}",
-                    report.front.front(),
-                    configuration(report, choice),
-                    objective_name(report.choose),
-                    readable(value_of(choice.outcome.score, report.choose), report.choose)));
+    text += wrapped(fmt::format(
+        "choice: #{}, {}: {} {}",
+        report.front.front(),
+        configuration(report, choice),
+        objective_name(report.choose),
+        readable(value_of(choice.outcome.score, report.choose), report.choose, report.latency)));
     text += tornado(report) + threshold_lines(report);
     text += "\n";
   }

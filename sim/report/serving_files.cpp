@@ -28,7 +28,7 @@ Json slo_json(Seconds slo) {
 }
 
 Json summary_json(const ServingReport& report, const ServingFigures& f) {
-  const bool slo = report.spec.ttft_slo.value > 0 || report.spec.tpot_slo.value > 0;
+  const bool slo = has_slo(report.spec);
   const auto met = static_cast<double>(f.met_slo);
   const double output = f.per_second(static_cast<double>(f.output_tokens));
   return {{"requests", report.run.requests.size()},
@@ -46,6 +46,8 @@ Json summary_json(const ServingReport& report, const ServingFigures& f) {
           {"output_tokens_per_s", output},
           {"output_tokens_per_s_per_gpu", output / report.gpus()},
           {"goodput_requests_per_s", slo ? Json(f.per_second(met)) : Json()},
+          {"goodput_tokens_per_s",
+           slo ? Json(f.per_second(static_cast<double>(f.good_tokens))) : Json()},
           {"slo_ratio", slo && f.counted > 0 ? Json(met / static_cast<double>(f.counted)) : Json()},
           {"utilization_ratio", f.utilization},
           {"step_mean_s", f.step_mean_s},
@@ -94,32 +96,33 @@ std::string serving_json(const ServingReport& report) {
     inputs.push_back({{"path", input.path}, {"sha256", input.sha256}});
   }
   const ServingFigures figures = figures_of(report);
-  const Json json = {
-      {"format", "moesim-serving-report"},
-      {"format_version", 1},
-      {"moesim_version", report.version},
-      {"scenario", report.scenario},
-      {"seed", report.seed},
-      {"inputs", inputs},
-      {"step_kind", "serving"},
-      {"partial", report.run.partial},
-      {"evidence", {{"grade", to_text(report.grade)}, {"source", report.evidence_source}}},
-      {"arrivals", report.arrivals},
-      {"routing", report.routing.empty() ? Json() : Json(report.routing)},
-      {"independent_traces", !report.routing.empty()},
-      {"policy", report.policy},
-      {"slo",
-       {{"ttft_s", slo_json(report.spec.ttft_slo)}, {"tpot_s", slo_json(report.spec.tpot_slo)}}},
-      {"gpus", report.gpus()},
-      {"kv_cache",
-       {{"tokens_per_attention_group", report.kv.tokens},
-        {"bytes_per_token", report.kv.per_token.value},
-        {"fixed_bytes", report.kv.fixed.value}}},
-      {"notes", report.notes},
-      {"faults", report.faults},
-      {"summary", summary_json(report, figures)},
-      {"step_times", checks_json(report)},
-      {"resolved_scenario", report.resolved}};
+  Json json = {{"format", "moesim-serving-report"},
+               {"format_version", 1},
+               {"moesim_version", report.version},
+               {"scenario", report.scenario},
+               {"seed", report.seed},
+               {"inputs", inputs},
+               {"step_kind", "serving"},
+               {"partial", report.run.partial},
+               {"evidence", {{"grade", to_text(report.grade)}, {"source", report.evidence_source}}},
+               {"arrivals", report.arrivals},
+               {"routing", report.routing.empty() ? Json() : Json(report.routing)},
+               {"independent_traces", !report.routing.empty()},
+               {"policy", report.policy},
+               {"slo", {{"ttft_s", slo_json(report.spec.ttft_slo)}, {"tpot_s", slo_json(report.spec.tpot_slo)}}},
+               {"gpus", report.gpus()},
+               {"kv_cache",
+                {{"tokens_per_attention_group", report.kv.tokens},
+                 {"bytes_per_token", report.kv.per_token.value},
+                 {"fixed_bytes", report.kv.fixed.value}}},
+               {"notes", report.notes},
+               {"faults", report.faults},
+               {"summary", summary_json(report, figures)},
+               {"step_times", checks_json(report)},
+               {"resolved_scenario", report.resolved}};
+  if (report.money) {
+    json["money"] = serving_money_json(*report.money, served_load(report, figures));
+  }
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

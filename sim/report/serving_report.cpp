@@ -81,7 +81,10 @@ ServingFigures figures_of(const ServingReport& report) {
     ++figures.counted;
     figures.prompt_tokens += r.request.prompt_tokens;
     figures.output_tokens += r.request.output_tokens;
-    figures.met_slo += meets_slo(r, report.spec) ? 1 : 0;
+    if (meets_slo(r, report.spec)) {
+      ++figures.met_slo;
+      figures.good_tokens += r.request.prompt_tokens + r.request.output_tokens;
+    }
     last = std::max(last, s(r.finished));
   }
   figures.queue = distribution_or_none(std::move(queue));
@@ -93,6 +96,22 @@ ServingFigures figures_of(const ServingReport& report) {
       report.run.steps > 0 ? s(report.run.busy) / static_cast<double>(report.run.steps) : 0.0;
   average_state(report, figures);
   return figures;
+}
+
+bool has_slo(const RequestSpec& spec) {
+  return spec.ttft_slo.value > 0 || spec.tpot_slo.value > 0;
+}
+
+ServedLoad served_load(const ServingReport& report, const ServingFigures& f) {
+  const bool split = report.spec.policy == ServingPolicy::kDisaggregated;
+  return {.seconds = f.duration_s,
+          .requests = static_cast<double>(f.counted),
+          .prompt_tokens = static_cast<double>(f.prompt_tokens),
+          .output_tokens = static_cast<double>(f.output_tokens),
+          .good_tokens = static_cast<double>(f.good_tokens),
+          .busy = f.utilization,
+          .prefill_share =
+              split ? static_cast<double>(report.spec.prefill_groups) / report.spec.groups : 0};
 }
 
 std::optional<CheckErrors> errors_of(const std::vector<StepCheck>& checks) {

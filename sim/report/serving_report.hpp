@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/report/money_report.hpp"
 #include "sim/report/run_report.hpp"
 #include "sim/step/serving/kv_space.hpp"
 #include "sim/step/serving/serve.hpp"
@@ -33,6 +34,7 @@ struct ServingReport {
   int surface_points = 0;
   ServingRun run;
   std::vector<StepCheck> checks;
+  std::optional<MoneyReport> money = {};  ///< with a price list, at the run's own busy share
 
   [[nodiscard]] int gpus() const { return spec.groups * parallel.ep; }
 };
@@ -62,7 +64,8 @@ struct ServingFigures {
   std::int64_t prompt_tokens = 0;
   std::int64_t output_tokens = 0;
   std::int64_t met_slo = 0;
-  double utilization = 0;  ///< part of the run that an EP group spends in steps
+  std::int64_t good_tokens = 0;  ///< prompts and outputs of those that met it
+  double utilization = 0;        ///< part of the run that an EP group spends in steps
   double step_mean_s = 0;
   double mean_waiting = 0;  ///< requests in queues, over the run
   double mean_running = 0;
@@ -74,6 +77,9 @@ struct ServingFigures {
   }
 };
 [[nodiscard]] ServingFigures figures_of(const ServingReport& report);
+[[nodiscard]] bool has_slo(const RequestSpec& spec);
+/// What the counted stretch yielded for its money.
+[[nodiscard]] ServedLoad served_load(const ServingReport& report, const ServingFigures& figures);
 
 /// A row of series.csv: counts, and means over the interval.
 struct SeriesRow {

@@ -75,7 +75,7 @@ std::string rates(const ServingReport& report, const ServingFigures& f) {
                            row("output tokens", static_cast<double>(f.output_tokens))};
   const RequestSpec& spec = report.spec;
   std::string text;
-  if (spec.ttft_slo.value > 0 || spec.tpot_slo.value > 0) {
+  if (has_slo(spec)) {
     rows.push_back(row("requests within SLO", static_cast<double>(f.met_slo)));
     std::string slo;
     slo += spec.ttft_slo.value > 0 ? "TTFT " + readable_time(spec.ttft_slo.value) : "";
@@ -152,6 +152,10 @@ std::string serving_text(const ServingReport& report) {
                             time_row("queue", f.queue)}) +
                      "\n" + rates(report, f) + "\n" + system_lines(report, f) +
                      shortcut_lines(report);
+  if (report.money) {
+    text += "\n";
+    text += serving_money_text(*report.money, served_load(report, f), has_slo(report.spec));
+  }
   for (const std::string& note : report.notes) {
     text += wrapped("note: " + note);
   }

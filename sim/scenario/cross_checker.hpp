@@ -68,6 +68,17 @@ class CrossChecker {
     return std::nullopt;
   }
 
+  /// Whether a key comes from a preset file: `preset` is stated, and the key stands in the same
+  /// file as `required`, which every preset of the table has.
+  [[nodiscard]] bool stands_beside(std::string_view path,
+                                   std::string_view required,
+                                   std::string_view preset) const {
+    const ConfigEntry* key = tree_.find(path);
+    const ConfigEntry* beside = tree_.find(required);
+    return given(preset) && key != nullptr && beside != nullptr && key->place.line > 0 &&
+           key->place.file == beside->place.file;
+  }
+
   std::vector<Diagnostic> found;
 
  private:

@@ -29,6 +29,9 @@ void limit_fields(Fields& f, PlanBudget& b) {
   f.positive(optional("hourly"), b.hourly);
   f.positive(optional("power"), b.power);
   f.positive(optional("usd_per_million_tokens"), b.per_million);
+  f.number(optional("days"), b.days, NumberRange::kPositive);
+  f.positive(optional("run_cost"), b.run_cost);
+  f.number(optional("slo_ratio"), b.slo_ratio, NumberRange::kFraction);
   f.number(optional("tokens_per_s"), b.tokens_per_s, NumberRange::kPositive);
   f.number(optional("tokens_per_s_per_gpu"), b.per_gpu, NumberRange::kPositive);
   f.end();

@@ -16,12 +16,15 @@ namespace moesim {
 
 /// [limits] 0: no limit.
 struct PlanBudget {
-  Seconds tpot;             ///< decode: of a step, the time per output token
-  Seconds ttft;             ///< prefill: of a step, the time to the first token without queueing
+  Seconds tpot;             ///< decode: of a step, the time per output token; serving: P95
+  Seconds ttft;             ///< prefill: of a step, without queueing; serving: P95
   Dollars purchase;         ///< of the hardware
   DollarsPerHour hourly;    ///< owned or rented, as search.cost says
   Watts power;              ///< of the site
   Dollars per_million;      ///< tokens
+  double days = 0;          ///< of a training run over price.training_tokens
+  Dollars run_cost;         ///< of that run
+  double slo_ratio = 0;     ///< serving: share of the requests within their SLO, at least
   double tokens_per_s = 0;  ///< of the layout, at least
   double per_gpu = 0;       ///< tokens/s a GPU, at least
 };

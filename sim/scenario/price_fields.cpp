@@ -9,9 +9,9 @@ namespace {
 
 constexpr std::string_view kBases[] = {"example", "assumed", "quoted"};
 
-/// Money is of the steps of a whole model.
+/// Money is of whole models.
 bool has_price(StepKind kind) {
-  return kind != StepKind::kMoeLayers && kind != StepKind::kServing;
+  return kind != StepKind::kMoeLayers;
 }
 
 }  // namespace
@@ -43,7 +43,8 @@ bool price_key_has_no_effect(std::string_view path, const Scenario& s) {
   const bool is_of_price = path == "price" || path.starts_with("price.");
   const bool is_idle = !s.price.is_stated() || !has_price(s.step.kind);
   return is_of_price &&
-         (is_idle || (path == "price.training_tokens" && s.step.kind != StepKind::kTrain));
+         (is_idle || (path == "price.training_tokens" && s.step.kind != StepKind::kTrain) ||
+          (path == "price.utilisation" && s.step.kind == StepKind::kServing));
 }
 
 void check_price(CrossChecker& c, const Scenario& s) {
@@ -61,6 +62,11 @@ void check_price(CrossChecker& c, const Scenario& s) {
           "price.training_tokens",
           {"step.kind"},
           because);
+  c.check(c.given("price.utilisation") && s.step.kind == StepKind::kServing &&
+              !c.stands_beside("price.utilisation", "price.source", "price.preset"),
+          "price.utilisation",
+          {"step.kind"},
+          fmt::format("{}, whose run says how busy it is", because));
   c.check(p.pue < 1, "price.pue", {"price"}, fmt::format("{} is below 1", p.pue));
   c.check(p.gpu_idle > p.gpu_busy,
           "price.gpu_idle",

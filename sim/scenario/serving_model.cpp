@@ -9,6 +9,7 @@
 #include "sim/core/diagnostics.hpp"
 #include "sim/moe/generate/generated_routes.hpp"
 #include "sim/scenario/memory_model.hpp"
+#include "sim/step/serving/attention_group.hpp"
 
 namespace moesim {
 namespace {
@@ -72,7 +73,35 @@ void note_stamps(const RequestSpec& spec,
   }
 }
 
+/// The limits of an attention group as serve() makes it.
+GroupLimits group_limits(const RequestSpec& spec, const KvSpace& kv) {
+  return {.max_batch_tokens = spec.max_batch_tokens,
+          .chunk_tokens = spec.chunk_tokens,
+          .max_sequences = spec.max_sequences,
+          .kv_tokens = kv.tokens};
+}
+
 }  // namespace
+
+ServingLimits serving_limits(const Scenario& s) {
+  const KvSpace kv = checked_kv_space(s);
+  const Arrivals arrivals = read_arrivals(s.requests, s.seed);
+  std::vector<ServedRequest> none;
+  const AttentionGroup group(group_limits(s.requests, kv), none);
+  double tokens = 0;
+  double last = s.requests.warm_up.value;
+  for (const Request& request : arrivals.requests) {
+    const double arrival = ticks(request.arrival).to_seconds().value;
+    if (arrival >= s.requests.warm_up.value && group.can_hold(request)) {
+      tokens += static_cast<double>(request.prompt_tokens + request.output_tokens);
+      last = std::max(last, arrival);
+    }
+  }
+  const double seconds = last - s.requests.warm_up.value;
+  const Bytes cache = kv.per_token * static_cast<double>(kv.tokens);
+  return {.most_tokens_per_s = tokens > 0 ? tokens / seconds : 0,
+          .memory_ratio = (kv.fixed + cache) / s.cluster.gpu.memory};
+}
 
 ServingModel serving_model(const Scenario& s) {
   ServingModel model;

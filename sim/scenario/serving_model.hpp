@@ -28,4 +28,19 @@ struct ServingModel {
 /// does not fit the model.
 [[nodiscard]] ServingModel serving_model(const Scenario& scenario);
 
+/// What is known of a run of serving before it runs.
+struct ServingLimits {
+  /// No run yields more tokens/s, prompts and outputs of counted requests over the time that
+  /// counts:
+  ///   tokens of the requests that arrive at warm_up or later and that a group could hold
+  ///   / (arrival of the last of them - warm_up)
+  /// Proof: exactly these are counted, and the last of them does not end before it arrives.
+  /// Infinite where the last of them arrives at warm_up. Checked by: cli_plan_test (by hand; no
+  /// simulation beats it).
+  double most_tokens_per_s = 0;
+  double memory_ratio = 0;  ///< of a GPU's memory that is taken with a full cache
+};
+/// Throws UserError as serving_model does for arrivals and for weights without room for a cache.
+[[nodiscard]] ServingLimits serving_limits(const Scenario& scenario);
+
 }  // namespace moesim

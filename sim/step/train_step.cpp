@@ -11,21 +11,12 @@
 #include "sim/core/check.hpp"
 #include "sim/step/collectives.hpp"
 #include "sim/step/memory.hpp"
-#include "sim/step/pass_graph.hpp"
 #include "sim/step/pipeline.hpp"
 #include "sim/step/replay.hpp"
 #include "sim/step/stage_state.hpp"
 
 namespace moesim {
 namespace {
-
-/// One part of the model with one routing.
-struct PartRun {
-  PassResult forward;
-  PassResult backward;
-  PassResult pair;
-  SimTime weights;  ///< of the backward pass, gradients of weights
-};
 
 /// The MoE layers of a part, in parallel.
 std::vector<PreparedLayer> prepare_part(const WholeModel& m, StageLayers layers, int sample) {
@@ -49,7 +40,10 @@ std::vector<PreparedLayer> prepare_part(const WholeModel& m, StageLayers layers,
   return prepared;
 }
 
-PartRun run_part(const WholeModel& m, int part, int sample, const std::function<void()>& on_pass) {
+TrainPass run_part(const WholeModel& m,
+                   int part,
+                   int sample,
+                   const std::function<void()>& on_pass) {
   const PassShape shape{.layers = part_layers(m.step.model, m.parallel, part),
                         .head = part + 1 == m.parallel.pp * m.parallel.virtual_stages,
                         .tp = m.parallel.tp,
@@ -59,7 +53,7 @@ PartRun run_part(const WholeModel& m, int part, int sample, const std::function<
   const PassLoad load = pass_load(m);
   const Pass forward{forward_program(m.step.model, shape), load, prepared};
   const Pass backward{backward_program(m.step.model, shape), load, prepared};
-  PartRun run;
+  TrainPass run;
   run.weights = ticks(weight_gradients_time(m, load, shape.layers, shape.head, prepared));
   const auto pass = [&](int which) {
     if (which == 0) {
@@ -74,38 +68,6 @@ PartRun run_part(const WholeModel& m, int part, int sample, const std::function<
   tbb::task_group_context own(tbb::task_group_context::isolated);
   tbb::parallel_for(0, m.overlap == Overlap::kDualPipe ? 3 : 2, pass, own);
   return run;
-}
-
-/// [part][sample], in parallel.
-std::vector<std::vector<PartRun>> run_parts(const WholeModel& m,
-                                            int step,
-                                            const TrainControl& control) {
-  const int samples = m.training.samples;
-  const int parts = m.parallel.pp * m.parallel.virtual_stages;
-  std::vector<std::vector<PartRun>> runs(static_cast<std::size_t>(parts),
-                                         std::vector<PartRun>(static_cast<std::size_t>(samples)));
-  std::mutex progress;
-  const auto on_pass = [&] {
-    const std::scoped_lock lock(progress);
-    if (control.on_pass) {
-      control.on_pass();
-    }
-  };
-  tbb::task_group_context own(tbb::task_group_context::isolated);
-  tbb::parallel_for(
-      0,
-      parts * samples,
-      [&](int i) {
-        if (control.cancelled != nullptr && control.cancelled->load()) {
-          throw Cancelled();
-        }
-        const int part = i / samples;
-        const int sample = i % samples;
-        runs[static_cast<std::size_t>(part)][static_cast<std::size_t>(sample)] =
-            run_part(m, part, step * samples + sample, on_pass);
-      },
-      own);
-  return runs;
 }
 
 /// When the step ends, with what follows the passes of each stage.
@@ -144,8 +106,8 @@ void add(PassSums& sums, const PassResult& pass) {
   sums.communication += pass.communication;
 }
 
-PassSums sum_passes(const PipelineShape& shape, const std::vector<std::vector<PartRun>>& runs) {
-  const auto of = [&](int part, int batch) -> const PartRun& {
+PassSums sum_passes(const PipelineShape& shape, const TrainPasses& runs) {
+  const auto of = [&](int part, int batch) -> const TrainPass& {
     const auto& samples = runs[static_cast<std::size_t>(part)];
     return samples[static_cast<std::size_t>(batch) % samples.size()];
   };
@@ -181,7 +143,7 @@ WholeParts means(const WholeParts& sums, int stages) {
 }
 
 /// The schedule with the time of every pass that was simulated.
-Pipeline pipeline_of(const WholeModel& m, const std::vector<std::vector<PartRun>>& runs) {
+Pipeline pipeline_of(const WholeModel& m, const TrainPasses& runs) {
   Pipeline pipeline;
   pipeline.shape = {.stages = m.parallel.pp,
                     .virtual_stages = m.parallel.virtual_stages,
@@ -190,7 +152,7 @@ Pipeline pipeline_of(const WholeModel& m, const std::vector<std::vector<PartRun>
                     .bidirectional = is_bidirectional(m)};
   for (const auto& samples : runs) {
     pipeline.times.emplace_back();
-    for (const PartRun& run : samples) {
+    for (const TrainPass& run : samples) {
       pipeline.times.back().push_back({run.forward.makespan,
                                        run.backward.makespan,
                                        run.pair.makespan,
@@ -201,9 +163,9 @@ Pipeline pipeline_of(const WholeModel& m, const std::vector<std::vector<PartRun>
 }
 
 /// Counts the flows and events of the passes into the result.
-void count_network(const std::vector<std::vector<PartRun>>& runs, WholeStepResult& result) {
+void count_network(const TrainPasses& runs, WholeStepResult& result) {
   for (const auto& samples : runs) {
-    for (const PartRun& run : samples) {
+    for (const TrainPass& run : samples) {
       for (const PassResult* pass : {&run.forward, &run.backward, &run.pair}) {
         result.flows += pass->flows;
         result.network_events += pass->network_events;
@@ -235,8 +197,40 @@ int num_passes(const WholeModel& m) {
   return m.parallel.pp * m.parallel.virtual_stages * m.training.samples * of_part;
 }
 
+TrainPasses simulate_train_passes(const WholeModel& m, int step, const TrainControl& control) {
+  const int samples = m.training.samples;
+  const int parts = m.parallel.pp * m.parallel.virtual_stages;
+  TrainPasses runs(static_cast<std::size_t>(parts),
+                   std::vector<TrainPass>(static_cast<std::size_t>(samples)));
+  std::mutex progress;
+  const auto on_pass = [&] {
+    const std::scoped_lock lock(progress);
+    if (control.on_pass) {
+      control.on_pass();
+    }
+  };
+  tbb::task_group_context own(tbb::task_group_context::isolated);
+  tbb::parallel_for(
+      0,
+      parts * samples,
+      [&](int i) {
+        if (control.cancelled != nullptr && control.cancelled->load()) {
+          throw Cancelled();
+        }
+        const int part = i / samples;
+        const int sample = i % samples;
+        runs[static_cast<std::size_t>(part)][static_cast<std::size_t>(sample)] =
+            run_part(m, part, step * samples + sample, on_pass);
+      },
+      own);
+  return runs;
+}
+
 WholeStepResult simulate_train_step(const WholeModel& m, int step, const TrainControl& control) {
-  const std::vector<std::vector<PartRun>> runs = run_parts(m, step, control);
+  return schedule_train_step(m, step, simulate_train_passes(m, step, control));
+}
+
+WholeStepResult schedule_train_step(const WholeModel& m, int step, const TrainPasses& runs) {
   Pipeline pipeline = pipeline_of(m, runs);
   WholeStepResult result;
   result.step = step;

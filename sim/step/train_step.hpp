@@ -4,10 +4,20 @@
 
 #include <atomic>
 #include <functional>
+#include <vector>
 
+#include "sim/step/pass_graph.hpp"
 #include "sim/step/whole_step.hpp"
 
 namespace moesim {
+
+/// One part of the model with one routing.
+struct TrainPass {
+  PassResult forward;
+  PassResult backward;
+  PassResult pair;  ///< dualpipe: both beside each other
+  SimTime weights;  ///< of the backward pass, gradients of weights
+};
 
 struct TrainControl {
   const std::atomic<bool>* cancelled = nullptr;  ///< checked before each part of the model
@@ -44,6 +54,18 @@ struct TrainControl {
 [[nodiscard]] WholeStepResult simulate_train_step(const WholeModel& model,
                                                   int step,
                                                   const TrainControl& control = {});
+
+/// The first level alone: by part of the model and routing. Steps that differ only in what the
+/// second level depends on (dp, micro_batches, zero_stage, overlap_gradients) have
+/// the same passes.
+using TrainPasses = std::vector<std::vector<TrainPass>>;
+[[nodiscard]] TrainPasses simulate_train_passes(const WholeModel& model,
+                                                int step,
+                                                const TrainControl& control = {});
+/// The second level, with the passes of the same step: simulate_train_step is one after the other.
+[[nodiscard]] WholeStepResult schedule_train_step(const WholeModel& model,
+                                                  int step,
+                                                  const TrainPasses& passes);
 
 /// Passes that a training step simulates: how often on_pass is called.
 [[nodiscard]] int num_passes(const WholeModel& model);

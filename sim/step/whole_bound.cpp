@@ -2,6 +2,7 @@
 #include "sim/step/whole_bound.hpp"
 
 #include <algorithm>
+#include <vector>
 
 #include "sim/step/attention_cost.hpp"
 
@@ -12,13 +13,15 @@ constexpr double kClockRounding = 1e-6;
 constexpr double kFlopsPerMultiplyAdd = 2;
 
 struct LayerCount {
+  int all = 0;
   int moe = 0;
   int dense = 0;
 };
 
-LayerCount count_layers(const ModelShape& model) {
+LayerCount count_layers(const ModelShape& model, StageLayers layers) {
   LayerCount count;
-  for (int layer = 0; layer < model.layers; ++layer) {
+  for (int layer = layers.first; layer < layers.last; ++layer) {
+    ++count.all;
     ++(is_moe_layer(model, layer) ? count.moe : count.dense);
   }
   return count;
@@ -57,31 +60,114 @@ Seconds least_routed(const WholeShape& s) {
          least_gemm(s, rows, groups, s.model.hidden_size, width);
 }
 
-/// Attention, dense layers and head of every rank.
-Seconds common_parts(const WholeShape& s) {
+bool takes_turns(Overlap overlap) {
+  return overlap == Overlap::kTwoBatch || overlap == Overlap::kDualPipe;
+}
+
+/// What a pass through some layers is made of, forwards and backwards.
+struct LeastTimes {
+  Seconds attention;
+  Seconds attention_backward;
+  Seconds dense;
+  Seconds head;
+  Seconds gate;
+  Seconds shared;
+  Seconds routed;
+  Seconds reduce;
+  Seconds dispatch_start;
+  Seconds combine_start;
+  Seconds exchange_start;  ///< of a TP group
+};
+
+LeastTimes least_times(const WholeShape& s) {
   const AttentionLoad load = attention_load(s.kind, s.batch, s.parallel, s.kv_dtype);
+  const std::int64_t tokens = s.batch.tokens_per_rank;
+  const std::int64_t head_rows = s.kind == StepKind::kTrain ? load.tokens() : load.sequences;
+  const CostConstants& c = s.compute.constants;
   ModelShape share = s.model;
   share.attention = attention_share(s.model.attention, s.parallel.tp);
-  return static_cast<double>(s.model.layers) * attention_time(s.compute, share, load) +
-         static_cast<double>(count_layers(s.model).dense) *
-             dense_ffn_time(s.compute, s.model, s.parallel.tp, load.tokens()) +
-         head_time(s.compute, s.model, s.parallel.tp, load.sequences);
+  LeastTimes t;
+  t.attention = attention_time(s.compute, share, load);
+  if (s.kind == StepKind::kTrain) {
+    t.attention_backward = attention_backward_time(s.compute, share, load, s.recompute);
+  }
+  t.dense = dense_ffn_time(s.compute, s.model, s.parallel.tp, load.tokens());
+  t.head = head_time(s.compute, s.model, s.parallel.tp, head_rows);
+  if (s.model.moe_layers > 0) {
+    t.gate = gate_time(s.compute, s.model, tokens);
+    t.shared = shared_expert_time(s.compute, s.model, tokens);
+    t.routed = least_routed(s);
+    t.reduce = c.combine_sums ? Seconds{} : combine_reduce_time(s.compute, s.model, 0, tokens);
+  }
+  if (!takes_turns(s.overlap)) {
+    t.dispatch_start = c.communication_start;
+    t.combine_start = c.communication_start + c.combine_extra_start;
+    t.exchange_start = s.parallel.tp > 1 ? c.communication_start : Seconds{};
+  }
+  return t;
+}
+
+/// The exchange of a layer with its shared experts, which run `times` their forward time.
+Seconds exchange(const WholeShape& s, const LeastTimes& t, double times) {
+  const Seconds shared = times * t.shared;
+  const Seconds dispatch = s.overlap == Overlap::kSharedExpert ? std::max(shared, t.dispatch_start)
+                                                               : shared + t.dispatch_start;
+  return dispatch + t.combine_start;
+}
+
+/// Exchanges of TP groups on the way through the layers, one way.
+double exchanges(const LayerCount& count, StageLayers layers) {
+  return 2.0 * count.all - (layers.first == 0 && count.all > 0 ? 1 : 0) + 2.0 * count.dense;
+}
+
+Seconds least_forward(const WholeShape& s, const LeastTimes& t, StageLayers layers, bool head) {
+  const LayerCount count = count_layers(s.model, layers);
+  return count.all * t.attention + count.dense * t.dense +
+         count.moe * (t.gate + t.routed + t.reduce + exchange(s, t, 1)) +
+         exchanges(count, layers) * t.exchange_start + (head ? t.head : Seconds{});
+}
+
+Seconds least_backward(const WholeShape& s, const LeastTimes& t, StageLayers layers, bool head) {
+  const LayerCount count = count_layers(s.model, layers);
+  const Seconds again =
+      s.recompute == Recompute::kFull ? least_forward(s, t, layers, false) : Seconds{};
+  return again + count.all * t.attention_backward + 2.0 * count.dense * t.dense +
+         count.moe * (2.0 * t.gate + 2.0 * t.routed + 2.0 * t.reduce + exchange(s, t, 2)) +
+         exchanges(count, layers) * t.exchange_start + (head ? 2.0 * t.head : Seconds{});
+}
+
+Seconds least_training_step(const WholeShape& s) {
+  if (s.schedule != Schedule::kOneForwardOneBackward) {
+    return {};
+  }
+  const LeastTimes t = least_times(s);
+  const int stages = s.parallel.pp;
+  const int parts = stages * s.parallel.virtual_stages;
+  std::vector<Seconds> both;
+  for (int part = 0; part < parts; ++part) {
+    const StageLayers layers = part_layers(s.model, s.parallel, part);
+    const bool head = part + 1 == parts;
+    both.push_back(least_forward(s, t, layers, head) + least_backward(s, t, layers, head));
+  }
+  Seconds before{};
+  Seconds longest{};
+  for (int stage = 0; stage < stages; ++stage) {
+    Seconds own{};
+    for (int part = stage; part < parts; part += stages) {
+      own += both[static_cast<std::size_t>(part)];
+    }
+    longest = std::max(longest, before + static_cast<double>(s.batch.micro_batches) * own);
+    before += both[static_cast<std::size_t>(stage)];
+  }
+  return longest;
 }
 
 }  // namespace
 
 Seconds least_step_time(const WholeShape& s) {
-  const int moe = count_layers(s.model).moe;
-  Seconds layer{};
-  if (moe > 0) {
-    const std::int64_t tokens = s.batch.tokens_per_rank;
-    layer = gate_time(s.compute, s.model, tokens) + shared_expert_time(s.compute, s.model, tokens) +
-            least_routed(s);
-    if (!s.compute.constants.combine_sums) {
-      layer += combine_reduce_time(s.compute, s.model, 0, tokens);
-    }
-  }
-  return (1 - kClockRounding) * (common_parts(s) + static_cast<double>(moe) * layer);
+  return (1 - kClockRounding) * (s.kind == StepKind::kTrain
+                                     ? least_training_step(s)
+                                     : least_forward(s, least_times(s), {0, s.model.layers}, true));
 }
 
 }  // namespace moesim

@@ -12,8 +12,8 @@
 namespace moesim {
 namespace {
 
-constexpr std::array<std::string_view, 5> kNames = {
-    "compute", "HBM", "launches", "scale-up links", "scale-out links"};
+constexpr std::array<std::string_view, 6> kNames = {
+    "compute", "HBM", "launches", "scale-up links", "scale-out links", "schedule"};
 
 int moe_layers(const ModelShape& model) {
   int layers = 0;
@@ -56,7 +56,10 @@ Seconds part_time(const WholeModel& m, WholePart part, const ComputeModel& compu
     case WholePart::kExperts:
       return even_experts(m, compute);
     case WholePart::kHead:
-      return head_time(compute, model, m.parallel.tp, load.sequences);
+      return head_time(compute,
+                       model,
+                       m.parallel.tp,
+                       m.kind == StepKind::kTrain ? load.tokens() : load.sequences);
     default:
       MOESIM_CHECK(false, "no compute part");
       return {};
@@ -81,9 +84,10 @@ Resource compute_resource(const WholeModel& m, WholePart part) {
   return static_cast<Resource>(std::min_element(left.begin(), left.end()) - left.begin());
 }
 
-bool in_one_domain(const WholeModel& m) {
+/// The first `count` GPUs.
+bool in_one_domain(const WholeModel& m, std::int64_t count) {
   const std::vector<GpuPlace>& gpus = m.step.cluster.gpus;
-  return std::all_of(gpus.begin(), gpus.begin() + m.step.ranks, [&](const GpuPlace& gpu) {
+  return std::all_of(gpus.begin(), gpus.begin() + count, [&](const GpuPlace& gpu) {
     return gpu.domain == gpus.front().domain;
   });
 }
@@ -93,7 +97,13 @@ Resource exchange_resource(const WholeModel& m, Seconds time, Seconds starts) {
   if (starts >= time / 2) {
     return Resource::kLaunches;
   }
-  return in_one_domain(m) ? Resource::kScaleUpLinks : Resource::kScaleOutLinks;
+  return in_one_domain(m, m.step.ranks) ? Resource::kScaleUpLinks : Resource::kScaleOutLinks;
+}
+
+/// How often a stage goes through a layer of its own: once, in training there and back for each
+/// micro-batch; of all layers that many over the stages.
+double passes_per_layer(const WholeModel& m) {
+  return m.kind == StepKind::kTrain ? 2.0 * m.batch.micro_batches / m.parallel.pp : 1;
 }
 
 }  // namespace
@@ -103,15 +113,19 @@ std::string_view resource_name(Resource resource) {
 }
 
 WholeLimit limit_of(const WholeModel& m, const WholeParts& parts) {
-  constexpr auto kOwnParts = static_cast<std::ptrdiff_t>(WholePart::kSlowed);
-  const auto largest = std::max_element(parts.begin(), parts.begin() + kOwnParts);
+  constexpr auto kSlowed = static_cast<std::size_t>(WholePart::kSlowed);
+  WholeParts own = parts;
+  own[kSlowed] = {};
+  own[static_cast<std::size_t>(WholePart::kHost)] = {};
+  const auto largest = std::max_element(own.begin(), own.end());
   const Seconds time = largest->to_seconds();
   const Seconds all = std::accumulate(parts.begin(), parts.end(), SimTime{}).to_seconds();
   WholeLimit limit;
-  limit.part = static_cast<WholePart>(largest - parts.begin());
+  limit.part = static_cast<WholePart>(largest - own.begin());
   limit.share = all.value > 0 ? time / all : 0;
   const CostConstants& c = m.step.constants;
-  const auto layers = static_cast<double>(moe_layers(m.step.model));
+  const double passes = passes_per_layer(m);
+  const double layers = passes * moe_layers(m.step.model);
   switch (limit.part) {
     case WholePart::kDispatch:
       limit.resource = exchange_resource(m, time, layers * c.communication_start);
@@ -121,18 +135,24 @@ WholeLimit limit_of(const WholeModel& m, const WholeParts& parts) {
           exchange_resource(m, time, layers * (c.communication_start + c.combine_extra_start));
       break;
     case WholePart::kTensorParallel:
-      limit.resource =
-          exchange_resource(m, time, (4.0 * m.step.model.layers - 1) * c.communication_start);
+      limit.resource = exchange_resource(
+          m, time, passes * (4.0 * m.step.model.layers - 1) * c.communication_start);
       break;
-    case WholePart::kAttention:
-    case WholePart::kDense:
-    case WholePart::kGate:
-    case WholePart::kExperts:
-    case WholePart::kHead:
-      limit.resource = compute_resource(m, limit.part);
+    case WholePart::kPipeline:
+    case WholePart::kGradients:
+    case WholePart::kWeights:
+      limit.resource =
+          in_one_domain(m, m.parallel.gpus()) ? Resource::kScaleUpLinks : Resource::kScaleOutLinks;
+      break;
+    case WholePart::kBubble:
+      limit.resource = Resource::kSchedule;
+      break;
+    case WholePart::kOptimiser:
+      limit.resource = Resource::kMemory;
       break;
     default:
-      MOESIM_CHECK(false, "a part of no kernel");
+      limit.resource = compute_resource(m, limit.part);
+      break;
   }
   return limit;
 }

@@ -15,6 +15,7 @@ enum class Resource : std::uint8_t {
   kLaunches,      ///< starts of compute kernels, or of communication kernels
   kScaleUpLinks,  ///< all ranks in one scale-up domain
   kScaleOutLinks,
+  kSchedule,  ///< training: a stage waits for its turn in the pipeline
 };
 [[nodiscard]] std::string_view resource_name(Resource resource);  ///< "compute", "HBM", ...
 
@@ -24,13 +25,14 @@ struct WholeLimit {
   Resource resource = Resource::kCompute;
 };
 
-/// The largest of `parts` up to the head and its resource; what compute loses beside communication
-/// is nobody's own part. A compute part: the one of compute, memory and launches
+/// The largest of `parts` and its resource; what compute loses beside communication and waiting for
+/// the host are nobody's own part. A compute part: the one of compute, memory and launches
 /// that, twice as fast, shortens the part's kernels most (experts: of an average rank with even
 /// slots). An exchange: launches when the starts of its kernels are half of it or more, else links:
-/// scale-out ones when the ranks lie in several domains. Valid for: saying where to look; a
-/// resource that comes second may matter almost as much; prefill and decode. Left out: overlap, so
-/// that kernels are those of whole batches, and starts that it hides count. Checked by:
+/// scale-out ones when the ranks lie in several domains (gradients, weights, rows between stages:
+/// all GPUs). Of training the kernels of the forward pass stand for both. Valid for: saying where
+/// to look; a resource that comes second may matter almost as much. Left out: overlap, so that
+/// kernels are those of whole batches, and starts that it hides count. Checked by:
 /// whole_bound_test.
 [[nodiscard]] WholeLimit limit_of(const WholeModel& model, const WholeParts& parts);
 

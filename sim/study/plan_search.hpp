@@ -17,8 +17,9 @@ namespace moesim {
 /// What a configuration yields.
 struct PlanScore {
   double throughput = 0;  ///< tokens/s a GPU; more is better
-  double latency = 0;     ///< s of a step; less is better
+  double latency = 0;     ///< s; less is better
   double cost = 0;        ///< USD for a million tokens; less is better
+  bool within = true;     ///< limits that these three do not show
 };
 
 enum class PlanObjective : std::uint8_t { kThroughput, kLatency, kCost };
@@ -38,7 +39,8 @@ struct PlanLimits {
   double cost = std::numeric_limits<double>::infinity();
 
   [[nodiscard]] bool admits(const PlanScore& score) const {
-    return score.throughput >= throughput && score.latency <= latency && score.cost <= cost;
+    return score.within && score.throughput >= throughput && score.latency <= latency &&
+           score.cost <= cost;
   }
 };
 

@@ -258,6 +258,28 @@ TEST_F(Serving, RefusesWhatSourcesDoNotKnow) {
       "of their own\n");
 }
 
+TEST_F(Serving, RefusesWhatItDoesNotHave) {
+  expect_mistake({"step.overlap=two_batch"},
+                 "--set step.overlap=two_batch: error: step.overlap: two_batch, but step.kind = "
+                 "serving (scenario.toml:32) cuts no batch in two; set none or shared_expert\n");
+  EXPECT_THAT(
+      moesim(run({"parallel.ep=2", "parallel.pp=2"})).err,
+      HasSubstr("--set parallel.pp=2: error: parallel.pp: 2 stages, but step.kind = serving "
+                "(scenario.toml:32) knows one\n"));
+  write("arrivals.csv", "arrival_s,prompt_tokens,output_tokens\n0,40,5\n");
+  EXPECT_THAT(moesim(run({"requests.source=table",
+                          "requests.path=arrivals.csv",
+                          "requests.from=10 s",
+                          "requests.to=5 s"}))
+                  .err,
+              HasSubstr("--set requests.to=5 s: error: requests.to: 5 s is not after requests.from "
+                        "= 10 s (--set requests.from=10 s)\n"));
+  edit_scenario("[routing]\ntrace = \"./pack\"\n", "[routing]\nsource = \"learned\"\n");
+  EXPECT_THAT(moesim(run()).err,
+              HasSubstr("error: routing.source: learned gates route steps, not requests; serving "
+                        "takes \"trace\" or \"generated\"\n"));
+}
+
 TEST_F(Serving, CountsOnlyPacksHaveNoSequences) {
   write("counts/pack.json",
         "{\"format\":\"moesim-route-pack\",\"version\":1,\"model\":\"toy\",\"experts\":8,\"top_k\":"
@@ -272,6 +294,63 @@ TEST_F(Serving, CountsOnlyPacksHaveNoSequences) {
   expect_mistake({"routing.trace=./counts"},
                  "counts: error: routing.trace: a counts pack has no sequences for requests to "
                  "read\n");
+}
+
+// 4 GPUs at 2 USD/h; the draw is idle and busy in the shares of the run.
+TEST_F(Serving, MoneyIsOfTheRunItself) {
+  const std::vector<std::string> prices = {"price.source=an offer",
+                                           "price.basis=quoted",
+                                           "price.gpu_rent=2 USD/h",
+                                           "price.gpu_busy=1 kW",
+                                           "price.gpu_idle=100 W",
+                                           "requests.ttft_slo=150 us",
+                                           "requests.warm_up=100 ms"};
+  std::vector<std::string> as_json = prices;
+  as_json.emplace_back("--json");
+  const nlohmann::json report = json_of(run(as_json));
+  const nlohmann::json& summary = report["summary"];
+  const nlohmann::json& money = report["money"];
+  const double seconds = summary["duration_s"];
+  const double prompt = summary["prompt_tokens_per_s"];
+  const double output = summary["output_tokens_per_s"];
+  const double busy = summary["utilization_ratio"];
+  const double paid = 8 * seconds / 3600;
+  const nlohmann::json& rented = money["rented"];
+  EXPECT_EQ(money["rented_usd_per_h"], 8.0);
+  EXPECT_EQ(money["owned"], nullptr);
+  EXPECT_EQ(money["utilisation_ratio"], busy);
+  EXPECT_NEAR(rented["usd_per_million_tokens"], paid / ((prompt + output) * seconds) * 1e6, 1e-9);
+  EXPECT_NEAR(rented["usd_per_million_prompt_tokens"], paid / (prompt * seconds) * 1e6, 1e-9);
+  EXPECT_NEAR(rented["usd_per_million_output_tokens"], paid / (output * seconds) * 1e6, 1e-9);
+  EXPECT_NEAR(rented["usd_per_request"], paid / summary["counted"].get<double>(), 1e-12);
+  EXPECT_LT(summary["slo_ratio"], 1.0);
+  EXPECT_GT(summary["slo_ratio"], 0.0);
+  EXPECT_NEAR(rented["usd_per_million_tokens_within_slo"],
+              paid / (summary["goodput_tokens_per_s"].get<double>() * seconds) * 1e6,
+              1e-9);
+  EXPECT_EQ(rented["prefill_usd_per_million_prompt_tokens"], nullptr);
+  const double power = 4 * (busy * 1000 + (1 - busy) * 100);
+  EXPECT_NEAR(money["power_w"], power, 1e-9 * power);
+  EXPECT_NEAR(money["tokens_per_joule"], (prompt + output) / power, 1e-9);
+  EXPECT_NEAR(money["output_tokens_per_joule"], output / power, 1e-9);
+  const Outcome text = moesim(run(prices));
+  EXPECT_THAT(text.out,
+              HasSubstr("\ncost     an hour  a million tokens  prompt alone  output alone  within "
+                        "SLO     a request\nrented  8.00 USD         0.125 USD "));
+  EXPECT_THAT(text.out, HasSubstr("\nprices: quoted (an offer), busy "));
+  const Outcome split = moesim(run({"price.source=an offer",
+                                    "price.basis=quoted",
+                                    "price.gpu_rent=2 USD/h",
+                                    "parallel.ep=2",
+                                    "requests.groups=2",
+                                    "requests.policy=disaggregated",
+                                    "requests.prefill_groups=1"}));
+  EXPECT_THAT(split.out, HasSubstr("\nrented, divided by groups: "));
+  // A list is for all kinds of steps; its utilisation is not looked at.
+  write("mine.toml",
+        "source = \"a list\"\nbasis = \"quoted\"\ngpu_rent = \"2 USD/h\"\nutilisation = 0.5\n");
+  const nlohmann::json listed = json_of(run({"price.preset=./mine.toml", "--json"}));
+  EXPECT_EQ(listed["money"]["utilisation_ratio"], listed["summary"]["utilization_ratio"]);
 }
 
 }  // namespace

@@ -255,5 +255,78 @@ TEST_F(Sweeps, GiveTheSameBytesWithAnyNumberOfMpiProcesses) {
             2);
 }
 
+// Layers, a whole step, training and requests over time in one study.
+TEST_F(Sweeps, KnowEveryKindOfStep) {
+  write("arrivals.csv", "arrival_s,prompt_tokens,output_tokens\n0,40,5\n0.01,80,4\n0.02,30,6\n");
+  edit_scenario("[batch]\ntokens_per_rank = 16\nsteps = 3\n", "");
+  write("kinds.toml", R"(scenario = "scenario.toml"
+[[points]]
+batch.tokens_per_rank = 16
+[[points]]
+step.kind = "decode"
+batch.tokens_per_rank = 16
+batch.context_tokens = 100
+[[points]]
+step.kind = "train"
+batch.tokens_per_rank = 16
+batch.context_tokens = 16
+batch.micro_batches = 2
+parallel.ep = 2
+parallel.pp = 2
+[[points]]
+step.kind = "serving"
+requests.source = "table"
+requests.path = "arrivals.csv"
+requests.ttft_slo = "1 s"
+[[points]]
+step.kind = "serving"
+requests.count = 20
+requests.prompt_tokens = 50
+requests.output_tokens = 5
+requests.check_steps = 2
+)");
+  ASSERT_EQ(moesim({"sweep", "kinds.toml", "--store", "one.sqlite", "--threads", "1"}).code, 0);
+  ASSERT_EQ(moesim({"sweep", "kinds.toml", "--store", "two.sqlite", "--threads", "2"}).code, 0);
+  EXPECT_EQ(csv("one.sqlite"), csv("two.sqlite"));
+  for (const char* point : {"2", "3", "4"}) {
+    EXPECT_EQ(moesim({"results", "one.sqlite", "--report", point}).out,
+              moesim({"results", "two.sqlite", "--report", point}).out);
+  }
+  const Json points = json_of({"results", "one.sqlite", "--json"})["points"];
+  ASSERT_EQ(points.size(), 5U);
+  for (const Json& point : points) {
+    EXPECT_EQ(point["state"], "done") << point;
+  }
+  EXPECT_GT(points[2]["summary.mfu_ratio"], 0.0);
+  EXPECT_GT(points[2]["summary.bubble_ratio"], 0.0);
+  EXPECT_GT(points[3]["summary.ttft_s.p95"], 0.0);
+  EXPECT_GT(points[3]["summary.tpot_s.p50"], 0.0);
+  EXPECT_GT(points[3]["summary.output_tokens_per_s"], 0.0);
+  EXPECT_EQ(points[3]["summary.slo_ratio"], 1.0);
+  EXPECT_EQ(points[4]["summary.slo_ratio"], nullptr);
+  EXPECT_GT(points[4]["step_times.p90_error_ratio"], -1.0);
+  const Json kept = json_of({"results", "one.sqlite", "--report", "3"});
+  EXPECT_EQ(kept["inputs"].size(), 2);  // the pack and the arrivals
+  // Other arrivals in the same file are another scenario.
+  write("arrivals.csv", "arrival_s,prompt_tokens,output_tokens\n0,40,5\n");
+  EXPECT_EQ(moesim({"sweep", "kinds.toml", "--store", "one.sqlite"}).err,
+            "5 points, 5 scenarios: 1 simulated, 4 known before; store: one.sqlite\n");
+}
+
+TEST_F(Sweeps, SayWhatTheyDoNotShow) {
+  std::string ranks = "4";
+  for (int i = 0; i < 41; ++i) {
+    ranks += ", " + std::to_string(101 + i);
+  }
+  write("long.toml", "scenario = \"scenario.toml\"\n[grid]\nparallel.ep = [" + ranks + "]\n");
+  const Outcome sweep = moesim({"sweep", "long.toml"});
+  EXPECT_EQ(sweep.code, 0) << sweep.err;
+  EXPECT_THAT(sweep.out, HasSubstr("\nand 2 more\n"));
+  EXPECT_THAT(sweep.out,
+              HasSubstr("\nand 36 more are refused; --columns point,message shows why\n"));
+  const Outcome chosen = moesim({"results", "long.sqlite", "--where", "parallel.ep<103"});
+  EXPECT_EQ(chosen.err, "3 of 42 points\n");
+}
+
 }  // namespace
 }  // namespace moesim::cli_tests

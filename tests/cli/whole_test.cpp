@@ -231,6 +231,44 @@ TEST_F(Train, PartsAddUpAndRatesFollow) {
                    summary["model_flops"].get<double>() / step / 4 / 900e12);
 }
 
+// 4 GPUs at 3 USD/h and 20 kUSD over 5 years; a billion tokens at a quarter of the paid time.
+TEST_F(Train, PricesAWholeRun) {
+  const std::vector<std::string> prices = {"--set",
+                                           "price.source=an offer",
+                                           "--set",
+                                           "price.basis=quoted",
+                                           "--set",
+                                           "price.gpu_rent=3 USD/h",
+                                           "--set",
+                                           "price.gpu_purchase=20 kUSD",
+                                           "--set",
+                                           "price.depreciation_years=5",
+                                           "--set",
+                                           "price.gpu_busy=1 kW",
+                                           "--set",
+                                           "price.utilisation=0.25",
+                                           "--set",
+                                           "price.training_tokens=1e9"};
+  std::vector<std::string> as_json = prices;
+  as_json.emplace_back("--json");
+  const nlohmann::json json = json_of(run(as_json));
+  const double rate = json["summary"]["tokens_per_s"];
+  const double hours = 1e9 / (rate * 0.25 * 3600);
+  const nlohmann::json& cost = json["money"]["run"];
+  EXPECT_EQ(cost["tokens"], 1e9);
+  EXPECT_NEAR(cost["hours"], hours, 1e-9 * hours);
+  EXPECT_NEAR(cost["days"], hours / 24, 1e-9 * hours);
+  EXPECT_NEAR(cost["gpu_hours"], 4 * hours, 1e-9 * hours);
+  EXPECT_NEAR(cost["energy_kwh"], hours, 1e-9 * hours);  // 4 kW for a quarter of the time
+  EXPECT_NEAR(cost["rented_usd"], 12 * hours, 1e-8 * hours);
+  EXPECT_NEAR(cost["owned_usd"], 80'000 / 43'800.0 * hours, 1e-8 * hours);
+  const Outcome text = moesim(run(prices));
+  EXPECT_THAT(text.out, HasSubstr("\nrun over 1e+09 tokens: "));
+  EXPECT_THAT(text.out, HasSubstr(" GPU-hours, "));
+  EXPECT_THAT(text.out, HasSubstr(" MWh; "));
+  EXPECT_THAT(text.out, HasSubstr(" a million trained tokens\n"));
+}
+
 TEST_F(Train, ShowsTheLayoutTheTimeOfAStageAndTheBubble) {
   const Outcome outcome = moesim(run());
   EXPECT_EQ(outcome.code, 0) << outcome.err;

@@ -212,5 +212,34 @@ study.toml:20:8: error: points[0].seed: a date or time was found
        |        ^ expected a value of a scenario key)");
 }
 
+TEST_F(StudyFiles, WhatIsNoStudyAtAllIsTold) {
+  EXPECT_EQ(mistakes("wholly_unlike = 1\nzip = 3\n"),
+            R"(study.toml: error: scenario: missing; expected the path of a scenario file
+study.toml:1:1: error: wholly_unlike: unknown key; known: scenario, name, metrics, seeds, set, grid, zip or points
+     1 | wholly_unlike = 1
+       | ^
+study.toml:2:7: error: zip: 3 is an integer
+     2 | zip = 3
+       |       ^ expected tables [[zip]])");
+  EXPECT_EQ(mistakes("scenario = \"base.toml\"\npoints = [1, 2]\n"),
+            R"(study.toml:2:10: error: points: a list of something else than strings was found
+     2 | points = [1, 2]
+       |          ^ expected tables [[points]])");
+  EXPECT_EQ(mistakes("scenario = \"base.toml\"\n[[points]]\n"),
+            R"(study.toml:2:1: error: points[0]: an empty table
+     2 | [[points]]
+       | ^ expected keys with values)");
+}
+
+TEST_F(StudyFiles, AStudyHasAMillionPointsAtMost) {
+  std::string list = "1";
+  for (int i = 2; i <= 1001; ++i) {
+    list += ", " + std::to_string(i);
+  }
+  EXPECT_EQ(mistakes("scenario = \"base.toml\"\n[grid]\nbatch.tokens_per_rank = [" + list +
+                     "]\nbatch.steps = [" + list + "]\n"),
+            "study.toml: error: more than 1000000 points; take fewer values");
+}
+
 }  // namespace
 }  // namespace moesim

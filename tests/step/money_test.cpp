@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "sim/step/serving_cost.hpp"
 #include "tests/step/step_fixtures.hpp"
 
 namespace moesim {
@@ -99,6 +100,36 @@ TEST(RunCost, IsHoursTimesPrice) {
   EXPECT_DOUBLE_EQ(run.kilowatt_hours, 39.6);
   EXPECT_DOUBLE_EQ(run.rented->value, 120);
   EXPECT_DOUBLE_EQ(run.owned->value, 10 * cost.owned->value);
+}
+
+// 100 s at 36 USD/h are 1 USD. Of 4,000 prompt and 1,000 output tokens 2,500 are within the SLO, 10
+// requests; a quarter of the GPUs prefills.
+TEST(ServingCost, DividesWhatIsPaidByWhatIsServed) {
+  ServedLoad load{.seconds = 100,
+                  .requests = 10,
+                  .prompt_tokens = 4'000,
+                  .output_tokens = 1'000,
+                  .good_tokens = 2'500,
+                  .busy = 0.5};
+  const ServingCost cost = serving_cost({36}, load);
+  EXPECT_DOUBLE_EQ(cost.all->value, 200);
+  EXPECT_DOUBLE_EQ(cost.prompt->value, 250);
+  EXPECT_DOUBLE_EQ(cost.output->value, 1'000);
+  EXPECT_DOUBLE_EQ(cost.good->value, 400);
+  EXPECT_DOUBLE_EQ(cost.request->value, 0.1);
+  EXPECT_FALSE(cost.prefill || cost.decode);
+  load.prefill_share = 0.25;
+  const ServingCost split = serving_cost({36}, load);
+  EXPECT_DOUBLE_EQ(split.prefill->value, 62.5);
+  EXPECT_DOUBLE_EQ(split.decode->value, 750);
+  EXPECT_DOUBLE_EQ(split.prefill->value * 4e-3 + split.decode->value * 1e-3, 1);
+  EXPECT_FALSE(serving_cost({36}, {.seconds = 100}).all);
+}
+
+// The draw is that of the run's busy share: 1.2 * (4 * (0.25 * 1000 + 0.75 * 100) + 1,100) W.
+TEST(ServingCost, DrawFollowsTheBusyShare) {
+  const RunningCost cost = running_cost(serving_prices(prices(), 0.25), all_of_it());
+  EXPECT_DOUBLE_EQ(cost.power.value, 1.2 * (1'300 + 1'100));
 }
 
 }  // namespace

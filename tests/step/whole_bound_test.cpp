@@ -46,7 +46,25 @@ struct RandomWhole {
             .parallel = model.parallel,
             .batch = model.batch,
             .kv_dtype = model.kv_dtype,
-            .dropless = model.step.capacity.policy == OverflowPolicy::kNone};
+            .dropless = model.step.capacity.policy == OverflowPolicy::kNone,
+            .overlap = model.overlap,
+            .recompute = model.training.recompute,
+            .schedule = model.training.schedule};
+  }
+
+  /// Makes it a training step on one or two stages, on a cluster that holds them.
+  void train(std::uint64_t seed) {
+    RngStream rng(seed, "random training");
+    model.kind = StepKind::kTrain;
+    model.parallel.pp = 1 + static_cast<int>(rng.below(2));
+    model.batch.micro_batches = 3 + static_cast<int>(rng.below(3));
+    model.overlap = rng.below(3) == 0 ? Overlap::kDualPipe : Overlap::kNone;
+    model.training.recompute = static_cast<Recompute>(rng.below(3));
+    model.training.zero_stage = static_cast<int>(rng.below(4));
+    RngStream same(seed, "random step");
+    ClusterSpec spec = testing::random_cluster_spec(same, false);
+    spec.nodes *= model.parallel.pp;
+    model.step.cluster = build_cluster(spec);
   }
 };
 
@@ -59,6 +77,42 @@ RC_GTEST_PROP(WholeBound, NoStepBeatsItINV3, (std::uint16_t seed)) {
   const Seconds bound = least_step_time(whole.shape());
   RC_ASSERT(bound.value > 0);
   RC_ASSERT(bound <= step);
+}
+
+RC_GTEST_PROP(WholeBound, NoTrainingStepBeatsItINV3, (std::uint16_t seed)) {
+  RandomWhole whole(seed);
+  if (whole.model.batch.tokens_per_rank == 0) {
+    return;
+  }
+  whole.train(seed);
+  const Seconds step = simulate_whole_step(whole.model, 0).makespan.to_seconds();
+  const Seconds bound = least_step_time(whole.shape());
+  RC_ASSERT(bound.value > 0);
+  RC_ASSERT(bound <= step);
+}
+
+// Two stages of one dense layer each, 4 micro-batches, nothing sent: forwards f and f + head,
+// backwards b and b + 2 head. The second stage works 4 (f + b + 3 head) after f and before b.
+TEST(WholeBound, FillsAndDrainsThePipelineOfADenseModel) {
+  RandomWhole whole(1);
+  WholeModel& m = whole.model;
+  m.kind = StepKind::kTrain;
+  m.step.model.layers = 2;
+  m.step.model.moe_layers = 0;
+  m.step.layers = 0;
+  m.overlap = Overlap::kNone;
+  m.parallel.tp = 1;
+  m.parallel.pp = 2;
+  m.batch.micro_batches = 4;
+  const ComputeModel compute{m.step.cluster.gpu, m.step.constants};
+  const AttentionLoad load = attention_load(m.kind, m.batch, m.parallel, m.kv_dtype);
+  const Seconds dense = dense_ffn_time(compute, m.step.model, 1, load.tokens());
+  const Seconds head = head_time(compute, m.step.model, 1, load.tokens());
+  const Seconds layer = attention_time(compute, m.step.model, load) +
+                        attention_backward_time(compute, m.step.model, load, Recompute::kNone) +
+                        3.0 * dense;
+  const Seconds least = layer + 4.0 * (layer + 3.0 * head);
+  EXPECT_NEAR(least_step_time(whole.shape()).value, least.value, 2e-6 * least.value);
 }
 
 // Without MoE layers and exchanges nothing is left to chance: the bound is the step.
@@ -98,6 +152,24 @@ TEST(WholeLimit, NamesThePartAndItsResource) {
   parts[static_cast<std::size_t>(WholePart::kAttention)] = ticks(microseconds(80));
   EXPECT_EQ(limit_of(whole.model, parts).resource, Resource::kLaunches);
   EXPECT_EQ(resource_name(Resource::kMemory), "HBM");
+  EXPECT_EQ(resource_name(Resource::kSchedule), "schedule");
+}
+
+TEST(WholeLimit, KnowsWhatOnlyTrainingHas) {
+  RandomWhole whole(1);
+  whole.model.kind = StepKind::kTrain;
+  const auto resource_of = [&](WholePart part) {
+    WholeParts parts{};
+    parts[static_cast<std::size_t>(part)] = ticks(microseconds(1000));
+    parts[static_cast<std::size_t>(WholePart::kSlowed)] = ticks(microseconds(2000));
+    const WholeLimit limit = limit_of(whole.model, parts);
+    EXPECT_EQ(limit.part, part);
+    EXPECT_DOUBLE_EQ(limit.share, 1.0 / 3);
+    return limit.resource;
+  };
+  EXPECT_EQ(resource_of(WholePart::kBubble), Resource::kSchedule);
+  EXPECT_EQ(resource_of(WholePart::kGradients), Resource::kScaleOutLinks);
+  EXPECT_EQ(resource_of(WholePart::kOptimiser), Resource::kMemory);
 }
 
 }  // namespace

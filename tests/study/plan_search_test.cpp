@@ -212,5 +212,18 @@ TEST(Crossing, IsFoundToOnePercent) {
   EXPECT_FALSE(crossing(value, 20, 16));  // the other way
 }
 
+// A limit that a bound cannot show is one all the same.
+TEST(PlanSearch, AScoreThatIsNotWithinIsOverALimit) {
+  const std::vector<PlanCandidate> candidates(2, PlanCandidate{.bound = {9, 1, 1}, .limits = {}});
+  const PlanSearch found = search_plan(candidates,
+                                       [](std::size_t i, int) {
+                                         return std::optional(PlanScore{5, 2, 3, i == 1});
+                                       },
+                                       {.objectives = {PlanObjective::kCost}});
+  EXPECT_EQ(found.outcomes[0].state, PlanState::kOverLimit);
+  EXPECT_EQ(found.outcomes[1].state, PlanState::kFeasible);
+  EXPECT_THAT(found.front, ElementsAre(1));
+}
+
 }  // namespace
 }  // namespace moesim

@@ -258,6 +258,14 @@ TEST_F(Table, AsksForAStudyWhereThereAreSeveral) {
     }
   };
   EXPECT_EQ(refusal(""), "study");
+  const std::filesystem::path fresh = file().string() + ".fresh";
+  const ResultStore empty(fresh, ResultStore::Mode::kWrite);
+  try {
+    (void)find_study(empty, "");
+    FAIL() << "found";
+  } catch (const UserError& error) {
+    EXPECT_STREQ(error.what(), "error: the store holds no study");
+  }
   store().enter({.name = "other", .keys = {}, .metrics = {}}, {});
   EXPECT_EQ(
       refusal(""),
