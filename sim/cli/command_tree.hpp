@@ -55,8 +55,8 @@ struct Command {
 /// Help on a terminal, no line longer than 80 columns but for words that are.
 [[nodiscard]] std::string help_text(const Command& command);
 
-/// A command line that begins at column `at`, told to go on by backslashes; no option is parted from
-/// its value.
+/// A command line that begins at column `at`, told to go on by backslashes; no option is parted
+/// from its value.
 [[nodiscard]] std::string wrapped_command_line(const std::string& line, std::size_t at);
 
 /// A manual page of section 1 in groff's man macros.
