@@ -64,8 +64,11 @@ Comparison compare_scenarios(const CompareOptions& options) {
   std::vector<RunReport> reports_b;
   int done = 0;
   const auto run = [&](const fs::path& file, const Scenario& scenario, auto& reports) {
-    reports.push_back(simulate(
-        file, scenario, {.threads = options.a.threads, .on_step = {}, .without_faults = false}));
+    SimulateControl control{.threads = options.a.threads};
+    if (!reports.empty()) {
+      control.inputs = reports.front().inputs;
+    }
+    reports.push_back(simulate(file, scenario, control));
     progress.update(++done, 2 * options.seeds);
   };
   for (int i = 0; i < options.seeds; ++i) {

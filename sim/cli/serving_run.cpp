@@ -8,12 +8,14 @@
 #include <utility>
 
 #include "sim/cli/console.hpp"
+#include "sim/cli/pace_line.hpp"
 #include "sim/cli/result_folder.hpp"
 #include "sim/cli/simulate.hpp"
 #include "sim/cli/whole_run.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/report/serving_report.hpp"
 #include "sim/scenario/fields.hpp"
+#include "sim/scenario/resolved_file.hpp"
 #include "sim/scenario/serving_model.hpp"
 
 namespace moesim::cli {
@@ -26,9 +28,9 @@ ServingReport head_of(const ScenarioOptions& options,
   ServingReport report;
   report.version = MOESIM_VERSION;
   report.scenario = options.file.string();
-  report.resolved = resolved_toml(scenario);
+  report.resolved = resolved_toml_in(options.out, scenario);
   report.seed = scenario.seed;
-  report.inputs = digests(scenario);
+  report.inputs = digests(scenario, end_when_interrupted());
   report.notes = model.notes;
   report.faults = model.assembly.faults;
   report.grade = whole_grade(scenario.calibration);

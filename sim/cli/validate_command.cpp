@@ -51,7 +51,7 @@ class Reports {
     try {
       const Scenario scenario = load_scenario(one.scenario, one.overrides);
       const RunReport report = simulate(
-          one.scenario, scenario, {.threads = threads_, .on_step = {}, .without_faults = false});
+          one.scenario, scenario, {.threads = threads_, .inputs = std::vector<InputDigest>()});
       return Json::parse(to_json(report));
     } catch (const UserError& error) {
       one.refuse(fmt::format("case \"{}\" cannot be run:\n{}", one.name, error.what()));
