@@ -40,7 +40,7 @@ fs::path scenario_of(const fs::path& named) {
 }
 
 Scenario load_layers(const fs::path& file, const std::vector<std::string>& overrides) {
-  const Scenario scenario = load_scenario(file, overrides);
+  const Scenario scenario = load(file, overrides);
   if (scenario.step.kind != StepKind::kMoeLayers) {
     throw UserError(fmt::format(
         "{}: compare takes simulated MoE layers only (step.kind = \"moe_layers\")", file.string()));

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "sim/cli/host.hpp"
 #include "sim/core/diagnostics.hpp"
 
 namespace moesim::cli {
@@ -26,24 +27,37 @@ extern "C" void on_signal(int signal) {
 }  // namespace
 
 void print(std::string_view text) {
+  if (HostConsole* host = host_console()) {
+    host->out += text;
+    return;
+  }
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
     throw EnvironmentError("cannot write to standard output");
   }
 }
 
 void print_error(std::string_view text) {
+  if (HostConsole* host = host_console()) {
+    host->error += text;
+    return;
+  }
   fmt::print(stderr, "{}", text);
 }
 
 const std::atomic<bool>& interrupted() {
-  return g_interrupted;
+  const HostConsole* host = host_console();
+  return host != nullptr ? host->interrupted : g_interrupted;
 }
 
 bool take_interrupt() {
-  return g_interrupted.exchange(false);
+  HostConsole* host = host_console();
+  return (host != nullptr ? host->interrupted : g_interrupted).exchange(false);
 }
 
 void watch_for_interrupt() {
+  if (host_console() != nullptr) {
+    return;  // signals are the host's
+  }
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
 }
@@ -60,6 +74,10 @@ Progress::~Progress() {
 }
 
 void Progress::update(std::int64_t done, std::int64_t total) {
+  if (const HostConsole* host = host_console()) {
+    host->on_progress(what_, done, total);
+    return;
+  }
   const double elapsed =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   if (!enabled_ || elapsed < 2.0 || done == 0) {
@@ -79,6 +97,10 @@ void Progress::update(std::int64_t done, std::int64_t total) {
 }
 
 void Progress::stage(std::string_view part) {
+  if (const HostConsole* host = host_console()) {
+    host->on_progress(fmt::format("{}: {}", what_, part), 0, 0);
+    return;
+  }
   if (enabled_) {
     shown_ = true;
     fmt::print(stderr, "\r\033[K{}: {}", what_, part);

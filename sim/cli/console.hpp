@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The terminal: output, progress, Ctrl-C.
+// The terminal: output, progress, Ctrl-C; of a program that hosts the commands (host.hpp), that
+// one's.
 #pragma once
 
 #include <atomic>

@@ -4,29 +4,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 #include <new>
-#include <span>
+#include <string>
+#include <vector>
 
-#include "gpu_ref/device/devices.hpp"
-#include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
+#include "sim/cli/program.hpp"
 #include "sim/core/diagnostics.hpp"
-#include "sim/core/text.hpp"
-#include "sim/network/network.hpp"
-#include "sim/report/page.hpp"
 #include "sim/step/replay.hpp"
-#include "sim/study/mpi_world.hpp"
 
 namespace moesim::cli {
-
-std::string version_text() {
-  return fmt::format("moesim {}\nsimgrid engine: {}\nCUDA reference: {}\nreport page: {}\nMPI: {}",
-                     MOESIM_VERSION,
-                     is_available(NetworkEngine::kSimGrid) ? "yes" : "no",
-                     gpu_ref::built_with_cuda() ? "yes" : "no",
-                     has_page() ? "yes" : "no",
-                     mpi_is_built() ? "yes" : "no");
-}
 
 namespace {
 
@@ -37,64 +25,13 @@ int fail(ExitCode code, std::string_view text) {
   return code;
 }
 
-std::vector<std::string> commands_of(const CLI::App& app) {
-  std::vector<std::string> names;
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
-    names.push_back(command->get_name());
-  }
-  return names;
-}
-
-/// CLI11 reports a mistyped command as a missing one; this names it.
-void check_command_words(const CLI::App& app, std::span<char* const> words) {
-  const CLI::App* at = &app;
-  for (const std::string word : words) {
-    const std::vector<std::string> known = commands_of(*at);
-    if (word.starts_with('-') || known.empty()) {
-      return;
-    }
-    if (std::find(known.begin(), known.end(), word) == known.end()) {
-      const std::string near = nearest_word(word, known);
-      const std::vector<std::string_view> views(known.begin(), known.end());
-      throw UserError(fmt::format("unknown command {}; {}known: {}",
-                                  quoted_text(word),
-                                  near.empty() ? "" : fmt::format("did you mean \"{}\"? ", near),
-                                  word_list(views)));
-    }
-    at = at->get_subcommand(word);
-  }
-}
-
 int run(int argc, char** argv) {
-  CLI::App app(
-      "moesim: simulate Mixture-of-Experts layers on a GPU cluster from real routing traces",
-      "moesim");
-  app.set_version_flag("--version", version_text());
-  app.require_subcommand(1);
-  app.footer("Exit codes: 0 done, 1 environment, 2 user's mistake, 70 our bug, 130 interrupted.");
-  add_run_command(app);
-  add_explain_command(app);
-  add_calibrate_command(app);
-  add_validate_command(app);
-  add_capacity_command(app);
-  add_compare_command(app);
-  add_place_command(app);
-  add_plan_command(app);
-  add_sweep_command(app);
-  add_results_command(app);
-  add_check_command(app);
-  add_memory_command(app);
-  add_trace_command(app);
-  add_topology_command(app);
-  add_network_bench_command(app);
-  add_measure_command(app);
+  const std::unique_ptr<CLI::App> program = make_program();
   try {
-    check_command_words(app,
-                        std::span<char* const>(argv, static_cast<std::size_t>(argc)).subspan(1));
-    app.parse(argc, argv);
+    run_words(*program, std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
     return kDone;
   } catch (const CLI::Success& help) {
-    return app.exit(help);
+    return program->exit(help);
   } catch (const CLI::ParseError& error) {
     return fail(kUserMistake,
                 fmt::format("error: {}\nRun with --help for more information.", error.what()));

@@ -4,6 +4,9 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "sim/cli/host.hpp"
+#include "sim/scenario/load_settings.hpp"
+
 namespace moesim::cli {
 
 void add_scenario_options(CLI::App& command, ScenarioOptions& options) {
@@ -43,7 +46,17 @@ Scenario load(const ScenarioOptions& options) {
   if (options.seed) {
     overrides.push_back(fmt::format("seed={}", *options.seed));
   }
-  return load_scenario(options.file, overrides);
+  return load(options.file, overrides);
+}
+
+Scenario load(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
+  if (const HostConsole* host = host_console()) {
+    const auto text = host->texts.find(file.string());
+    if (text != host->texts.end()) {
+      return load_text(text->second, text->first, overrides);
+    }
+  }
+  return load_scenario(file, overrides);
 }
 
 }  // namespace moesim::cli

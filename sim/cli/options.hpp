@@ -36,4 +36,9 @@ void add_strict_option(CLI::App& command, ScenarioOptions& options);
 /// The scenario that the options describe; --seed wins over the file and --set.
 [[nodiscard]] Scenario load(const ScenarioOptions& options);
 
+/// The same of a file and overrides; a name for which the program that hosts the commands holds a
+/// text (host.hpp) is that text.
+[[nodiscard]] Scenario load(const std::filesystem::path& file,
+                            const std::vector<std::string>& overrides);
+
 }  // namespace moesim::cli

@@ -8,9 +8,18 @@
 #include <utility>
 
 #include "sim/cli/console.hpp"
+#include "sim/cli/host.hpp"
 #include "sim/step/replay.hpp"
 
 namespace moesim::cli {
+
+Pace end_when(const std::atomic<bool>& set) {
+  return [&set](std::string_view, std::int64_t, std::int64_t) {
+    if (set) {
+      throw Cancelled();
+    }
+  };
+}
 
 Pace end_when_interrupted() {
   return [](std::string_view, std::int64_t, std::int64_t) {
@@ -34,7 +43,7 @@ Pace PaceLine::pace() {
     if (interrupted()) {
       throw Cancelled();
     }
-    if (enabled_ && total > 0) {
+    if (total > 0) {
       show(work, done, total);
     }
   };
@@ -53,6 +62,13 @@ void PaceLine::show(std::string_view work, std::int64_t done, std::int64_t total
     return;
   }
   last_ = now;
+  if (const HostConsole* host = host_console()) {
+    host->on_progress(fmt::format("{}: {}", what_, work), done, total);
+    return;
+  }
+  if (!enabled_) {
+    return;
+  }
   shown_ = true;
   const double ratio = static_cast<double>(done) / static_cast<double>(total);
   const std::chrono::duration<double> elapsed = now - begun_;

@@ -2,6 +2,7 @@
 // What long work below the command line shows, and how Ctrl-C ends it.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <mutex>
 #include <string>
@@ -10,11 +11,13 @@
 
 namespace moesim::cli {
 
-/// Throws Cancelled once interrupted() is set.
+/// Throws Cancelled once the flag is set; it outlives the work.
+[[nodiscard]] Pace end_when(const std::atomic<bool>& set);
+/// The same of interrupted().
 [[nodiscard]] Pace end_when_interrupted();
 
-/// A line on standard error for work that tells how far it is: shown on a terminal once the work
-/// has lasted two seconds, wiped at the end.
+/// A line on standard error (a host program is told instead) for work that tells how far it is:
+/// shown on a terminal once the work has lasted two seconds, wiped at the end.
 class PaceLine {
  public:
   PaceLine(std::string what, bool enabled);

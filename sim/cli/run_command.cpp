@@ -25,29 +25,6 @@
 namespace moesim::cli {
 namespace {
 
-/// --strict: every phase rests on a fit, and no input left its range. The gate has no fit of its
-/// own and is let through.
-void refuse_outside(const StepEvidence& evidence) {
-  std::vector<Diagnostic> mistakes;
-  const auto refuse = [&](const std::string& sentence) {
-    Diagnostic mistake;
-    mistake.key = "--strict";
-    mistake.message = sentence;
-    mistakes.push_back(std::move(mistake));
-  };
-  for (const PhaseEvidence& phase : evidence.phases) {
-    if (phase.phase != "gate" && !phase.band && phase.grade == Evidence::kAssumed) {
-      refuse(phase.phase + ": constants are assumed, not fitted to measurements");
-    }
-    for (const std::string& sentence : phase.out) {
-      refuse(sentence);
-    }
-  }
-  if (!mistakes.empty()) {
-    throw UserError(std::move(mistakes));
-  }
-}
-
 /// @param map  an engine's placement file that replaces the scenario's placement; "" for none
 RunReport simulate_scenario(const ScenarioOptions& options, const std::string& map = "") {
   watch_for_interrupt();

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "sim/cli/console.hpp"
+#include "sim/core/diagnostics.hpp"
 #include "sim/scenario/digest.hpp"
 #include "sim/scenario/resolved_file.hpp"
 #include "sim/step/replay.hpp"
@@ -27,6 +28,13 @@ std::vector<InputDigest> digests(const Scenario& scenario, const Pace& pace) {
   return inputs;
 }
 
+Pace pace_of(const SimulateControl& control) {
+  if (control.pace) {
+    return control.pace;
+  }
+  return control.cancelled != nullptr ? end_when(*control.cancelled) : end_when_interrupted();
+}
+
 RunReport report_head(const std::filesystem::path& file,
                       const Scenario& scenario,
                       const Assembly& assembly,
@@ -36,7 +44,7 @@ RunReport report_head(const std::filesystem::path& file,
   report.scenario = file.string();
   report.resolved = resolved_toml_in(control.out, scenario);
   report.seed = scenario.seed;
-  report.inputs = control.inputs ? *control.inputs : digests(scenario, control.pace);
+  report.inputs = control.inputs ? *control.inputs : digests(scenario, pace_of(control));
   report.notes = assembly.notes;
   report.joins = assembly.joins;
   report.faults = assembly.faults;
@@ -55,10 +63,12 @@ RunReport report_head(const std::filesystem::path& file,
 RunReport simulate(const std::filesystem::path& file,
                    const Scenario& scenario,
                    const SimulateControl& control) {
-  const Assembly assembly = assemble(scenario, control.cache, control.pace);
+  const Pace pace = pace_of(control);
+  const Assembly assembly = assemble(scenario, control.cache, pace);
   RunReport report = report_head(file, scenario, assembly, control);
   const bool twice = control.without_faults && !scenario.faults.empty();
   const int steps = scenario.batch.steps;
+  const std::atomic<bool>& cancelled = control.cancelled ? *control.cancelled : interrupted();
   const auto run = [&](const StepModel& model, int done_before) {
     const auto on_progress = [&](int done, int) {
       if (control.on_step) {
@@ -68,15 +78,15 @@ RunReport simulate(const std::filesystem::path& file,
     return replay(
         model,
         steps,
-        {.threads = control.threads, .cancelled = &interrupted(), .on_progress = on_progress});
+        {.threads = control.threads, .cancelled = &cancelled, .on_progress = on_progress});
   };
   report.steps = run(assembly.step, 0);
   if (twice) {
     Scenario whole = scenario;
     whole.faults = {};
-    report.without_faults = without_faults(run(assemble(whole, nullptr, control.pace).step, steps));
+    report.without_faults = without_faults(run(assemble(whole, nullptr, pace).step, steps));
   }
-  if (interrupted()) {  // during the last step
+  if (cancelled) {  // during the last step
     throw Cancelled();
   }
   const auto repeated = std::count_if(report.steps.begin(),
@@ -91,6 +101,27 @@ RunReport simulate(const std::filesystem::path& file,
   }
   report.evidence = judge(assembly.step, report.steps);
   return report;
+}
+
+void refuse_outside(const StepEvidence& evidence) {
+  std::vector<Diagnostic> mistakes;
+  const auto refuse = [&](const std::string& sentence) {
+    Diagnostic mistake;
+    mistake.key = "--strict";
+    mistake.message = sentence;
+    mistakes.push_back(std::move(mistake));
+  };
+  for (const PhaseEvidence& phase : evidence.phases) {
+    if (phase.phase != "gate" && !phase.band && phase.grade == Evidence::kAssumed) {
+      refuse(phase.phase + ": constants are assumed, not fitted to measurements");
+    }
+    for (const std::string& sentence : phase.out) {
+      refuse(sentence);
+    }
+  }
+  if (!mistakes.empty()) {
+    throw UserError(std::move(mistakes));
+  }
 }
 
 }  // namespace moesim::cli

@@ -39,13 +39,13 @@ WholeModel whole_model(const Scenario& scenario, StepModel step) {
 WholeReport simulate_whole(const std::filesystem::path& file,
                            const Scenario& scenario,
                            const SimulateControl& control) {
-  Assembly assembly = assemble_whole(scenario, control.cache, control.pace);
+  Assembly assembly = assemble_whole(scenario, control.cache, pace_of(control));
   WholeReport report;
   report.version = MOESIM_VERSION;
   report.scenario = file.string();
   report.resolved = resolved_toml_in(control.out, scenario);
   report.seed = scenario.seed;
-  report.inputs = control.inputs ? *control.inputs : digests(scenario, control.pace);
+  report.inputs = control.inputs ? *control.inputs : digests(scenario, pace_of(control));
   report.notes = assembly.notes;
   report.joins = assembly.joins;
   report.faults = assembly.faults;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/scenario/data_folder.hpp"
 
+#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -27,6 +28,22 @@ std::vector<std::string> entry_names(const fs::path& folder, Wanted wanted) {
   return names;
 }
 
+/// The prefix that this code is installed under, if it is: that of PREFIX/bin/moesim, or of
+/// PREFIX/lib/python3/dist-packages/moesim/_core.so.
+fs::path install_prefix() {
+  Dl_info info{};
+  std::error_code failed;
+  const bool known = ::dladdr(reinterpret_cast<const void*>(&data_folder), &info) != 0;
+  const fs::path loaded = known && info.dli_fname != nullptr ? info.dli_fname : "";
+  const bool is_module = loaded.extension() == ".so";
+  fs::path folder = is_module ? fs::absolute(loaded, failed).parent_path()
+                              : fs::read_symlink("/proc/self/exe", failed).parent_path();
+  for (int level = is_module ? 4 : 1; level > 0; --level) {
+    folder = folder.parent_path();
+  }
+  return folder;
+}
+
 }  // namespace
 
 fs::path data_folder() {
@@ -38,10 +55,8 @@ fs::path data_folder() {
     }
     return stated;
   }
-  const fs::path program = fs::read_symlink("/proc/self/exe", failed);
-  const fs::path installed = program.parent_path().parent_path() / "share/moesim/scenarios";
-  return !failed && fs::is_directory(installed, failed) ? installed
-                                                        : fs::path(MOESIM_SCENARIO_FOLDER);
+  const fs::path installed = install_prefix() / "share/moesim/scenarios";
+  return fs::is_directory(installed, failed) ? installed : fs::path(MOESIM_SCENARIO_FOLDER);
 }
 
 bool is_path(std::string_view text) {

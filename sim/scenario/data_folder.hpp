@@ -10,7 +10,8 @@
 namespace moesim {
 
 /// The folder that holds models/, clusters/, calibration/ and traces/: $MOESIM_DATA when set, else
-/// ../share/moesim/scenarios beside the program's folder, else the source tree's scenarios/.
+/// share/moesim/scenarios of the prefix that the program (or the Python module) is installed under,
+/// else the source tree's scenarios/.
 /// Throws EnvironmentError when $MOESIM_DATA is no folder.
 [[nodiscard]] std::filesystem::path data_folder();
 

@@ -298,6 +298,16 @@ Load begin(const fs::path& file, ParsedFiles& files, ConfigTree tree) {
           .without_preset = {}};
 }
 
+void apply_overrides(Load& load, const std::vector<Override>& overrides) {
+  for (const Override& text : overrides) {
+    try {
+      apply_override(load.tree, text);
+    } catch (const UserError& error) {
+      load.report_all(error.diagnostics());
+    }
+  }
+}
+
 }  // namespace
 
 const ConfigTree& ParsedFiles::parse(const fs::path& file, std::string_view prefix) {
@@ -314,13 +324,7 @@ const ConfigTree& ParsedFiles::parse(const fs::path& file, std::string_view pref
 Scenario load_scenario(const fs::path& file, const std::vector<Override>& overrides) {
   ParsedFiles files;
   Load load = begin(file, files, files.parse(file));
-  for (const Override& text : overrides) {
-    try {
-      apply_override(load.tree, text);
-    } catch (const UserError& error) {
-      load.report_all(error.diagnostics());
-    }
-  }
+  apply_overrides(load, overrides);
   return finish(std::move(load));
 }
 
@@ -348,6 +352,17 @@ Scenario peek_scenario(const fs::path& file,
 Scenario load_resolved(std::string_view text, const std::string& name) {
   ParsedFiles files;
   return finish(begin(name, files, parse_toml(text, name)));
+}
+
+Scenario load_text(std::string_view text,
+                   const std::string& name,
+                   const std::vector<Override>& overrides) {
+  ParsedFiles files;
+  Load load = begin(name, files, parse_toml(text, name));
+  apply_overrides(load, overrides);
+  Scenario scenario = finish(std::move(load));
+  scenario.inputs.erase(scenario.inputs.begin());
+  return scenario;
 }
 
 std::vector<Diagnostic> setting_mistakes(const ConfigEntry& setting) {

@@ -41,6 +41,12 @@ class ParsedFiles {
 /// The scenario of a resolved text; `name` stands for it in messages.
 [[nodiscard]] Scenario load_resolved(std::string_view text, const std::string& name);
 
+/// load_scenario of a text that is no file: `name` stands for it in messages, relative paths start
+/// at the working directory, and the text is none of the scenario's inputs.
+[[nodiscard]] Scenario load_text(std::string_view text,
+                                 const std::string& name,
+                                 const std::vector<Override>& overrides);
+
 /// What is wrong with one setting whatever else the scenario says: unknown key, wrong kind, out of
 /// range, no such preset.
 [[nodiscard]] std::vector<Diagnostic> setting_mistakes(const ConfigEntry& setting);

@@ -27,7 +27,7 @@ std::vector<std::string> with_licence(std::string_view path, const std::string& 
 std::vector<fs::path> sources() {
   const fs::path root = MOESIM_SOURCE_DIR;
   std::vector<fs::path> found;
-  for (const char* folder : {"sim", "topology", "gpu_ref", "tests", "bench"}) {
+  for (const char* folder : {"sim", "topology", "gpu_ref", "tests", "bench", "python"}) {
     if (!fs::is_directory(root / folder)) {
       continue;
     }
