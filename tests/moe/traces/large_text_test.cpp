@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Text and counts far larger than the memory that may be taken. Unlike ids they cannot be sparse: a
 // tenth of the size.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -33,7 +34,7 @@ std::int64_t write_lines(File&& file, const Line& line, const std::string& heade
 std::string ids_from(std::int64_t first, std::int64_t count) {
   std::string ids;
   for (std::int64_t slot = 0; slot < count; ++slot) {
-    ids += (slot == 0 ? "[" : ",") + std::to_string((first + slot) % kExperts);
+    ids += fmt::format("{}{}", slot == 0 ? "[" : ",", (first + slot) % kExperts);
   }
   return ids + "]";
 }
@@ -54,8 +55,11 @@ int first_id(const NpyArray& ids, std::int64_t token, std::int64_t layer) {
 TEST(LargeText, JsonLinesOfMixedRequestsAreImportedWithoutHoldingThem) {
   const ScratchDir dir;
   const std::int64_t tokens = write_lines(GzipFile(dir / "x.jsonl.gz"), [](std::int64_t token) {
-    return R"({"phase":"decode","request_id":"r)" + std::to_string(token % 2) +
-           R"(","routing":[{"layer_index":0,"expert_ids":)" + ids_from(token + 6, 250) + "}]}\n";
+    return fmt::format(R"({{"phase":"decode","request_id":"r{}","routing":)"
+                       R"([{{"layer_index":0,"expert_ids":{}}}]}}{})",
+                       token % 2,
+                       ids_from(token + 6, 250),
+                       '\n');
   });
   const LittleMemory little;
   EXPECT_EQ(import_trace(dir / "x.jsonl.gz", dir / "p", plain_options()).tokens, tokens);
@@ -71,10 +75,13 @@ TEST(LargeText, RecordsOfLayersAreImportedWithoutHoldingThem) {
   const auto record = [](std::int64_t step, std::int64_t layer) {
     std::string tokens;
     for (std::int64_t token = 0; token < 16; ++token) {
-      tokens += (token == 0 ? "[" : ",") + ids_from(2 * step + layer + 8 * token, 8);
+      tokens +=
+          fmt::format("{}{}", token == 0 ? "[" : ",", ids_from(2 * step + layer + 8 * token, 8));
     }
-    return R"({"step":0,"layer":)" + std::to_string(layer) +
-           R"(,"rank":0,"num_tokens":16,"top_indices":)" + tokens + "]}\n";
+    return fmt::format(R"({{"step":0,"layer":{},"rank":0,"num_tokens":16,"top_indices":{}]}}{})",
+                       layer,
+                       tokens,
+                       '\n');
   };
   const std::int64_t pairs = write_lines(AtomicFile(dir / "x.jsonl"), [&](std::int64_t pair) {
     return record(pair, 0) + record(pair, 1);
@@ -90,9 +97,7 @@ TEST(LargeText, RowsOfOtherDomainsAreReadWithoutHoldingThem) {
   const std::string header = "domain,layer,expert,count\n";
   write_lines(
       AtomicFile(dir / "x.csv"),
-      [](std::int64_t line) {
-        return "d" + std::to_string(line / 8) + ",0," + std::to_string(line % 8) + ",100\n";
-      },
+      [](std::int64_t line) { return fmt::format("d{},0,{},100\n", line / 8, line % 8); },
       header);
   ImportOptions options;
   options.top_k = 2;
