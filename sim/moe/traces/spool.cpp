@@ -76,7 +76,11 @@ Spool::Spool(fs::path folder) : folder_(std::move(folder)) {}
 
 void Spool::append(std::span<const std::byte> piece) {
   size_ += piece.size();
+  constexpr std::size_t kSmall = std::size_t{1} << 20U;
   if (file_ == nullptr && size_ <= kMostInMemory) {
+    if (size_ > kSmall) {
+      held_.reserve(kMostInMemory);  // doubling would hold half as much again meanwhile
+    }
     held_.insert(held_.end(), piece.begin(), piece.end());
     return;
   }
