@@ -17,12 +17,11 @@ namespace {
 
 constexpr std::int64_t kExperts = 256;
 
-/// Writes line(0), line(1), ... until there is enough; returns how many.
+/// Writes line(0), line(1), ... until there are so many bytes; returns how many lines.
 template <typename File, typename Line>
-std::int64_t write_lines(File&& file, const Line& line, const std::string& header = "") {
-  file.append(header);
+std::int64_t write_lines(File&& file, const Line& line, std::int64_t bytes) {
   std::int64_t lines = 0;
-  for (std::int64_t written = 0; written < large_bytes() / 10; ++lines) {
+  for (std::int64_t written = 0; written < bytes; ++lines) {
     const std::string text = line(lines);
     file.append(text);
     written += static_cast<std::int64_t>(text.size());
@@ -54,13 +53,16 @@ int first_id(const NpyArray& ids, std::int64_t token, std::int64_t layer) {
 
 TEST(LargeText, JsonLinesOfMixedRequestsAreImportedWithoutHoldingThem) {
   const ScratchDir dir;
-  const std::int64_t tokens = write_lines(GzipFile(dir / "x.jsonl.gz"), [](std::int64_t token) {
-    return fmt::format(R"({{"phase":"decode","request_id":"r{}","routing":)"
-                       R"([{{"layer_index":0,"expert_ids":{}}}]}}{})",
-                       token % 2,
-                       ids_from(token + 6, 250),
-                       '\n');
-  });
+  const std::int64_t tokens = write_lines(
+      GzipFile(dir / "x.jsonl.gz"),
+      [](std::int64_t token) {
+        return fmt::format(R"({{"phase":"decode","request_id":"r{}","routing":)"
+                           R"([{{"layer_index":0,"expert_ids":{}}}]}}{})",
+                           token % 2,
+                           ids_from(token + 6, 250),
+                           '\n');
+      },
+      large_bytes() / 15);
   const LittleMemory little;
   EXPECT_EQ(import_trace(dir / "x.jsonl.gz", dir / "p", plain_options()).tokens, tokens);
   const NpyArray ids = read_npy(dir / "p/topk.npy");
@@ -83,9 +85,10 @@ TEST(LargeText, RecordsOfLayersAreImportedWithoutHoldingThem) {
                        tokens,
                        '\n');
   };
-  const std::int64_t pairs = write_lines(AtomicFile(dir / "x.jsonl"), [&](std::int64_t pair) {
-    return record(pair, 0) + record(pair, 1);
-  });
+  const std::int64_t pairs = write_lines(
+      AtomicFile(dir / "x.jsonl"),
+      [&](std::int64_t pair) { return record(pair, 0) + record(pair, 1); },
+      large_bytes() / 15);
   const LittleMemory little;
   EXPECT_EQ(import_trace(dir / "x.jsonl", dir / "p", plain_options()).tokens, 16 * pairs);
   const NpyArray ids = read_npy(dir / "p/topk.npy");
@@ -94,11 +97,13 @@ TEST(LargeText, RecordsOfLayersAreImportedWithoutHoldingThem) {
 
 TEST(LargeText, RowsOfOtherDomainsAreReadWithoutHoldingThem) {
   const ScratchDir dir;
-  const std::string header = "domain,layer,expert,count\n";
-  write_lines(
-      AtomicFile(dir / "x.csv"),
-      [](std::int64_t line) { return fmt::format("d{},0,{},100\n", line / 8, line % 8); },
-      header);
+  const auto line = [](std::int64_t number) {
+    return fmt::format("{}d{},0,{},100\n",
+                       number == 0 ? "domain,layer,expert,count\n" : "",
+                       number / 8,
+                       number % 8);
+  };
+  write_lines(AtomicFile(dir / "x.csv"), line, large_bytes() / 50);
   ImportOptions options;
   options.top_k = 2;
   options.domain = "d7";
