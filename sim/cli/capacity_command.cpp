@@ -10,11 +10,13 @@
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
 #include "sim/cli/options.hpp"
+#include "sim/cli/pace_line.hpp"
 #include "sim/cli/result_folder.hpp"
 #include "sim/cli/simulate.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/report/capacity_report.hpp"
 #include "sim/scenario/assemble.hpp"
+#include "sim/scenario/resolved_file.hpp"
 
 namespace moesim::cli {
 namespace {
@@ -66,12 +68,14 @@ CapacityReport sweep(const CapacityOptions& options) {
   }
   Scenario scenario = load(options.scenario);
   const CapacityGrid grid = make_grid(options.grid, scenario);
-  const std::string resolved = resolved_toml(scenario);
+  const std::string resolved = resolved_toml_in(options.scenario.out, scenario);
   require_candidates(scenario, grid);
-  const Assembly assembly = assemble(scenario);
+  PaceLine routing("routing", !options.scenario.quiet);
+  const Pace pace = routing.pace();
+  const Assembly assembly = assemble(scenario, nullptr, pace);
   require_replicas(grid, assembly.step.placements);
   CapacityReport report;
-  report.run = report_head(options.scenario.file, scenario, assembly);
+  report.run = report_head(options.scenario.file, scenario, assembly, {.pace = pace});
   report.run.evidence.grade =
       scenario.calibration.evidence;  // of the constants; a sweep has no one run
   report.run.resolved = resolved;

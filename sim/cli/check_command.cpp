@@ -12,10 +12,11 @@
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
 #include "sim/cli/options.hpp"
+#include "sim/cli/simulate.hpp"
 #include "sim/core/atomic_file.hpp"
 #include "sim/scenario/assemble.hpp"
-#include "sim/scenario/digest.hpp"
 #include "sim/scenario/memory_model.hpp"
+#include "sim/scenario/resolved_file.hpp"
 #include "sim/scenario/serving_model.hpp"
 
 namespace moesim::cli {
@@ -29,8 +30,8 @@ struct Remarks {
 
 std::string as_json(const Scenario& scenario, const Remarks& remarks, const std::string& resolved) {
   nlohmann::ordered_json inputs = nlohmann::ordered_json::array();
-  for (const std::filesystem::path& path : scenario.inputs) {
-    inputs.push_back({{"path", path.string()}, {"sha256", sha256_hex(path)}});
+  for (const InputDigest& input : digests(scenario)) {
+    inputs.push_back({{"path", input.path}, {"sha256", input.sha256}});
   }
   const nlohmann::ordered_json json = {{"format", "moesim-check"},
                                        {"inputs", inputs},
@@ -75,7 +76,7 @@ void add_check_command(CLI::App& app) {
   command->callback([options] {
     const Scenario scenario = load(*options);
     const Remarks remarks = remarks_on_check(scenario);
-    const std::string resolved = resolved_toml(scenario);
+    const std::string resolved = resolved_toml_in(options->out, scenario);
     if (!options->out.empty()) {
       write_file_atomically(options->out / "scenario.toml", resolved);
     }

@@ -95,8 +95,7 @@ auto run_seeds(const CompareOptions& options, Sides& sides, const Run& run) {
 Comparison compare_scenarios(const CompareOptions& options) {
   using Json = nlohmann::ordered_json;
   Sides sides = load_sides(options);
-  const SimulateControl control{
-      .threads = options.a.threads, .on_step = {}, .without_faults = false};
+  const SimulateControl control{.threads = options.a.threads};
   switch (sides.a.step.kind) {
     case StepKind::kMoeLayers: {
       const auto [a, b] =

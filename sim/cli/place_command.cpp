@@ -10,6 +10,7 @@
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
 #include "sim/cli/options.hpp"
+#include "sim/cli/pace_line.hpp"
 #include "sim/cli/place_contenders.hpp"
 #include "sim/cli/result_folder.hpp"
 #include "sim/cli/simulate.hpp"
@@ -104,7 +105,15 @@ PlaceResult study(const PlaceOptions& options) {
     check_result_folder(options.scenario.out, kMark);
   }
   const Scenario scenario = load(options.scenario);
-  const Assembly assembly = assemble(scenario);
+  PaceLine preparing("routing", !options.scenario.quiet);
+  // Drawing tokens does not end the command: a search that Ctrl-C ends leaves its best.
+  const Pace pace = [shown = preparing.pace()](
+                        std::string_view work, std::int64_t done, std::int64_t total) {
+    if (total > 0) {
+      shown(work, done, total);
+    }
+  };
+  const Assembly assembly = assemble(scenario, nullptr, pace);
   if (!assembly.step.lost.empty()) {
     throw UserError(
         "faults.nodes: placements are compared on whole groups; leave the lost node out and use "
@@ -122,7 +131,8 @@ PlaceResult study(const PlaceOptions& options) {
   const bool cut_short = has_search(options.contenders) && take_interrupt();
   result.size = placement_size(scenario, assembly.step.layers);
   PlacementReport& report = result.report;
-  report.run = report_head(options.scenario.file, scenario, assembly);
+  report.run =
+      report_head(options.scenario.file, scenario, assembly, {.out = options.scenario.out});
   report.run.evidence.grade = scenario.calibration.evidence;  // of the constants
   if (cut_short) {
     report.run.notes.emplace_back(

@@ -19,6 +19,7 @@
 #include "sim/scenario/digest.hpp"
 #include "sim/scenario/memory_model.hpp"
 #include "sim/step/replay.hpp"
+#include "sim/scenario/resolved_file.hpp"
 
 namespace moesim::cli {
 namespace {
@@ -40,23 +41,9 @@ void add_memory(Json& report, const Scenario& scenario) {
 }  // namespace
 
 std::vector<InputDigest> PointSimulator::data_digests(const Scenario& scenario) {
-  std::vector<std::filesystem::path> files;
-  const bool experts = scenario.model.moe_layers > 0;
-  if (experts && scenario.routing.source == RoutingOrigin::kTrace) {
-    files.emplace_back(scenario.routing.trace);
-  }
-  if (experts && scenario.placement.kind == PlacementKind::kFile) {
-    files.emplace_back(scenario.placement.file);
-  }
-  if (!scenario.cluster.graphml.empty()) {
-    files.emplace_back(scenario.cluster.graphml);
-  }
-  if (!scenario.requests.path.empty()) {
-    files.emplace_back(scenario.requests.path);
-  }
   std::vector<InputDigest> digests;
   const std::scoped_lock lock(mutex_);
-  for (const std::filesystem::path& file : files) {
+  for (const std::filesystem::path& file : data_files(scenario)) {
     std::string& known = digests_[file.string()];
     known = known.empty() ? sha256_hex(file) : known;
     digests.push_back({file.string(), known});
@@ -73,26 +60,21 @@ std::string PointSimulator::key(const Scenario& scenario) {
 }
 
 std::string PointSimulator::report(const Scenario& scenario) {
-  Scenario alone = scenario;
-  alone.inputs.clear();
   SimulateControl control;
   control.cache = &cache_;
+  control.inputs = data_digests(scenario);
   if (scenario.step.kind == StepKind::kMoeLayers) {
-    RunReport run = simulate(kNoFile, alone, control);
-    run.inputs = data_digests(scenario);
-    return to_json(run);
+    return to_json(simulate(kNoFile, scenario, control));
   }
   if (scenario.step.kind == StepKind::kServing) {
-    ServingReport served = simulate_serving(kNoFile, alone, {.threads = 0, .progress = false});
+    ServingReport served = simulate_serving(
+        kNoFile, scenario, {.threads = 0, .progress = false, .inputs = control.inputs});
     if (interrupted()) {
       throw Cancelled();
     }
-    served.inputs = data_digests(scenario);
     return serving_json(served);
   }
-  WholeReport whole = simulate_whole(kNoFile, alone, control);
-  whole.inputs = data_digests(scenario);
-  return whole_json(whole);
+  return whole_json(simulate_whole(kNoFile, scenario, control));
 }
 
 Evaluation PointSimulator::evaluate(const Scenario& scenario,

@@ -12,6 +12,7 @@
 #include "sim/cli/console.hpp"
 #include "sim/cli/gpu_backend.hpp"
 #include "sim/cli/options.hpp"
+#include "sim/cli/pace_line.hpp"
 #include "sim/cli/result_folder.hpp"
 #include "sim/cli/serving_run.hpp"
 #include "sim/cli/simulate.hpp"
@@ -40,10 +41,14 @@ RunReport simulate_scenario(const ScenarioOptions& options, const std::string& m
   }
   Progress progress("steps", !options.quiet);
   const auto on_step = [&](int done, int total) { progress.update(done, total); };
-  RunReport report =
-      simulate(options.file,
-               scenario,
-               {.threads = options.threads, .on_step = on_step, .without_faults = true});
+  PaceLine routing("routing", !options.quiet);
+  RunReport report = simulate(options.file,
+                              scenario,
+                              {.threads = options.threads,
+                               .on_step = on_step,
+                               .without_faults = true,
+                               .pace = routing.pace(),
+                               .out = options.out});
   if (options.strict) {
     refuse_outside(report.evidence);
   }
@@ -60,7 +65,7 @@ GpuReport measure_on(measure::LayerMeter& meter, const ScenarioOptions& options)
   Progress progress("layers on the GPU", !options.quiet);
   return measure_scenario(assembly.step,
                           scenario.batch.steps,
-                          report_head(options.file, scenario, assembly),
+                          report_head(options.file, scenario, assembly, {.out = options.out}),
                           meter,
                           {.cancelled = &interrupted(), .on_progress = [&](int done, int total) {
                              progress.update(done, total);

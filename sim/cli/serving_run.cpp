@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "sim/cli/console.hpp"
+#include "sim/cli/pace_line.hpp"
 #include "sim/cli/result_folder.hpp"
 #include "sim/cli/simulate.hpp"
 #include "sim/cli/timeline_file.hpp"
@@ -15,6 +16,7 @@
 #include "sim/report/page.hpp"
 #include "sim/report/serving_report.hpp"
 #include "sim/scenario/fields.hpp"
+#include "sim/scenario/resolved_file.hpp"
 #include "sim/scenario/serving_model.hpp"
 
 namespace moesim::cli {
@@ -23,13 +25,14 @@ namespace {
 /// The parts of a report that are known before anything runs.
 ServingReport head_of(const std::filesystem::path& file,
                       const Scenario& scenario,
+                      const ServingControl& control,
                       const ServingModel& model) {
   ServingReport report;
   report.version = MOESIM_VERSION;
   report.scenario = file.string();
-  report.resolved = resolved_toml(scenario);
+  report.resolved = resolved_toml_in(control.out, scenario);
   report.seed = scenario.seed;
-  report.inputs = digests(scenario);
+  report.inputs = control.inputs ? *control.inputs : digests(scenario, end_when_interrupted());
   report.notes = model.notes;
   report.faults = model.assembly.faults;
   report.grade = whole_grade(scenario.calibration);
@@ -55,7 +58,7 @@ ServingReport simulate_serving(const std::filesystem::path& file,
                   static_cast<std::size_t>(control.threads));
   }
   const ServingModel model = serving_model(scenario);
-  ServingReport report = head_of(file, scenario, model);
+  ServingReport report = head_of(file, scenario, control, model);
   const std::span<const Request> requests(model.arrivals.requests);
   StepSurface surface(
       model.whole, model.routes.get(), requests, scenario.requests.surface_layers, scenario.seed);
@@ -96,7 +99,7 @@ void run_serving(const ScenarioOptions& options, bool timeline) {
     check_result_folder(options.out);
   }
   const ServingReport report = simulate_serving(
-      options.file, load(options), {.threads = options.threads, .progress = !options.quiet});
+      options.file, load(options), {.threads = options.threads, .progress = !options.quiet, .out = options.out});
   const bool stopped = take_interrupt();
   if (!options.out.empty()) {
     std::vector<ResultFile> files = {{"report.json", serving_json(report)},

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
+#include <vector>
 
 #include "sim/cli/options.hpp"
 #include "sim/report/serving_report.hpp"
@@ -13,6 +15,8 @@ namespace moesim::cli {
 struct ServingControl {
   int threads = 0;       ///< 0: all cores
   bool progress = true;  ///< on a terminal
+  std::filesystem::path out = {};  ///< of the result: paths of the resolved scenario start there
+  std::optional<std::vector<InputDigest>> inputs = {};  ///< if they are known already
 };
 
 /// Serves the scenario's requests. Ctrl-C ends the simulated time there: the report is `partial`.

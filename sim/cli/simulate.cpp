@@ -4,31 +4,47 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "sim/cli/console.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/scenario/digest.hpp"
+#include "sim/scenario/resolved_file.hpp"
 #include "sim/step/replay.hpp"
 
 namespace moesim::cli {
 
-std::vector<InputDigest> digests(const Scenario& scenario) {
+std::vector<InputDigest> digests(const Scenario& scenario, const Pace& pace) {
+  std::vector<std::filesystem::path> files = scenario.inputs;
+  for (std::filesystem::path& file : data_files(scenario)) {
+    if (std::find(files.begin(), files.end(), file) == files.end()) {
+      files.push_back(std::move(file));
+    }
+  }
   std::vector<InputDigest> inputs;
-  for (const std::filesystem::path& path : scenario.inputs) {
-    inputs.push_back({path.string(), sha256_hex(path)});
+  for (const std::filesystem::path& path : files) {
+    inputs.push_back({path.string(), sha256_hex(path, pace)});
   }
   return inputs;
 }
 
+Pace pace_of(const SimulateControl& control) {
+  if (control.pace) {
+    return control.pace;
+  }
+  return control.cancelled != nullptr ? end_when(*control.cancelled) : end_when_interrupted();
+}
+
 RunReport report_head(const std::filesystem::path& file,
                       const Scenario& scenario,
-                      const Assembly& assembly) {
+                      const Assembly& assembly,
+                      const SimulateControl& control) {
   RunReport report;
   report.version = MOESIM_VERSION;
   report.scenario = file.string();
-  report.resolved = resolved_toml(scenario);
+  report.resolved = resolved_toml_in(control.out, scenario);
   report.seed = scenario.seed;
-  report.inputs = digests(scenario);
+  report.inputs = control.inputs ? *control.inputs : digests(scenario, pace_of(control));
   report.notes = assembly.notes;
   report.joins = assembly.joins;
   report.faults = assembly.faults;
@@ -47,8 +63,9 @@ RunReport report_head(const std::filesystem::path& file,
 RunReport simulate(const std::filesystem::path& file,
                    const Scenario& scenario,
                    const SimulateControl& control) {
-  const Assembly assembly = assemble(scenario, control.cache);
-  RunReport report = report_head(file, scenario, assembly);
+  const Pace pace = pace_of(control);
+  const Assembly assembly = assemble(scenario, control.cache, pace);
+  RunReport report = report_head(file, scenario, assembly, control);
   const bool twice = control.without_faults && !scenario.faults.empty();
   const int steps = scenario.batch.steps;
   const std::atomic<bool>& cancelled = control.cancelled ? *control.cancelled : interrupted();
@@ -67,7 +84,7 @@ RunReport simulate(const std::filesystem::path& file,
   if (twice) {
     Scenario whole = scenario;
     whole.faults = {};
-    report.without_faults = without_faults(run(assemble(whole).step, steps));
+    report.without_faults = without_faults(run(assemble(whole, nullptr, pace).step, steps));
   }
   if (cancelled) {  // during the last step
     throw Cancelled();

@@ -11,6 +11,7 @@
 
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
+#include "sim/cli/pace_line.hpp"
 #include "sim/core/atomic_file.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/moe/generate/fit.hpp"
@@ -68,11 +69,13 @@ std::string fit_json(const generate::FitResult& fit, const std::string& paramete
 }
 
 void run_fit(const FitCommand& command) {
-  Progress progress("trace fit", !command.quiet);
-  progress.stage("reading");
   const traces::RoutePack pack = traces::read_pack(command.pack);
-  progress.stage("fitting");
-  generate::FitResult fit = generate::fit_generator(pack, command.seed);
+  watch_for_interrupt();
+  generate::FitResult fit;
+  {
+    PaceLine line("trace fit", !command.quiet);
+    fit = generate::fit_generator(pack, command.seed, line.pace());
+  }
   const std::string recorded = command.name.empty() ? pack.header.model : command.name;
   fit.spec.fitted_on =
       fmt::format("{} (sha256 {})", recorded, sha256_hex(command.pack).substr(0, 12));
@@ -140,9 +143,9 @@ void run_generate(const GenerateCommand& command) {
       .layers = stated(command.layers, spec.layers, "layers"),
       .sequences = generate::generated_sequences(spec, command.requests)};
   check_shape(spec, shape);
-  Progress progress("trace generate", !command.quiet);
-  progress.stage("generating");
-  traces::RoutePack pack = generate::generate_pack(spec, shape, command.seed);
+  watch_for_interrupt();
+  PaceLine line("trace generate", !command.quiet);
+  traces::RoutePack pack = generate::generate_pack(spec, shape, command.seed, line.pace());
   pack.folder = command.pack;
   write_pack(pack, "{\"generated\": true}", command.overwrite);
   print(fmt::format("{}: {}\n{} tokens in {} requests, {} layers x {} experts, top-{}, seed {}\n",

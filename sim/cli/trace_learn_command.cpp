@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "sim/cli/console.hpp"
+#include "sim/cli/pace_line.hpp"
 #include "sim/cli/trace_fit_command.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/moe/generate/learned_gate.hpp"
@@ -61,9 +62,9 @@ void run_learn(const LearnCommand& command) {
         gate.top_k,
         gate.experts));
   }
-  Progress progress("trace learn", !command.quiet);
-  progress.stage("training");
-  traces::RoutePack pack = generate::train_gate(gate, command.seed);
+  watch_for_interrupt();
+  PaceLine line("trace learn", !command.quiet);
+  traces::RoutePack pack = generate::train_gate(gate, command.seed, line.pace());
   pack.folder = command.pack;
   write_pack(pack, "{\"generated\": true}", command.overwrite);
   print(fmt::format("{}: {}\n\n", command.pack.string(), pack.header.source) +

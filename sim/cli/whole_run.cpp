@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "sim/cli/console.hpp"
+#include "sim/cli/pace_line.hpp"
 #include "sim/cli/result_folder.hpp"
 #include "sim/cli/simulate.hpp"
 #include "sim/cli/timeline_file.hpp"
@@ -11,6 +12,7 @@
 #include "sim/report/whole_report.hpp"
 #include "sim/scenario/assemble.hpp"
 #include "sim/scenario/fields.hpp"
+#include "sim/scenario/resolved_file.hpp"
 #include "sim/step/model_flops.hpp"
 #include "sim/step/replay.hpp"
 
@@ -40,13 +42,13 @@ WholeModel whole_model(const Scenario& scenario, StepModel step) {
 WholeReport simulate_whole(const std::filesystem::path& file,
                            const Scenario& scenario,
                            const SimulateControl& control) {
-  Assembly assembly = assemble_whole(scenario, control.cache);
+  Assembly assembly = assemble_whole(scenario, control.cache, pace_of(control));
   WholeReport report;
   report.version = MOESIM_VERSION;
   report.scenario = file.string();
-  report.resolved = resolved_toml(scenario);
+  report.resolved = resolved_toml_in(control.out, scenario);
   report.seed = scenario.seed;
-  report.inputs = digests(scenario);
+  report.inputs = control.inputs ? *control.inputs : digests(scenario, pace_of(control));
   report.notes = assembly.notes;
   report.joins = assembly.joins;
   report.faults = assembly.faults;
@@ -89,8 +91,11 @@ void run_whole(const ScenarioOptions& options, bool timeline) {
   const bool trains = scenario.step.kind == StepKind::kTrain;
   Progress progress(trains ? "passes" : "steps", !options.quiet);
   const auto on_step = [&](int done, int total) { progress.update(done, total); };
-  const WholeReport report =
-      simulate_whole(options.file, scenario, {.threads = options.threads, .on_step = on_step});
+  PaceLine routing("routing", !options.quiet);
+  const WholeReport report = simulate_whole(
+      options.file,
+      scenario,
+      {.threads = options.threads, .on_step = on_step, .pace = routing.pace(), .out = options.out});
   if (!options.out.empty()) {
     std::vector<ResultFile> files = {{"report.json", whole_json(report)},
                                      {"scenario.toml", report.resolved}};

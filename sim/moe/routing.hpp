@@ -106,7 +106,7 @@ struct RoutingSpec {
 /// kSequences: the kept sequences are shuffled by (seed, "sequence order") and dealt to the ranks
 ///   in turn; each rank reads its own queue in order, step after step, and starts again at its end.
 /// kTokens: rank r holds tokens_per_rank sequences (dealt in the same order, wrapping); at step s
-///   it takes token s (mod length) of each.
+///   it takes token p + s (mod length) of each, p drawn for each by (seed, "decode phase").
 /// A counts pack (info().origin "counts") ignores draw: at step s it draws, for each source rank,
 ///   top_k distinct experts a token so that the counts of step s (mod steps) are met exactly when
 ///   tokens_per_rank equals the recorded tokens, else in proportion (largest remainder).

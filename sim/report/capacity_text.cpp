@@ -95,10 +95,10 @@ std::string capacity_text(const CapacityReport& report) {
     text += curve_text(curve, dropless);
   }
   text +=
-      "\nShares in %: dropped assignments (mean and P99 over steps and layers), their gate\n"
-      "weight, tokens that lose all experts, assignments moved to another expert (or\n"
-      "computed rows without a token). Bytes and times of a step. us/1 %: what each\n"
-      "percentage point of drops avoided since the factor above costs.\n";
+      "\nShares in %: dropped assignments (mean and P99 over steps and layers), their\n"
+      "gate weight, tokens that lose all experts, assignments moved to another expert\n"
+      "(or computed rows without a token). Bytes and times of a step. us/1 %: what\n"
+      "each percentage point of drops avoided since the factor above costs.\n";
   for (const std::string& note : report.run.notes) {
     text += wrapped("note: " + note);
   }

@@ -202,7 +202,10 @@ std::vector<int> put_cluster(Assembly& assembly, const Scenario& scenario, Assem
 }
 
 /// The model that steps run on, with `layers` MoE layers.
-Assembly assemble_layers(const Scenario& scenario, int layers, AssemblyCache* cache) {
+Assembly assemble_layers(const Scenario& scenario,
+                         int layers,
+                         AssemblyCache* cache,
+                         const Pace& pace) {
   Assembly assembly;
   if (!is_available(scenario.network.engine)) {
     throw EnvironmentError(
@@ -210,7 +213,7 @@ Assembly assemble_layers(const Scenario& scenario, int layers, AssemblyCache* ca
   }
   StepModel& step = assembly.step;
   if (layers > 0) {
-    assembly.routing = open_scenario_routing(scenario, layers, cache);
+    assembly.routing = open_scenario_routing(scenario, layers, cache, pace);
   }
   step.model = scenario.model;
   const std::vector<int> lost_nodes = put_cluster(assembly, scenario, cache);
@@ -264,23 +267,23 @@ PlacementSize placement_size(const Scenario& scenario, int layers) {
           .moe_layers = scenario.model.moe_layers};
 }
 
-Assembly assemble(const Scenario& scenario, AssemblyCache* cache) {
+Assembly assemble(const Scenario& scenario, AssemblyCache* cache, const Pace& pace) {
   if (scenario.step.kind != StepKind::kMoeLayers) {
     throw UserError({mismatch(
         "step.kind", "whole models are for moesim run, check and memory; this needs moe_layers")});
   }
   const int layers = scenario.step.layers > 0 ? scenario.step.layers : scenario.model.moe_layers;
-  return assemble_layers(scenario, layers, cache);
+  return assemble_layers(scenario, layers, cache, pace);
 }
 
-Assembly assemble_whole(const Scenario& scenario, AssemblyCache* cache) {
+Assembly assemble_whole(const Scenario& scenario, AssemblyCache* cache, const Pace& pace) {
   MOESIM_CHECK(scenario.step.kind != StepKind::kMoeLayers, "a whole model");
   check_memory(scenario);
   check_pipeline(scenario);
   if (scenario.network.tolerance > 0.0) {
     throw UserError({inexact(scenario)});
   }
-  Assembly assembly = assemble_layers(scenario, scenario.model.moe_layers, cache);
+  Assembly assembly = assemble_layers(scenario, scenario.model.moe_layers, cache, pace);
   note_whole_model(scenario, assembly.notes);
   return assembly;
 }
@@ -293,7 +296,7 @@ Assembly assemble_serving(const Scenario& scenario) {
   Scenario probe = scenario;  // a source of its own for placements that are made from loads
   probe.batch.tokens_per_rank = kTokensToPlaceBy;
   probe.batch.steps = 0;
-  Assembly assembly = assemble_layers(probe, scenario.model.moe_layers, nullptr);
+  Assembly assembly = assemble_layers(probe, scenario.model.moe_layers, nullptr, {});
   note_whole_model(scenario, assembly.notes);
   return assembly;
 }

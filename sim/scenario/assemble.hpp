@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/core/pace.hpp"
 #include "sim/moe/placement_file.hpp"
 #include "sim/moe/routing.hpp"
 #include "sim/scenario/scenario.hpp"
@@ -27,13 +28,18 @@ class AssemblyCache;
 /// For step.kind = moe_layers. Throws UserError (another kind, trace and model differ in experts,
 /// top_k or layers; unreachable GPUs).
 /// @param cache  shares its parts with other assemblies; null: all is made anew
-[[nodiscard]] Assembly assemble(const Scenario& scenario, AssemblyCache* cache = nullptr);
+/// @param pace   of drawing and learning the routing, as long as the assembly (and the cache) lives
+[[nodiscard]] Assembly assemble(const Scenario& scenario,
+                                AssemblyCache* cache = nullptr,
+                                const Pace& pace = {});
 
 /// What a placement of the scenario's first `layers` MoE layers has to fit.
 [[nodiscard]] PlacementSize placement_size(const Scenario& scenario, int layers);
 /// The same for a whole model, all of its MoE layers; without routing for a dense one. Throws
 /// UserError as well for a model that does not fit its GPUs, for training and for pipelines.
-[[nodiscard]] Assembly assemble_whole(const Scenario& scenario, AssemblyCache* cache = nullptr);
+[[nodiscard]] Assembly assemble_whole(const Scenario& scenario,
+                                      AssemblyCache* cache = nullptr,
+                                      const Pace& pace = {});
 /// The same for step.kind = serving; routing is what placements were made from, not what requests
 /// take (serving_model.hpp). Memory is checked there.
 [[nodiscard]] Assembly assemble_serving(const Scenario& scenario);

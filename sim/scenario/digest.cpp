@@ -53,16 +53,21 @@ class Sha256 {
   std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
 };
 
-std::string file_digest(const fs::path& path) {
+std::string file_digest(const fs::path& path, const Pace& pace) {
   std::ifstream file(path, std::ios::binary);
   if (!file) {
     fail(path, std::strerror(errno));
   }
   Sha256 digest;
+  std::error_code unknown;
+  const auto size = static_cast<std::int64_t>(fs::file_size(path, unknown));
+  std::int64_t done = 0;
   std::vector<char> buffer(std::size_t{1} << 16U);
   do {
+    tell(pace, "hashing", done, unknown ? 0 : size);
     file.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
     digest.update({buffer.data(), static_cast<std::size_t>(file.gcount())});
+    done += file.gcount();
   } while (file);
   if (file.bad()) {
     fail(path, "input/output error");
@@ -70,7 +75,7 @@ std::string file_digest(const fs::path& path) {
   return digest.hex();
 }
 
-std::string folder_digest(const fs::path& folder) {
+std::string folder_digest(const fs::path& folder, const Pace& pace) {
   std::error_code failed;
   std::vector<std::string> names;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, failed)) {
@@ -84,16 +89,16 @@ std::string folder_digest(const fs::path& folder) {
   std::sort(names.begin(), names.end());
   Sha256 digest;
   for (const std::string& name : names) {
-    digest.update(fmt::format("{}  {}\n", file_digest(folder / name), name));
+    digest.update(fmt::format("{}  {}\n", file_digest(folder / name, pace), name));
   }
   return digest.hex();
 }
 
 }  // namespace
 
-std::string sha256_hex(const fs::path& path) {
+std::string sha256_hex(const fs::path& path, const Pace& pace) {
   std::error_code failed;
-  return fs::is_directory(path, failed) ? folder_digest(path) : file_digest(path);
+  return fs::is_directory(path, failed) ? folder_digest(path, pace) : file_digest(path, pace);
 }
 
 std::string sha256_hex_of_text(std::string_view text) {

@@ -157,7 +157,8 @@ int wanted_candidates(const Scenario& scenario, int choosable) {
 
 std::unique_ptr<RoutingSource> open_scenario_routing(const Scenario& scenario,
                                                      int layers,
-                                                     AssemblyCache* cache) {
+                                                     AssemblyCache* cache,
+                                                     const Pace& pace) {
   const RoutingSpec& routing = scenario.routing;
   if (routing.source == RoutingOrigin::kTrace) {
     return open_trace(scenario, layers, cache);
@@ -176,10 +177,10 @@ std::unique_ptr<RoutingSource> open_scenario_routing(const Scenario& scenario,
   std::unique_ptr<RoutingSource> source = open_shared(
       scenario, layers, shape.candidates, cache, [&]() -> std::unique_ptr<RoutingSource> {
         if (learned) {
-          return generate::open_learned_source(routing.learned, shape, scenario.seed);
+          return generate::open_learned_source(routing.learned, shape, scenario.seed, pace);
         }
         return generate::open_generated_source(
-            routing.generated, shape, routing.draw, scenario.seed);
+            routing.generated, shape, routing.draw, scenario.seed, pace);
       });
   throw_any(policy_mistakes(scenario, source->info()));
   return source;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/core/pace.hpp"
 #include "sim/moe/routing.hpp"
 #include "sim/scenario/scenario.hpp"
 
@@ -17,9 +18,11 @@ class AssemblyCache;
 /// The source of `layers` MoE layers, with candidates where the policy asks for them. Throws
 /// UserError where it does not fit the model or the policy.
 /// @param cache  of sources shared with other scenarios; may be null
+/// @param pace   of what it draws or learns, as long as it lives
 [[nodiscard]] std::unique_ptr<RoutingSource> open_scenario_routing(const Scenario& scenario,
                                                                    int layers,
-                                                                   AssemblyCache* cache);
+                                                                   AssemblyCache* cache,
+                                                                   const Pace& pace = {});
 
 void note_routing(const Scenario& scenario,
                   const RoutingSourceInfo& routing,

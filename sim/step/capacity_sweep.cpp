@@ -327,16 +327,21 @@ CapacitySweep sweep_capacity(const StepModel& model,
   sweep.points.resize(sweep.curves.size() * grid.factors.size());
   PointProgress progress(control, steps * static_cast<int>(sweep.points.size()));
   for (int step = 0; step < steps && !progress.cancelled(); ++step) {
-    SweepStep at(model, step, grid, progress);
-    at.run();
+    std::optional<SweepStep> at;
+    try {
+      at.emplace(model, step, grid, progress);
+      at->run();
+    } catch (const Cancelled&) {  // while the routing was drawn
+      break;
+    }
     if (progress.cancelled()) {
       break;
     }
-    sweep.dropless.spec = at.dropless.spec;
-    add_step(sweep.dropless, at.dropless);
-    for (std::size_t p = 0; p < at.points.size(); ++p) {
-      sweep.points[p].spec = at.points[p].spec;
-      add_step(sweep.points[p], at.points[p]);
+    sweep.dropless.spec = at->dropless.spec;
+    add_step(sweep.dropless, at->dropless);
+    for (std::size_t p = 0; p < at->points.size(); ++p) {
+      sweep.points[p].spec = at->points[p].spec;
+      add_step(sweep.points[p], at->points[p]);
     }
     ++sweep.steps_done;
   }

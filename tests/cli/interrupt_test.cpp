@@ -82,6 +82,39 @@ TEST_F(Interrupts, CtrlCEndsANetworkBench) {
   }
 }
 
+// Work that lasts for hours before the first step, or is all there is to do.
+TEST_F(Interrupts, CtrlCEndsTrainingDrawingAndFitting) {
+  edit_scenario("trace = \"./pack\"",
+                "source = \"learned\"\nlearned.first_step = 100000\nlearned.tokens = 65536");
+  write("long.toml", "source = \"generated\"\n[generated]\nrequest_tokens = 100000\n");
+  const std::vector<std::vector<std::string>> commands = {
+      {"run", "scenario.toml", "--out", "results"},
+      {"capacity", "scenario.toml", "--out", "results"},
+      {"trace", "learn", "made", "--steps", "100000", "--tokens", "65536"},
+      {"trace",
+       "generate",
+       "./long.toml",
+       "made",
+       "--experts",
+       "64",
+       "--top-k",
+       "4",
+       "--layers",
+       "64",
+       "--requests",
+       "1"}};
+  for (const std::vector<std::string>& command : commands) {
+    Program program(folder(), command);
+    ASSERT_TRUE(program.comes_to_catch(SIGINT)) << program.wait().err;
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));  // it is at work
+    program.send(SIGINT);
+    const Outcome outcome = program.wait();
+    EXPECT_EQ(outcome.code, 130) << command.front();
+    EXPECT_EQ(outcome.err, "interrupted; nothing was written\n");
+    EXPECT_THAT(entries(), ElementsAre("data", "long.toml", "pack", "scenario.toml"));
+  }
+}
+
 TEST_F(Interrupts, AKilledRunLeavesNoResultFolder) {
   Program program(folder(), long_run_);
   ASSERT_TRUE(program.comes_to_catch(SIGINT));

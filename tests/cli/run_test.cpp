@@ -101,6 +101,38 @@ TEST_F(Runs, CapacityDropsAssignmentsAndTheReportCountsThem) {
   EXPECT_LT(report["summary"]["dropped_assignments"].get<int>(), 768);
 }
 
+// The pack is "./pack" of the working directory, "../../pack" of the result.
+TEST_F(Runs, AResultCanBeRunAgainFromAnywhereAndMovedWithItsData) {
+  ASSERT_EQ(moesim({"run", "scenario.toml", "--out", "deep/results"}).code, 0);
+  EXPECT_THAT(read("deep/results/scenario.toml"), HasSubstr("\ntrace = \"../../pack\"\n"));
+  const json first = json::parse(read("deep/results/report.json"));
+  EXPECT_EQ(json_of({"run", "deep/results/scenario.toml", "--json"})["steps"], first["steps"]);
+  std::filesystem::create_directory(folder() / "moved");
+  for (const char* entry : {"deep", "pack", "data"}) {
+    std::filesystem::rename(folder() / entry, folder() / "moved" / entry);
+  }
+  const Outcome again =
+      run_program(folder() / "moved", {"run", "deep/results/scenario.toml", "--json"});
+  ASSERT_EQ(again.code, 0) << again.err;
+  EXPECT_EQ(json::parse(again.out)["steps"], first["steps"]);
+}
+
+TEST_F(Runs, APathThatWasAbsoluteStays) {
+  const std::string pack = (folder() / "pack").string();
+  ASSERT_EQ(moesim({"run", "scenario.toml", "--out", "r", "--set", "routing.trace=" + pack}).code,
+            0);
+  EXPECT_THAT(read("r/scenario.toml"), HasSubstr("\ntrace = \"" + pack + "\"\n"));
+}
+
+TEST_F(Runs, TheReportNamesThePackItReplayed) {
+  const json inputs = json_of({"run", "scenario.toml", "--json"})["inputs"];
+  ASSERT_EQ(inputs.size(), 2U);
+  EXPECT_EQ(inputs[0]["path"], "scenario.toml");
+  EXPECT_EQ(inputs[1]["path"], "pack");
+  EXPECT_EQ(inputs[1]["sha256"], json_of({"trace", "info", "pack", "--json"})["sha256"]);
+  EXPECT_EQ(json_of({"check", "scenario.toml", "--json"})["inputs"], inputs);
+}
+
 TEST_F(Runs, EveryResultFileIsThereAndCanBeRead) {
   ASSERT_EQ(moesim({"run", "scenario.toml", "--out", "deep/results/"}).code, 0);
   EXPECT_THAT(entries(), IsSupersetOf({"data", "deep", "pack", "scenario.toml"}));

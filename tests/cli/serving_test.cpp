@@ -46,6 +46,13 @@ class Serving : public Scene {
   }
 };
 
+TEST_F(Serving, TakesNoLearnedGate) {
+  edit_scenario("trace = \"./pack\"", "source = \"learned\"");
+  expect_mistake({},
+                 "error: routing.source: learned gates route steps, not requests; serving takes "
+                 "\"trace\" or \"generated\"\n");
+}
+
 TEST_F(Serving, SaysWhatRequestsMet) {
   const Outcome outcome = moesim(run({"requests.ttft_slo=1 s", "requests.tpot_slo=1 s"}));
   EXPECT_EQ(outcome.code, 0) << outcome.err;
@@ -107,8 +114,7 @@ TEST_F(Serving, WritesReportRequestsAndSeries) {
   }
   EXPECT_EQ(arrivals, 60);
   EXPECT_EQ(steps, summary["steps"].get<std::int64_t>());
-  write("again.toml", read("result/scenario.toml"));
-  EXPECT_EQ(json_of({"run", "again.toml", "--json"})["summary"], summary);
+  EXPECT_EQ(json_of({"run", "result/scenario.toml", "--json"})["summary"], summary);
 }
 
 // Requests end when requests.csv says so, and the counters are series.csv.

@@ -28,13 +28,35 @@ int fit_layers(const traces::PackHeader& header) {
   return std::clamp(1536 / header.experts, 8, 64);
 }
 
-RoutePack generated_like(const RoutePack& part, const GeneratorSpec& spec, std::uint64_t seed) {
+/// How far a fit is: rounds, and as many more for the parts it is tested on.
+class Rounds {
+ public:
+  explicit Rounds(const Pace& pace) : pace_(pace) {}
+  void next() { ++done_; }
+  /// For work within a round.
+  [[nodiscard]] Pace within() const {
+    return [this](std::string_view, std::int64_t, std::int64_t) {
+      tell(pace_, "fitting", done_, kRounds + kTests);
+    };
+  }
+
+ private:
+  static constexpr int kTests = 3;  // the fitted part, unseen sequences, unseen domains
+  const Pace& pace_;
+  std::int64_t done_ = 0;
+};
+
+RoutePack generated_like(const RoutePack& part,
+                         const GeneratorSpec& spec,
+                         std::uint64_t seed,
+                         const Rounds& rounds) {
   return generate_pack(spec,
                        {.num_experts = part.header.experts,
                         .top_k = part.header.top_k,
                         .layers = fit_layers(part.header),
                         .sequences = part.sequences},
-                       seed);
+                       seed,
+                       rounds.within());
 }
 
 /// A value of a positive quantity after one step towards its target.
@@ -128,12 +150,14 @@ void add_rows(FitResult& result,
 void test_part(FitResult& result,
                const std::string& name,
                const RoutePack& part,
-               std::uint64_t seed) {
+               std::uint64_t seed,
+               Rounds& rounds) {
+  rounds.next();
   if (part.sequences.empty()) {
     result.notes.push_back("nothing was kept out as " + name);
     return;
   }
-  const RoutePack generated = generated_like(part, result.spec, seed + kTestSeedShift);
+  const RoutePack generated = generated_like(part, result.spec, seed + kTestSeedShift, rounds);
   add_rows(result, name, routing_facts(part), routing_facts(generated));
 }
 
@@ -213,7 +237,8 @@ std::int64_t rounded_mean_length(const RoutePack& pack) {
                                 pack.tokens() / static_cast<std::int64_t>(pack.sequences.size()));
 }
 
-FitResult fit_tokens(const RoutePack& pack, std::uint64_t seed) {
+FitResult fit_tokens(const RoutePack& pack, std::uint64_t seed, const Pace& pace) {
+  Rounds rounds(pace);
   FitResult result;
   const FitParts parts = split_for_fit(pack, seed);
   const RoutingFacts target = routing_facts(parts.seen);
@@ -222,15 +247,16 @@ FitResult fit_tokens(const RoutePack& pack, std::uint64_t seed) {
   const GateWeights assumed = result.spec.gate_weights;
   result.spec.gate_weights = target.best_weight ? kind_of_weights(parts.seen) : GateWeights::kNone;
   const auto generated = [&] {
-    return routing_facts(generated_like(parts.seen, result.spec, seed));
+    return routing_facts(generated_like(parts.seen, result.spec, seed, rounds));
   };
   for (int round = 0; round < kRounds; ++round) {
     adjust(result.spec, target, generated());
+    rounds.next();
   }
   round_numbers(result.spec);
   add_rows(result, "fitted", target, generated());
-  test_part(result, "unseen sequences", parts.unseen_sequences, seed);
-  test_part(result, "unseen domains", parts.unseen_domains, seed);
+  test_part(result, "unseen sequences", parts.unseen_sequences, seed, rounds);
+  test_part(result, "unseen domains", parts.unseen_domains, seed, rounds);
   if (!target.best_weight) {
     result.spec.gate_weights = assumed;
     result.notes.emplace_back("no gate weights to fit weight_scale to: it is assumed");
@@ -274,25 +300,29 @@ RoutingFacts counts_facts(const RoutePack& pack, std::size_t first, std::size_t 
 /// Loads only: `tokens` independent tokens a layer stand for the recorded ones.
 RoutingFacts load_facts(const GeneratorSpec& spec,
                         const traces::PackHeader& header,
-                        std::uint64_t seed) {
+                        std::uint64_t seed,
+                        const Rounds& rounds) {
   constexpr std::int64_t kTokens = 16'384;
   RoutePack like;
   like.header = header;
   like.sequences.push_back({.row_start = 0, .rows = kTokens, .domain = "", .source = ""});
-  return facts_of_load(traces::measure_skew(generated_like(like, spec, seed)), header.experts);
+  return facts_of_load(traces::measure_skew(generated_like(like, spec, seed, rounds)),
+                       header.experts);
 }
 
-FitResult fit_counts(const RoutePack& pack, std::uint64_t seed) {
+FitResult fit_counts(const RoutePack& pack, std::uint64_t seed, const Pace& pace) {
+  Rounds rounds(pace);
   FitResult result;
   const bool one_step = pack.steps() < 2;
   const RoutingFacts target = counts_facts(pack, 0, one_step ? 1 : 2);
   result.spec = first_guess(pack, target);
   const GateWeights assumed = std::exchange(result.spec.gate_weights, GateWeights::kNone);
   for (int round = 0; round < kRounds; ++round) {
-    adjust(result.spec, target, load_facts(result.spec, pack.header, seed));
+    adjust(result.spec, target, load_facts(result.spec, pack.header, seed, rounds));
+    rounds.next();
   }
   round_numbers(result.spec);
-  add_rows(result, "fitted", target, load_facts(result.spec, pack.header, seed));
+  add_rows(result, "fitted", target, load_facts(result.spec, pack.header, seed, rounds));
   result.notes.emplace_back(
       "counts say nothing about requests, domains, neighbouring tokens and gate weights: their "
       "sigmas are 0, weight_scale is assumed");
@@ -302,7 +332,7 @@ FitResult fit_counts(const RoutePack& pack, std::uint64_t seed) {
     add_rows(result,
              "unseen steps",
              counts_facts(pack, 1, 2),
-             load_facts(result.spec, pack.header, seed + kTestSeedShift));
+             load_facts(result.spec, pack.header, seed + kTestSeedShift, rounds));
   }
   result.spec.gate_weights = assumed;
   return result;
@@ -342,8 +372,8 @@ RoutingFacts routing_facts(const RoutePack& pack) {
   return facts;
 }
 
-FitResult fit_generator(const RoutePack& pack, std::uint64_t seed) {
-  return pack.per_token() ? fit_tokens(pack, seed) : fit_counts(pack, seed);
+FitResult fit_generator(const RoutePack& pack, std::uint64_t seed, const Pace& pace) {
+  return pack.per_token() ? fit_tokens(pack, seed, pace) : fit_counts(pack, seed, pace);
 }
 
 }  // namespace moesim::generate

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/core/pace.hpp"
 #include "sim/moe/generate/generator_spec.hpp"
 #include "sim/moe/traces/pack.hpp"
 
@@ -59,7 +60,10 @@ struct FitResult {
 ///
 /// Source: method of simulated moments (McFadden 1989), solved one moment at a time.
 /// Valid for: medians over layers; the spread over layers is not fitted.
+/// @param pace  "fitting", by rounds
 /// Checked by: fit_test (its own output back).
-[[nodiscard]] FitResult fit_generator(const traces::RoutePack& pack, std::uint64_t seed);
+[[nodiscard]] FitResult fit_generator(const traces::RoutePack& pack,
+                                      std::uint64_t seed,
+                                      const Pace& pace = {});
 
 }  // namespace moesim::generate

@@ -31,8 +31,12 @@ class GeneratedSource final : public RoutingSource {
   GeneratedSource(const GeneratorSpec& spec,
                   const SourceShape& shape,
                   TraceDraw draw,
-                  std::uint64_t seed)
-      : generator_(spec, shape.num_experts, shape.top_k, seed), shape_(shape), draw_(draw) {
+                  std::uint64_t seed,
+                  const Pace& pace)
+      : generator_(spec, shape.num_experts, shape.top_k, seed),
+        shape_(shape),
+        draw_(draw),
+        pace_(pace) {
     info_.origin = "generated";
     info_.draw = generated_label(spec) +
                  (draw == TraceDraw::kSequences
@@ -67,6 +71,7 @@ class GeneratedSource final : public RoutingSource {
     std::vector<float> weights(info_.has_weights ? experts.size() : 0);
     const std::vector<std::int32_t> popularity = generator_.popularity(layer, step);
     for (std::size_t rank = 0; rank < ranks; ++rank) {
+      tell(pace_, "drawing tokens", static_cast<std::int64_t>(rank), 0);
       const Choices mine{.experts = std::span(experts).subspan(rank * stride, stride),
                          .weights = weights.empty()
                                         ? std::span<float>()
@@ -142,6 +147,7 @@ class GeneratedSource final : public RoutingSource {
   Generator generator_;
   SourceShape shape_;
   TraceDraw draw_;
+  Pace pace_;
   RoutingSourceInfo info_;
   std::vector<std::int32_t> token_begin_;
 };
@@ -156,8 +162,9 @@ std::string generated_label(const GeneratorSpec& spec) {
 std::unique_ptr<RoutingSource> open_generated_source(const GeneratorSpec& spec,
                                                      const SourceShape& shape,
                                                      TraceDraw draw,
-                                                     std::uint64_t seed) {
-  return std::make_unique<GeneratedSource>(spec, shape, draw, seed);
+                                                     std::uint64_t seed,
+                                                     const Pace& pace) {
+  return std::make_unique<GeneratedSource>(spec, shape, draw, seed, pace);
 }
 
 std::vector<traces::TraceSequence> generated_sequences(const GeneratorSpec& spec, int requests) {
@@ -174,7 +181,8 @@ std::vector<traces::TraceSequence> generated_sequences(const GeneratorSpec& spec
 
 traces::RoutePack generate_pack(const GeneratorSpec& spec,
                                 const PackShape& shape,
-                                std::uint64_t seed) {
+                                std::uint64_t seed,
+                                const Pace& pace) {
   MOESIM_CHECK(!shape.sequences.empty() && shape.layers > 0, "nothing to generate");
   const Generator generator(spec, shape.num_experts, shape.top_k, seed);
   traces::RoutePack pack;
@@ -199,6 +207,10 @@ traces::RoutePack generate_pack(const GeneratorSpec& spec,
     const std::vector<std::int32_t> popularity = generator.popularity(at, 0);
     for (std::size_t i = 0; i < shape.sequences.size(); ++i) {
       const traces::TraceSequence& sequence = shape.sequences[i];
+      tell(pace,
+           "drawing tokens",
+           static_cast<std::int64_t>(layer) * tokens + sequence.row_start,
+           static_cast<std::int64_t>(layers) * tokens);
       const auto domain = std::lower_bound(domains.begin(), domains.end(), sequence.domain);
       chosen.resize(static_cast<std::size_t>(sequence.rows) * slots);
       weights.resize(weighs ? chosen.size() : 0);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/core/pace.hpp"
 #include "sim/moe/generate/generator_spec.hpp"
 #include "sim/moe/routing.hpp"
 #include "sim/moe/traces/pack.hpp"
@@ -33,10 +34,12 @@ struct SourceShape {
 ///   step; a request of request_tokens tokens that ends gives way to the next one, ranks *
 ///   tokens_per_rank later.
 /// Request i is of domain i mod domains.
+/// @param pace  of the drawing ("drawing tokens", total 0), as long as the source lives
 [[nodiscard]] std::unique_ptr<RoutingSource> open_generated_source(const GeneratorSpec& spec,
                                                                    const SourceShape& shape,
                                                                    TraceDraw draw,
-                                                                   std::uint64_t seed);
+                                                                   std::uint64_t seed,
+                                                                   const Pace& pace = {});
 
 /// What a generated pack holds.
 struct PackShape {
@@ -53,6 +56,7 @@ struct PackShape {
 /// A per-token pack, labelled as generated; sequence i is request i. Drift is left out.
 [[nodiscard]] traces::RoutePack generate_pack(const GeneratorSpec& spec,
                                               const PackShape& shape,
-                                              std::uint64_t seed);
+                                              std::uint64_t seed,
+                                              const Pace& pace = {});
 
 }  // namespace moesim::generate

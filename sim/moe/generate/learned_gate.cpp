@@ -237,7 +237,7 @@ void GateTrainer::reset(std::size_t expert) {
   idle_steps_[expert] = 0;
 }
 
-traces::RoutePack train_gate(const GateSpec& spec, std::uint64_t seed) {
+traces::RoutePack train_gate(const GateSpec& spec, std::uint64_t seed, const Pace& pace) {
   MOESIM_CHECK(spec.steps > 0 && spec.layers > 0, "nothing to train");
   const auto layers = static_cast<std::size_t>(spec.layers);
   const auto experts = static_cast<std::size_t>(spec.experts);
@@ -246,6 +246,10 @@ traces::RoutePack train_gate(const GateSpec& spec, std::uint64_t seed) {
   for (std::size_t layer = 0; layer < layers; ++layer) {
     GateTrainer gate(spec.training, spec.experts, spec.top_k, seed, static_cast<int>(layer));
     for (std::size_t step = 0; step < steps; ++step) {
+      tell(pace,
+           "training the gates",
+           static_cast<std::int64_t>(layer * steps + step),
+           static_cast<std::int64_t>(layers * steps));
       const std::vector<std::int64_t> load = gate.step();
       std::copy(load.begin(),
                 load.end(),

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "sim/core/pace.hpp"
 #include "sim/core/rng.hpp"
 #include "sim/moe/generate/gate_spec.hpp"
 #include "sim/moe/routing.hpp"
@@ -97,6 +98,8 @@ void take_largest(std::span<const double> values, std::span<ExpertIndex> best);
 [[nodiscard]] double gate_normal(RngStream& rng);
 
 /// Loads of gates over their training, a counts pack [step, layer, expert].
-[[nodiscard]] traces::RoutePack train_gate(const GateSpec& spec, std::uint64_t seed);
+[[nodiscard]] traces::RoutePack train_gate(const GateSpec& spec,
+                                           std::uint64_t seed,
+                                           const Pace& pace = {});
 
 }  // namespace moesim::generate

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -30,19 +31,42 @@ std::string balancing(const GateTraining& training) {
   return text.empty() ? "nothing balances it" : text;
 }
 
+/// Training steps of all layers: done, and asked for until now.
+struct TrainingPace {
+  const Pace& pace;
+  std::atomic<std::int64_t> done = 0;
+  std::atomic<std::int64_t> asked = 0;
+
+  void ask(std::int64_t total) {
+    std::int64_t before = asked.load();
+    while (before < total && !asked.compare_exchange_weak(before, total)) {
+    }
+  }
+  void step_done() { tell(pace, "training the gates", ++done, asked.load()); }
+};
+
 /// A layer's gate and its past, one moment for each simulated step so far.
 class LayerHistory {
  public:
-  LayerHistory(const LearnedSpec& spec, const SourceShape& shape, std::uint64_t seed, int layer)
-      : spec_(spec), gate_(spec.training, shape.num_experts, shape.top_k, seed, layer) {}
+  LayerHistory(const LearnedSpec& spec,
+               const SourceShape& shape,
+               std::uint64_t seed,
+               int layer,
+               TrainingPace& pace)
+      : spec_(spec),
+        layers_(shape.layers),
+        gate_(spec.training, shape.num_experts, shape.top_k, seed, layer),
+        pace_(pace) {}
 
   /// The gate of a simulated step; trains it that far. The reference stays good.
   const FrozenGate& at(int step) {
+    pace_.ask((spec_.first_step + std::int64_t{step} * spec_.stride) * layers_);
     const std::scoped_lock lock(mutex_);
     while (moments_.size() <= static_cast<std::size_t>(step)) {
       const int more = moments_.empty() ? spec_.first_step : spec_.stride;
       for (int i = 0; i < more; ++i) {
         gate_.step();
+        pace_.step_done();
       }
       moments_.push_back(std::make_unique<FrozenGate>(gate_.frozen()));
     }
@@ -55,15 +79,20 @@ class LayerHistory {
 
  private:
   const LearnedSpec& spec_;
+  int layers_;
   GateTrainer gate_;
+  TrainingPace& pace_;
   std::vector<std::unique_ptr<const FrozenGate>> moments_;
   std::mutex mutex_;
 };
 
 class LearnedSource final : public RoutingSource {
  public:
-  LearnedSource(const LearnedSpec& spec, const SourceShape& shape, std::uint64_t seed)
-      : spec_(spec), shape_(shape), seed_(seed) {
+  LearnedSource(const LearnedSpec& spec,
+                const SourceShape& shape,
+                std::uint64_t seed,
+                const Pace& pace)
+      : spec_(spec), shape_(shape), seed_(seed), pace_(pace) {
     info_.origin = "learned";
     info_.draw = fmt::format(
         "a gate trained on made-up tokens, {}; {} training steps before the first step, {} from "
@@ -79,7 +108,7 @@ class LearnedSource final : public RoutingSource {
     info_.has_weights = spec.gate_weights != GateWeights::kNone;
     info_.slots_by_weight = spec.training.noise == 0.0 && spec.training.bias_rate == 0.0;
     for (int layer = 0; layer < shape.layers; ++layer) {
-      layers_.push_back(std::make_unique<LayerHistory>(spec_, shape, seed, layer));
+      layers_.push_back(std::make_unique<LayerHistory>(spec_, shape, seed, layer, training_));
     }
   }
 
@@ -100,6 +129,7 @@ class LearnedSource final : public RoutingSource {
     const FrozenGate& gate = history.at(step);
     Scratch scratch(shape_.num_experts, spec_.training.width);
     for (int rank = 0; rank < shape_.ranks; ++rank) {
+      tell(pace_, "drawing tokens", rank, 0);
       routing.token_begin.push_back(rank * shape_.tokens_per_rank);
       const std::uint64_t who =
           mix_hash(static_cast<std::uint64_t>(step), static_cast<std::uint64_t>(rank));
@@ -166,6 +196,8 @@ class LearnedSource final : public RoutingSource {
   LearnedSpec spec_;
   SourceShape shape_;
   std::uint64_t seed_;
+  Pace pace_;
+  TrainingPace training_{.pace = pace_};
   RoutingSourceInfo info_;
   std::vector<std::unique_ptr<LayerHistory>> layers_;
 };
@@ -174,8 +206,9 @@ class LearnedSource final : public RoutingSource {
 
 std::unique_ptr<RoutingSource> open_learned_source(const LearnedSpec& spec,
                                                    const SourceShape& shape,
-                                                   std::uint64_t seed) {
-  return std::make_unique<LearnedSource>(spec, shape, seed);
+                                                   std::uint64_t seed,
+                                                   const Pace& pace) {
+  return std::make_unique<LearnedSource>(spec, shape, seed, pace);
 }
 
 }  // namespace moesim::generate

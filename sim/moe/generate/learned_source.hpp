@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "sim/core/pace.hpp"
 #include "sim/moe/generate/generated_source.hpp"
 #include "sim/moe/generate/learned_gate.hpp"
 #include "sim/moe/routing.hpp"
@@ -22,8 +23,12 @@ namespace moesim::generate {
 /// Valid for: what GateTrainer is valid for; tokens of a rank are independent of each other.
 /// Cost: a training step of a layer costs tokens * experts * width multiplications, done once.
 /// Checked by: learned_source_test. Thread-safe: layers train apart, each under a lock.
+/// @param pace  of the training ("training the gates") and of the drawing ("drawing tokens", total
+/// 0),
+///              as long as the source lives
 [[nodiscard]] std::unique_ptr<RoutingSource> open_learned_source(const LearnedSpec& spec,
                                                                  const SourceShape& shape,
-                                                                 std::uint64_t seed);
+                                                                 std::uint64_t seed,
+                                                                 const Pace& pace = {});
 
 }  // namespace moesim::generate

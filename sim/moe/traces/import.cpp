@@ -11,13 +11,13 @@
 #include "sim/moe/traces/mapped_file.hpp"
 #include "sim/moe/traces/pack_sound.hpp"
 #include "sim/moe/traces/refuse.hpp"
+#include "sim/moe/traces/spool.hpp"
 
 namespace moesim::traces {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kMostText = std::size_t{1} << 32U;  // of CSV and JSONL
 constexpr std::size_t kProbe = 4096;
 
 /// The first bytes of a file, unpacked if it is packed.
@@ -105,11 +105,11 @@ Dump read_dump(const fs::path& input, const ImportOptions& options) {
     if (holds_records(start)) {
       return read_records(input, {input}, options);
     }
-    return read_json_lines(input, read_text(input, kMostText), options);
+    return read_json_lines(input, options);
   }
   const std::string header = start.substr(0, start.find('\n'));
   if (header.find("expert") != std::string::npos && header.find("count") != std::string::npos) {
-    return read_counts_table(input, read_text(input, kMostText), options);
+    return read_counts_table(input, options);
   }
   refuse(
       input,
@@ -135,8 +135,9 @@ void drop_warmup(Dump& dump, const fs::path& scratch) {
   std::vector<std::int64_t> shape = array.shape();
   shape[0] -= equal;
   const std::size_t bytes = array.data().size() / array.size(0) * static_cast<std::size_t>(equal);
-  const std::span<const std::byte> rest = array.data().subspan(bytes);
-  pack.counts = NpyArray(array.type(), shape, {rest.begin(), rest.end()});
+  Spool rest(scratch);
+  rest.append(array.data().subspan(bytes));
+  pack.counts = rest.take(array.type(), shape);
   dump.dropped.push_back(fmt::format("{} equal steps at the start", equal));
 }
 

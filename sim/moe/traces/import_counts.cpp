@@ -7,9 +7,11 @@
 #include <set>
 #include <utility>
 
-#include "sim/moe/traces/csv.hpp"
+#include "sim/moe/traces/csv_reader.hpp"
 #include "sim/moe/traces/import_forms.hpp"
+#include "sim/moe/traces/mapped_text.hpp"
 #include "sim/moe/traces/refuse.hpp"
+#include "sim/moe/traces/spool.hpp"
 
 namespace moesim::traces {
 namespace {
@@ -18,46 +20,61 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kMostCount = 0xffff'ffff;
 
-std::vector<std::int64_t> widened(const fs::path& input, const NpyArray& array) {
-  std::vector<std::int64_t> counts(array.count());
+/// Adds row `row` of the array, by expert.
+void add_row(const fs::path& input,
+             const NpyArray& array,
+             std::size_t row,
+             std::span<std::int64_t> sums) {
   visit_integer_type(array.type(), [&](auto zero) {
-    for (std::size_t i = 0; i < counts.size(); ++i) {
-      const auto count = number_at<decltype(zero)>(array.data().data(), i);
+    for (std::size_t e = 0; e < sums.size(); ++e) {
+      const auto count = number_at<decltype(zero)>(array.data().data(), row * sums.size() + e);
       if (std::cmp_less(count, 0) || std::cmp_greater(count, kMostCount)) {
         refuse(input, fmt::format("count {}; expected 0 to {}", count, kMostCount));
       }
-      counts[i] = to_int64(count);
+      sums[e] += to_int64(count);
     }
   });
-  return counts;
 }
 
-/// [step, rank, layer, microbatch, expert] -> [step, rank, layer, expert], microbatches added up.
-std::vector<std::int64_t> summed_microbatches(const std::vector<std::int64_t>& counts,
-                                              std::size_t microbatches,
-                                              std::size_t experts) {
-  std::vector<std::int64_t> sums(counts.size() / microbatches);
-  for (std::size_t i = 0; i < counts.size(); ++i) {
-    sums[i / (microbatches * experts) * experts + i % experts] += counts[i];
-  }
-  return sums;
-}
+/// The rows of [step, rank, layer, microbatch, expert]: microbatches added up, or each a step of
+/// its own (step * microbatches + microbatch). An array of fewer axes has one microbatch.
+class ArrayRows {
+ public:
+  ArrayRows(const fs::path& input, const NpyArray& array, Microbatches microbatches)
+      : input_(input),
+        array_(array),
+        microbatches_(array.axes() == 5 ? array.size(3) : 1),
+        rows_of_step_(array.axes() == 5 ? array.size(1) * array.size(2)
+                                        : array.count() / array.size(0) / experts()),
+        summed_(microbatches == Microbatches::kSum) {}
 
-/// [step, rank, layer, microbatch, expert] -> [step * microbatch, rank, layer, expert].
-std::vector<std::int64_t> microbatches_as_steps(const std::vector<std::int64_t>& counts,
-                                                const std::vector<std::int64_t>& shape) {
-  const auto rows_of_step = static_cast<std::size_t>(shape[1] * shape[2]);
-  const auto microbatches = static_cast<std::size_t>(shape[3]);
-  const auto experts = static_cast<std::size_t>(shape[4]);
-  std::vector<std::int64_t> steps(counts.size());
-  for (std::size_t i = 0; i < counts.size(); ++i) {
-    const std::size_t microbatch = i / experts % microbatches;
-    const std::size_t row = i / experts / microbatches;
-    const std::size_t step = row / rows_of_step * microbatches + microbatch;
-    steps[(step * rows_of_step + row % rows_of_step) * experts + i % experts] = counts[i];
+  void operator()(const TakeRow& take) const {
+    std::vector<std::int64_t> row(experts());
+    const std::size_t parts = summed_ ? microbatches_ : 1;
+    for (std::size_t i = 0; i < array_.count() / experts() / parts; ++i) {
+      std::fill(row.begin(), row.end(), std::int64_t{0});
+      for (std::size_t part = 0; part < parts; ++part) {
+        add_row(input_, array_, summed_ ? i * parts + part : row_of_step(i), row);
+      }
+      take(row);
+    }
   }
-  return steps;
-}
+
+ private:
+  [[nodiscard]] std::size_t experts() const { return array_.size(array_.axes() - 1); }
+  /// Where the array has row i of [step * microbatch, rank, layer].
+  [[nodiscard]] std::size_t row_of_step(std::size_t i) const {
+    const std::size_t step = i / rows_of_step_;
+    return (step / microbatches_ * rows_of_step_ + i % rows_of_step_) * microbatches_ +
+           step % microbatches_;
+  }
+
+  const fs::path& input_;
+  const NpyArray& array_;
+  std::size_t microbatches_;
+  std::size_t rows_of_step_;
+  bool summed_;
+};
 
 /// The cells of a counts table that the options keep.
 struct TableCells {
@@ -68,15 +85,16 @@ struct TableCells {
   std::int64_t most_expert = 0;
 };
 
-TableCells read_cells(const CsvTable& table, const ImportOptions& options) {
+TableCells read_cells(CsvReader& table, const ImportOptions& options) {
   const auto model = table.find_column("model");
   const auto domain = table.find_column("domain");
   const std::size_t layer = table.column("layer");
   const std::size_t expert = table.column("expert");
   const std::size_t count = table.column("count");
   TableCells cells;
-  for (std::size_t i = 0; i < table.rows.size(); ++i) {
-    const auto& row = table.rows[i];
+  CsvRow line;
+  while (table.next(line)) {
+    const std::vector<std::string>& row = line.cells;
     const bool model_fits = !model || options.model.empty() || row[*model] == options.model;
     if (model) {
       cells.models.insert(row[*model]);
@@ -87,17 +105,17 @@ TableCells read_cells(const CsvTable& table, const ImportOptions& options) {
     if (!model_fits || (domain && !options.domain.empty() && row[*domain] != options.domain)) {
       continue;
     }
-    const std::int64_t at_layer = table.whole_number(i, layer);
-    const std::int64_t at_expert = table.whole_number(i, expert);
+    const std::int64_t at_layer = table.whole_number(line, layer);
+    const std::int64_t at_expert = table.whole_number(line, expert);
     if (at_expert >= kMostExperts) {
-      table.refuse_row(i,
+      table.refuse_row(line,
                        fmt::format("expert: {}; expected less than {}", at_expert, kMostExperts));
     }
     const auto [_, fresh] =
-        cells.count.try_emplace({at_layer, at_expert}, table.whole_number(i, count));
+        cells.count.try_emplace({at_layer, at_expert}, table.whole_number(line, count));
     if (!fresh) {
       table.refuse_row(
-          i,
+          line,
           fmt::format("layer {}, expert {} a second time; choose one model and one domain "
                       "(models: {}; domains: {})",
                       at_layer,
@@ -111,79 +129,90 @@ TableCells read_cells(const CsvTable& table, const ImportOptions& options) {
   return cells;
 }
 
-void finish_counts(Dump& dump, int top_k) {
+void finish_counts(Dump& dump) {
   const std::vector<std::int64_t>& shape = dump.pack.counts->shape();
   PackHeader& header = dump.pack.header;
   header.experts = static_cast<int>(shape.back());
   header.layers = static_cast<int>(shape[shape.size() - 2]);
-  header.top_k = top_k;
   header.axes = {"step", "layer", "expert"};
   if (shape.size() == 4) {
     header.axes.insert(header.axes.begin() + 1, "source_rank");
   }
+  if (!dump.model_layers.empty()) {
+    header.first_moe_layer = static_cast<int>(dump.model_layers.front());
+  }
 }
 
-}  // namespace
-
-void set_counts(const fs::path& input,
-                Dump& dump,
-                const std::vector<std::int64_t>& shape,
-                const std::vector<std::int64_t>& counts,
-                int top_k) {
-  dump.pack.counts = narrow_counts(input, shape, counts);
-  finish_counts(dump, top_k);
-  if (!dump.model_layers.empty()) {
-    dump.pack.header.first_moe_layer = static_cast<int>(dump.model_layers.front());
-  }
+template <typename T>
+void spool_as(Spool& spool, const CountRows& rows) {
+  std::vector<T> narrow;
+  rows([&](std::span<const std::int64_t> row) {
+    narrow.assign(row.begin(), row.end());
+    spool.append(std::as_bytes(std::span(narrow)));
+  });
 }
 
 NpyArray narrow_counts(const fs::path& input,
                        std::vector<std::int64_t> shape,
-                       const std::vector<std::int64_t>& counts) {
-  const std::int64_t most = counts.empty() ? 0 : *std::max_element(counts.begin(), counts.end());
+                       const CountRows& rows,
+                       const fs::path& scratch) {
+  std::int64_t most = 0;
+  rows([&](std::span<const std::int64_t> row) {
+    most = std::max(most, *std::max_element(row.begin(), row.end()));
+  });
   if (most > kMostCount) {
     refuse(input, fmt::format("count {}; expected 0 to {}", most, kMostCount));
   }
+  Spool spool(scratch);
   if (most <= 0xff) {
-    return make_array(
-        NumberType::kU1, std::move(shape), std::vector<std::uint8_t>(counts.begin(), counts.end()));
+    spool_as<std::uint8_t>(spool, rows);
+    return spool.take(NumberType::kU1, std::move(shape));
   }
   if (most <= 0xffff) {
-    return make_array(NumberType::kU2,
-                      std::move(shape),
-                      std::vector<std::uint16_t>(counts.begin(), counts.end()));
+    spool_as<std::uint16_t>(spool, rows);
+    return spool.take(NumberType::kU2, std::move(shape));
   }
-  return make_array(
-      NumberType::kU4, std::move(shape), std::vector<std::uint32_t>(counts.begin(), counts.end()));
+  spool_as<std::uint32_t>(spool, rows);
+  return spool.take(NumberType::kU4, std::move(shape));
+}
+
+}  // namespace
+
+CountRows rows_of(const std::vector<std::int64_t>& counts, std::int64_t experts) {
+  return [&counts, experts](const TakeRow& take) {
+    const auto row = static_cast<std::size_t>(experts);
+    for (std::size_t at = 0; at < counts.size(); at += row) {
+      take(std::span(counts).subspan(at, row));
+    }
+  };
+}
+
+void set_counts(const fs::path& input,
+                Dump& dump,
+                std::vector<std::int64_t> shape,
+                const CountRows& rows,
+                const ImportOptions& options) {
+  dump.pack.counts = narrow_counts(input, std::move(shape), rows, options.scratch);
+  finish_counts(dump);
 }
 
 Dump read_counts(const fs::path& input, const NpyArray& array, const ImportOptions& options) {
   Dump dump{.pack = {}, .form = "counts", .model_layers = {}, .dropped = {}};
   dump.pack.header = header_of(options);
-  const int top_k = required(input, options.top_k, "top_k", "to draw tokens from counts");
+  dump.pack.header.top_k = required(input, options.top_k, "top_k", "to draw tokens from counts");
   check_agrees(input, options.experts, "experts", array.shape().back());
   std::vector<std::int64_t> shape = array.shape();
-  std::vector<std::int64_t> counts = widened(input, array);
   if (shape.size() == 5) {
-    const std::int64_t microbatches = shape[3];
-    if (options.microbatches == Microbatches::kSum) {
-      counts = summed_microbatches(
-          counts, static_cast<std::size_t>(microbatches), static_cast<std::size_t>(shape[4]));
-    } else {
-      counts = microbatches_as_steps(counts, shape);
-      shape[0] *= microbatches;
-    }
+    shape[0] *= options.microbatches == Microbatches::kSteps ? shape[3] : 1;
     shape.erase(shape.begin() + 3);
   }
-  dump.pack.counts = narrow_counts(input, std::move(shape), counts);
-  finish_counts(dump, top_k);
+  set_counts(input, dump, std::move(shape), ArrayRows(input, array, options.microbatches), options);
   return dump;
 }
 
-Dump read_counts_table(const fs::path& input,
-                       const std::string& text,
-                       const ImportOptions& options) {
-  const CsvTable table = parse_csv(input, text);
+Dump read_counts_table(const fs::path& input, const ImportOptions& options) {
+  const MappedText file(input, options.scratch);
+  CsvReader table(input, file.text());
   const int top_k = required(input, options.top_k, "top_k", "to draw tokens from counts");
   const TableCells cells = read_cells(table, options);
   if (cells.count.empty()) {
@@ -200,6 +229,7 @@ Dump read_counts_table(const fs::path& input,
   }
   Dump dump{.pack = {}, .form = "counts table", .model_layers = {}, .dropped = {}};
   dump.pack.header = header_of(options);
+  dump.pack.header.top_k = top_k;
   dump.model_layers.assign(cells.layers.begin(), cells.layers.end());
   std::vector<std::int64_t> counts;
   for (const std::int64_t layer : cells.layers) {
@@ -209,9 +239,7 @@ Dump read_counts_table(const fs::path& input,
     }
   }
   const auto layers = static_cast<std::int64_t>(cells.layers.size());
-  dump.pack.counts = narrow_counts(input, {1, layers, experts}, counts);
-  finish_counts(dump, top_k);
-  dump.pack.header.first_moe_layer = static_cast<int>(*cells.layers.begin());
+  set_counts(input, dump, {1, layers, experts}, rows_of(counts, experts), options);
   return dump;
 }
 

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The readers behind import_trace: each turns one form into a pack in memory. Not for other
-// modules.
+// The readers behind import_trace: each turns one form into a pack whose arrays lie in memory or in
+// nameless files. Not for other modules.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,7 +16,7 @@
 
 namespace moesim::traces {
 
-/// A dump in memory. `pack.topk` may still hold padding and any integer type.
+/// A dump that was read. `pack.topk` may still hold padding and any integer type.
 struct Dump {
   RoutePack pack;
   std::string form;
@@ -43,10 +46,8 @@ void check_agrees(const std::filesystem::path& input,
                                const NpyArray& array,
                                const ImportOptions& options);
 [[nodiscard]] Dump read_counts_table(const std::filesystem::path& input,
-                                     const std::string& text,
                                      const ImportOptions& options);
 [[nodiscard]] Dump read_json_lines(const std::filesystem::path& input,
-                                   const std::string& text,
                                    const ImportOptions& options);
 
 /// Files of one recording, in order of their ranks; messages name `input`.
@@ -63,12 +64,23 @@ void check_agrees(const std::filesystem::path& input,
                                                           std::string_view begin,
                                                           std::string_view end);
 
-/// Makes the dump a counts pack; `shape` is [step, layer, expert].
+using TakeRow = std::function<void(std::span<const std::int64_t>)>;
+/// Gives the counts of one step (and source rank) and layer after the other, each by expert; the
+/// same every time it is called.
+using CountRows = std::function<void(const TakeRow&)>;
+
+/// Makes the dump a counts pack of the smallest of u1, u2 and u4 that holds every count, and of
+/// 3 axes [step, layer, expert] or 4 [step, source rank, layer, expert]; its header has top_k.
+/// Nothing but a row is held.
+/// Throws UserError for a count that is negative or above 2^32 - 1.
 void set_counts(const std::filesystem::path& input,
                 Dump& dump,
-                const std::vector<std::int64_t>& shape,
-                const std::vector<std::int64_t>& counts,
-                int top_k);
+                std::vector<std::int64_t> shape,
+                const CountRows& rows,
+                const ImportOptions& options);
+
+/// The rows of counts that are all here, one after the other.
+[[nodiscard]] CountRows rows_of(const std::vector<std::int64_t>& counts, std::int64_t experts);
 
 /// Leaves only some tokens and layers. Every kept token lies in a sequence; sequences left without
 /// tokens go. What stays is copied, by way of `scratch` if it is large.
@@ -76,11 +88,5 @@ void keep_rows(RoutePack& pack,
                const std::vector<bool>& keep_token,
                const std::vector<bool>& keep_layer,
                const std::filesystem::path& scratch);
-
-/// Counts as the smallest of u1, u2, u4 that holds them. Throws UserError for one that is negative
-/// or above 2^32 - 1.
-[[nodiscard]] NpyArray narrow_counts(const std::filesystem::path& input,
-                                     std::vector<std::int64_t> shape,
-                                     const std::vector<std::int64_t>& counts);
 
 }  // namespace moesim::traces

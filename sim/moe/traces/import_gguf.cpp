@@ -218,8 +218,10 @@ Dump read_imatrix(const fs::path& input, const ImportOptions& options) {
   }
   check_agrees(input, options.experts, "experts", static_cast<std::int64_t>(experts));
   dump.pack.header = header_of(options);
+  dump.pack.header.top_k = top_k;
   const auto layers = static_cast<std::int64_t>(tensors.counts.size());
-  set_counts(input, dump, {1, layers, static_cast<std::int64_t>(experts)}, all, top_k);
+  const auto each = static_cast<std::int64_t>(experts);
+  set_counts(input, dump, {1, layers, each}, rows_of(all, each), options);
   return dump;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // JSON lines: a header row with provenance, a row per request, a row per token with the experts of
-// every layer. Rows of other types, such as KV cache events, pass unread.
+// every layer. Rows of other types, such as KV cache events, pass unread. Rows are spooled:
+// requests served at the same time come mixed.
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -9,7 +10,9 @@
 #include <utility>
 
 #include "sim/moe/traces/import_forms.hpp"
+#include "sim/moe/traces/mapped_text.hpp"
 #include "sim/moe/traces/refuse.hpp"
+#include "sim/moe/traces/row_streams.hpp"
 
 namespace moesim::traces {
 namespace {
@@ -17,10 +20,9 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-/// The tokens of one request, in order.
+/// A request: its tokens are the rows of the stream of its number.
 struct Request {
-  std::vector<std::int64_t> experts;  ///< [token, layer, slot]
-  std::vector<float> weights;         ///< the same, or empty
+  std::string id;
   std::int64_t tokens = 0;
 };
 
@@ -30,20 +32,18 @@ class JsonLines {
 
   void read(std::string_view text) {
     while (!text.empty()) {
-      const std::size_t end = std::min(text.find('\n'), text.size());
-      const std::string_view line = text.substr(0, end);
-      text.remove_prefix(std::min(end + 1, text.size()));
+      const std::string_view line = next_line(text);
       ++line_;
       if (line.find_first_not_of(" \t\r") != std::string_view::npos) {
         read_line(line);
       }
     }
-    if (order_.empty()) {
+    if (requests_.empty()) {
       refuse(path_, "no rows with routing of the phase that is kept");
     }
   }
 
-  [[nodiscard]] Dump dump() const {
+  [[nodiscard]] Dump dump() {
     Dump dump{.pack = {}, .form = "JSON lines", .model_layers = layers_, .dropped = {}};
     PackHeader& header = dump.pack.header;
     header = header_of(options_);
@@ -68,6 +68,9 @@ class JsonLines {
   }
 
   [[nodiscard]] Json parsed(std::string_view line) const {
+    if (line.size() > kMostLine) {
+      refuse_line(fmt::format("{} bytes in a line; expected at most {}", line.size(), kMostLine));
+    }
     Json row = Json::parse(line, nullptr, false);
     if (!row.is_object()) {
       refuse_line("not a JSON object");
@@ -138,14 +141,26 @@ class JsonLines {
       refuse_line(
           fmt::format("routing: {} layers, the first row had {}", routing.size(), layers_.size()));
     }
-    const auto [request, fresh] = requests_.try_emplace(id);
-    if (fresh) {
-      order_.push_back(id);
-    }
+    experts_of_row_.clear();
+    weights_of_row_.clear();
     for (std::size_t i = 0; i < layers_.size(); ++i) {
-      read_layer(routing[i], i, request->second);
+      read_layer(routing[i], i);
     }
-    ++request->second.tokens;
+    keep_row(id);
+  }
+
+  void keep_row(const std::string& id) {
+    const auto [number, fresh] = number_of_.try_emplace(id, requests_.size());
+    if (fresh) {
+      requests_.push_back({.id = id, .tokens = 0});
+    }
+    ++requests_[number->second].tokens;
+    if (!ids_) {
+      ids_.emplace(options_.scratch, experts_of_row_.size() * sizeof(std::int32_t));
+      weights_.emplace(options_.scratch, experts_of_row_.size() * sizeof(float));
+    }
+    ids_->append(number->second, std::as_bytes(std::span(experts_of_row_)));
+    weights_->append(number->second, std::as_bytes(std::span(weights_of_row_)));
   }
 
   /// The first row fixes the layers and how many experts a token has.
@@ -162,7 +177,7 @@ class JsonLines {
     has_weights_ = routing[0].contains("gate_weights");
   }
 
-  void read_layer(const Json& layer, std::size_t i, Request& request) const {
+  void read_layer(const Json& layer, std::size_t i) {
     constexpr int kMostLayer = 1'000'000;
     const std::int64_t index = whole(member(layer, "layer_index"), "layer_index", kMostLayer);
     if (index != layers_[i]) {
@@ -174,17 +189,17 @@ class JsonLines {
       refuse_line(fmt::format("expert_ids: expected a list of {} experts", slots_));
     }
     for (const Json& expert : experts) {
-      request.experts.push_back(whole(expert, "expert_ids", INT32_MAX));
+      experts_of_row_.push_back(static_cast<std::int32_t>(whole(expert, "expert_ids", INT32_MAX)));
     }
     if (has_weights_ != layer.contains("gate_weights")) {
       refuse_line("gate_weights: in some layers or rows only");
     }
     if (has_weights_) {
-      read_weights(layer["gate_weights"], request);
+      read_weights(layer["gate_weights"]);
     }
   }
 
-  void read_weights(const Json& weights, Request& request) const {
+  void read_weights(const Json& weights) {
     if (!weights.is_array() || weights.size() != slots_) {
       refuse_line(fmt::format("gate_weights: expected a list of {} numbers", slots_));
     }
@@ -192,7 +207,7 @@ class JsonLines {
       if (!weight.is_number() || weight < 0.0) {
         refuse_line("gate_weights: expected numbers >= 0");
       }
-      request.weights.push_back(weight.get<float>());
+      weights_of_row_.push_back(weight.get<float>());
     }
   }
 
@@ -204,23 +219,22 @@ class JsonLines {
     return required(path_, options_.experts, "experts", "as the file does not say it");
   }
 
-  void gather_requests(RoutePack& pack) const {
-    std::vector<std::int64_t> ids;
-    std::vector<float> weights;
+  void gather_requests(RoutePack& pack) {
+    std::vector<RowStreams::Place> places;
     std::int64_t tokens = 0;
-    for (const std::string& id : order_) {
-      const Request& request = requests_.at(id);
-      ids.insert(ids.end(), request.experts.begin(), request.experts.end());
-      weights.insert(weights.end(), request.weights.begin(), request.weights.end());
-      pack.sequences.push_back(
-          {.row_start = tokens, .rows = request.tokens, .domain = options_.domain, .source = id});
+    for (const Request& request : requests_) {
+      places.push_back({.first = tokens});
+      pack.sequences.push_back({.row_start = tokens,
+                                .rows = request.tokens,
+                                .domain = options_.domain,
+                                .source = request.id});
       tokens += request.tokens;
     }
     const std::vector<std::int64_t> shape = {
         tokens, static_cast<std::int64_t>(layers_.size()), static_cast<std::int64_t>(slots_)};
-    pack.topk = make_array(NumberType::kI8, shape, ids);
+    pack.topk = ids_->arranged(NumberType::kI4, shape, places);
     if (has_weights_) {
-      pack.weights = make_array(NumberType::kF4, shape, weights);
+      pack.weights = weights_->arranged(NumberType::kF4, shape, places);
     }
   }
 
@@ -233,15 +247,20 @@ class JsonLines {
   std::size_t slots_ = 0;
   bool has_weights_ = false;
   std::vector<std::string> phases_;
-  std::vector<std::string> order_;
-  std::map<std::string, Request> requests_;
+  std::vector<std::int32_t> experts_of_row_;  ///< [layer, slot]
+  std::vector<float> weights_of_row_;         ///< the same, or empty
+  std::vector<Request> requests_;             ///< in order of their first rows
+  std::map<std::string, std::size_t> number_of_;
+  std::optional<RowStreams> ids_;
+  std::optional<RowStreams> weights_;
 };
 
 }  // namespace
 
-Dump read_json_lines(const fs::path& input, const std::string& text, const ImportOptions& options) {
+Dump read_json_lines(const fs::path& input, const ImportOptions& options) {
+  const MappedText file(input, options.scratch);
   JsonLines lines(input, options);
-  lines.read(text);
+  lines.read(file.text());
   Dump dump = lines.dump();
   check_agrees(input, options.top_k, "top_k", dump.pack.header.top_k);
   return dump;

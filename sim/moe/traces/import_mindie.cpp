@@ -109,11 +109,16 @@ Dump read_mindie(const fs::path& folder, const ImportOptions& options) {
   dump.form = "MindIE expert loads";
   dump.pack.header = header_of(options);
   dump.pack.header.phase = phase;
+  dump.pack.header.top_k = top_k;
   std::vector<std::int64_t> all;
   for (const Row& row : layers) {
     all.insert(all.end(), row.begin(), row.end());
   }
-  set_counts(folder, dump, {1, static_cast<std::int64_t>(layers.size()), experts}, all, top_k);
+  set_counts(folder,
+             dump,
+             {1, static_cast<std::int64_t>(layers.size()), experts},
+             rows_of(all, experts),
+             options);
   return dump;
 }
 

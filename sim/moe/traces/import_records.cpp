@@ -8,9 +8,11 @@
 #include <map>
 #include <utility>
 
-#include "sim/moe/traces/gzip.hpp"
+#include "sim/core/rng.hpp"
 #include "sim/moe/traces/import_forms.hpp"
+#include "sim/moe/traces/mapped_text.hpp"
 #include "sim/moe/traces/refuse.hpp"
+#include "sim/moe/traces/row_streams.hpp"
 
 namespace moesim::traces {
 namespace {
@@ -18,14 +20,31 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-constexpr std::size_t kMostText = std::size_t{1} << 32U;
 constexpr std::int64_t kMostLayer = 1'000'000;
 
-/// The tokens of one sequence: by layer, [token, slot].
+/// A sequence's tokens in one layer: the rows of the stream of its number.
+struct LayerRows {
+  std::size_t stream = 0;
+  std::int64_t rows = 0;
+  std::uint64_t hash = 0;  ///< of the experts, in order
+};
+
 struct Sequence {
-  std::map<std::int64_t, std::vector<std::int64_t>> ids;
+  std::map<std::int64_t, LayerRows> layers;
   std::int64_t step = 0;
 };
+
+/// Whether the sequences hold the same experts (64 bits a layer say so).
+bool repeats(const Sequence& a, const Sequence& b) {
+  return std::equal(a.layers.begin(),
+                    a.layers.end(),
+                    b.layers.begin(),
+                    b.layers.end(),
+                    [](const auto& x, const auto& y) {
+                      return x.first == y.first && x.second.rows == y.second.rows &&
+                             x.second.hash == y.second.hash;
+                    });
+}
 
 class RecordLines {
  public:
@@ -34,12 +53,10 @@ class RecordLines {
   void read(const fs::path& path) {
     path_ = path;
     line_ = 0;
-    const std::string text = read_text(path, kMostText);
-    std::string_view rest = text;
+    const MappedText file(path, options_.scratch);
+    std::string_view rest = file.text();
     while (!rest.empty()) {
-      const std::size_t end = std::min(rest.find('\n'), rest.size());
-      const std::string_view line = rest.substr(0, end);
-      rest.remove_prefix(std::min(end + 1, rest.size()));
+      const std::string_view line = next_line(rest);
       ++line_;
       if (line.find_first_not_of(" \t\r") != std::string_view::npos) {
         read_line(line);
@@ -86,6 +103,9 @@ class RecordLines {
   }
 
   void read_line(std::string_view line) {
+    if (line.size() > kMostLine) {
+      refuse_line(fmt::format("{} bytes in a line; expected at most {}", line.size(), kMostLine));
+    }
     const Json record = Json::parse(line, nullptr, false);
     if (!record.is_object()) {
       refuse_line("not a JSON object");
@@ -109,22 +129,43 @@ class RecordLines {
     if (layer < 0 || layer > kMostLayer) {
       refuse_line(fmt::format("layer: {}; expected 0 to {}", layer, kMostLayer));
     }
-    Sequence& sequence = sequence_of(record, name);
-    std::vector<std::int64_t>& ids = sequence.ids[layer];
-    const std::size_t before = ids.size();
+    LayerRows& to = rows_of(sequence_of(record, name), layer);
+    experts_.clear();
     if (!experts.empty() && !experts.front().is_array()) {
-      read_token(experts, name, ids);
+      read_token(experts, name);
     } else {
       for (const Json& token : experts) {
-        read_token(token, name, ids);
+        read_token(token, name);
       }
     }
+    const std::size_t tokens = slots_ == 0 ? 0 : experts_.size() / slots_;
     if (record.contains("num_tokens") && slots_ > 0 &&
-        member(record, "num_tokens") != static_cast<std::int64_t>((ids.size() - before) / slots_)) {
-      refuse_line(fmt::format("num_tokens: {}; {} has {}",
-                              member(record, "num_tokens"),
-                              name,
-                              (ids.size() - before) / slots_));
+        member(record, "num_tokens") != static_cast<std::int64_t>(tokens)) {
+      refuse_line(
+          fmt::format("num_tokens: {}; {} has {}", member(record, "num_tokens"), name, tokens));
+    }
+    keep(to, static_cast<std::int64_t>(tokens));
+  }
+
+  LayerRows& rows_of(Sequence& sequence, std::int64_t layer) {
+    const auto [found, fresh] = sequence.layers.try_emplace(layer);
+    if (fresh) {
+      found->second.stream = streams_++;
+    }
+    return found->second;
+  }
+
+  void keep(LayerRows& to, std::int64_t tokens) {
+    if (tokens == 0) {
+      return;
+    }
+    if (!rows_) {
+      rows_.emplace(options_.scratch, slots_ * sizeof(std::int32_t));
+    }
+    rows_->append(to.stream, std::as_bytes(std::span(experts_)));
+    to.rows += tokens;
+    for (const std::int32_t expert : experts_) {
+      to.hash = mix_hash(to.hash, static_cast<std::uint64_t>(expert));
     }
   }
 
@@ -146,13 +187,13 @@ class RecordLines {
     return found->second;
   }
 
-  void read_token(const Json& token, std::string_view name, std::vector<std::int64_t>& ids) {
+  void read_token(const Json& token, std::string_view name) {
     slots_ = slots_ == 0 && token.is_array() ? token.size() : slots_;
     if (!token.is_array() || token.empty() || token.size() != slots_) {
       refuse_line(fmt::format("{}: expected a list of {} experts", name, slots_));
     }
     for (const Json& expert : token) {
-      ids.push_back(whole(expert, name));
+      experts_.push_back(static_cast<std::int32_t>(whole(expert, name)));
     }
   }
 
@@ -165,7 +206,7 @@ class RecordLines {
       std::vector<std::string>& others = by_step[sequence.step];
       const bool repeated =
           is_megatron_ && std::any_of(others.begin(), others.end(), [&](const std::string& other) {
-            return sequences_.at(other).ids == sequence.ids;
+            return repeats(sequences_.at(other), sequence);
           });
       if (!repeated) {
         others.push_back(key);
@@ -182,13 +223,18 @@ class RecordLines {
   }
 
   void fill(const fs::path& input, Dump& dump) {
-    for (const auto& [layer, ids] : sequences_.at(order_.front()).ids) {
+    for (const auto& [layer, rows] : sequences_.at(order_.front()).layers) {
       dump.model_layers.push_back(layer);
     }
-    std::vector<std::int64_t> all;
+    const auto layers = static_cast<std::int64_t>(dump.model_layers.size());
+    std::vector<RowStreams::Place> places(streams_, {.first = 0, .stride = 1, .left_out = true});
     std::int64_t tokens = 0;
     for (const std::string& key : order_) {
-      const std::int64_t rows = append(input, key, dump.model_layers, all);
+      const std::int64_t rows = common_rows(input, key, dump.model_layers);
+      std::int64_t first = tokens * layers;
+      for (const auto& [layer, of_layer] : sequences_.at(key).layers) {
+        places[of_layer.stream] = {.first = first++, .stride = layers, .left_out = false};
+      }
       dump.pack.sequences.push_back(
           {.row_start = tokens, .rows = rows, .domain = options_.domain, .source = key});
       tokens += rows;
@@ -196,43 +242,36 @@ class RecordLines {
     PackHeader& header = dump.pack.header;
     header = header_of(options_);
     header.top_k = static_cast<int>(slots_);
-    header.layers = static_cast<int>(dump.model_layers.size());
+    header.layers = static_cast<int>(layers);
     header.first_moe_layer = static_cast<int>(dump.model_layers.front());
     header.experts = required(input, options_.experts, "experts", "as the file does not say it");
     check_agrees(input, options_.top_k, "top_k", header.top_k);
-    dump.pack.topk = make_array(
-        NumberType::kI8, {tokens, header.layers, static_cast<std::int64_t>(slots_)}, all);
+    dump.pack.topk = rows_->arranged(
+        NumberType::kI4, {tokens, layers, static_cast<std::int64_t>(slots_)}, std::move(places));
   }
 
-  /// A sequence's tokens in the order [token, layer, slot]; returns how many.
-  std::int64_t append(const fs::path& input,
-                      const std::string& key,
-                      const std::vector<std::int64_t>& layers,
-                      std::vector<std::int64_t>& all) const {
-    const auto& by_layer = sequences_.at(key).ids;
-    const std::size_t numbers = by_layer.begin()->second.size();
+  /// The sequence's tokens, which every layer has alike.
+  [[nodiscard]] std::int64_t common_rows(const fs::path& input,
+                                         const std::string& key,
+                                         const std::vector<std::int64_t>& layers) const {
+    const auto& by_layer = sequences_.at(key).layers;
+    const std::int64_t rows = by_layer.begin()->second.rows;
     std::size_t i = 0;
-    for (const auto& [layer, ids] : by_layer) {
-      if (by_layer.size() != layers.size() || layer != layers[i++] || ids.size() != numbers ||
-          numbers == 0) {
+    for (const auto& [layer, of_layer] : by_layer) {
+      if (by_layer.size() != layers.size() || layer != layers[i++] || of_layer.rows != rows ||
+          rows == 0) {
         refuse(input,
                fmt::format("{}: layer {} has {} tokens; expected the layers of the first sequence "
                            "({} of them from {}), each with the same tokens (import pipeline "
                            "stages one by one)",
                            key,
                            layer,
-                           slots_ == 0 ? 0 : ids.size() / slots_,
+                           of_layer.rows,
                            layers.size(),
                            layers.front()));
       }
     }
-    for (std::size_t at = 0; at < numbers; at += slots_) {
-      for (const auto& [layer, ids] : by_layer) {
-        const auto first = ids.begin() + static_cast<std::ptrdiff_t>(at);
-        all.insert(all.end(), first, first + static_cast<std::ptrdiff_t>(slots_));
-      }
-    }
-    return static_cast<std::int64_t>(numbers / slots_);
+    return rows;
   }
 
   const ImportOptions& options_;
@@ -241,8 +280,11 @@ class RecordLines {
   bool is_megatron_ = false;
   std::size_t mtp_records_ = 0;
   std::size_t slots_ = 0;
+  std::vector<std::int32_t> experts_;  ///< of the record being read, [token, slot]
   std::vector<std::string> order_;
   std::map<std::string, Sequence> sequences_;
+  std::size_t streams_ = 0;
+  std::optional<RowStreams> rows_;
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <memory>
 #include <set>
 #include <utility>
 
@@ -14,14 +15,14 @@
 #include "sim/moe/traces/import_forms.hpp"
 #include "sim/moe/traces/refuse.hpp"
 #include "sim/moe/traces/safetensors.hpp"
+#include "sim/moe/traces/spool.hpp"
 
 namespace moesim::traces {
 namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
-using Key = std::pair<std::int64_t, std::int64_t>;        // iteration, layer
-using Counts = std::map<Key, std::vector<std::int64_t>>;  // or ids
+using Key = std::pair<std::int64_t, std::int64_t>;  // iteration, layer
 
 constexpr std::int64_t kMostCount = 0xffff'ffff;
 constexpr std::size_t kMostHeader = std::size_t{100} << 20U;
@@ -29,11 +30,34 @@ constexpr std::size_t kMostHeader = std::size_t{100} << 20U;
 constexpr std::int64_t kMostTokens = 0x7fff'ffff;
 constexpr std::string_view kRaw = "_raw.safetensors";
 
-/// Where the tokens of all ranks are gathered.
-struct RawIds {
-  std::vector<std::int64_t>& all;
-  std::size_t top_k;
+/// Numbers of a tensor, where they lie in its file.
+struct Numbers {
+  std::span<const std::byte> bytes;
+  bool narrow = false;  ///< I32, else I64
+
+  [[nodiscard]] std::size_t count() const { return bytes.size() / (narrow ? 4 : 8); }
+  [[nodiscard]] std::int64_t at(std::size_t i) const {
+    return narrow ? number_at<std::int32_t>(bytes.data(), i)
+                  : number_at<std::int64_t>(bytes.data(), i);
+  }
 };
+
+/// What a rank logged: counts by expert, or experts of tokens [token, slot].
+struct Rank {
+  std::unique_ptr<SafetensorsFile> file;  ///< mapped
+  std::map<Key, Numbers> numbers;
+};
+
+bool repeats(const Rank& a, const Rank& b) {
+  return std::equal(a.numbers.begin(),
+                    a.numbers.end(),
+                    b.numbers.begin(),
+                    b.numbers.end(),
+                    [](const auto& x, const auto& y) {
+                      return x.first == y.first &&
+                             std::ranges::equal(x.second.bytes, y.second.bytes);
+                    });
+}
 
 bool is_raw(const fs::path& path) {
   return path.filename().string().ends_with(kRaw);
@@ -75,10 +99,9 @@ Key parsed_key(const fs::path& path, const std::string& name) {
   return key;
 }
 
-Counts read_counts_of(const fs::path& path, int experts) {
-  const SafetensorsFile file(path);
-  Counts counts;
-  for (const Tensor& tensor : file.tensors()) {
+Rank read_counts_of(const fs::path& path, int experts) {
+  Rank rank{.file = std::make_unique<SafetensorsFile>(path), .numbers = {}};
+  for (const Tensor& tensor : rank.file->tensors()) {
     if (tensor.dtype != "I64" || tensor.shape != std::vector<std::int64_t>{experts}) {
       refuse(path,
              fmt::format("tensor \"{}\": expected I64 counts of shape [{}], the experts of "
@@ -86,26 +109,26 @@ Counts read_counts_of(const fs::path& path, int experts) {
                          tensor.name,
                          experts));
     }
-    const auto bytes = file.bytes(tensor, static_cast<std::size_t>(experts) * sizeof(std::int64_t));
-    std::vector<std::int64_t>& row = counts[parsed_key(path, tensor.name)];
-    for (std::size_t e = 0; e < static_cast<std::size_t>(experts); ++e) {
-      row.push_back(number_at<std::int64_t>(bytes.data(), e));
-      if (row.back() < 0 || row.back() > kMostCount) {
-        refuse(
-            path,
-            fmt::format(
-                "tensor \"{}\": count {}; expected 0 to {}", tensor.name, row.back(), kMostCount));
+    const Numbers counts{
+        .bytes = rank.file->bytes(tensor, static_cast<std::size_t>(experts) * sizeof(std::int64_t)),
+        .narrow = false};
+    for (std::size_t e = 0; e < counts.count(); ++e) {
+      if (counts.at(e) < 0 || counts.at(e) > kMostCount) {
+        refuse(path,
+               fmt::format("tensor \"{}\": count {}; expected 0 to {}",
+                           tensor.name,
+                           counts.at(e),
+                           kMostCount));
       }
     }
+    rank.numbers[parsed_key(path, tensor.name)] = counts;
   }
-  return counts;
+  return rank;
 }
 
-/// Experts of a rank's tokens, [token, slot], by iteration and layer.
-Counts read_ids_of(const fs::path& path, int top_k) {
-  const SafetensorsFile file(path);
-  Counts ids;
-  for (const Tensor& tensor : file.tensors()) {
+Rank read_ids_of(const fs::path& path, int top_k) {
+  Rank rank{.file = std::make_unique<SafetensorsFile>(path), .numbers = {}};
+  for (const Tensor& tensor : rank.file->tensors()) {
     const bool narrow = tensor.dtype == "I32";
     if ((!narrow && tensor.dtype != "I64") || tensor.shape.size() != 2 ||
         tensor.shape[1] != top_k || tensor.shape[0] > kMostTokens) {
@@ -117,20 +140,16 @@ Counts read_ids_of(const fs::path& path, int top_k) {
     }
     const std::size_t numbers =
         static_cast<std::size_t>(tensor.shape[0]) * static_cast<std::size_t>(top_k);
-    const auto bytes = file.bytes(tensor, numbers * (narrow ? 4 : 8));
-    std::vector<std::int64_t>& row = ids[parsed_key(path, tensor.name)];
-    row.reserve(numbers);
-    for (std::size_t i = 0; i < numbers; ++i) {
-      row.push_back(narrow ? number_at<std::int32_t>(bytes.data(), i)
-                           : number_at<std::int64_t>(bytes.data(), i));
-    }
+    const auto bytes = rank.file->bytes(tensor, numbers * (narrow ? 4 : 8));
+    rank.numbers[parsed_key(path, tensor.name)] = {.bytes = bytes, .narrow = narrow};
   }
-  return ids;
+  return rank;
 }
 
 /// Adds what a rank logged, unless it repeats an earlier rank.
-void add_rank(const fs::path& path, Counts logged, std::vector<Counts>& ranks, Dump& dump) {
-  if (std::find(ranks.begin(), ranks.end(), logged) != ranks.end()) {
+void add_rank(const fs::path& path, Rank logged, std::vector<Rank>& ranks, Dump& dump) {
+  if (std::any_of(
+          ranks.begin(), ranks.end(), [&](const Rank& rank) { return repeats(rank, logged); })) {
     dump.dropped.push_back(
         fmt::format("{}: it repeats another rank's {}, as tensor-parallel ranks log them",
                     path.filename().string(),
@@ -140,31 +159,43 @@ void add_rank(const fs::path& path, Counts logged, std::vector<Counts>& ranks, D
   ranks.push_back(std::move(logged));
 }
 
-/// Appends a rank's tokens of one iteration as [token, layer, slot]; returns how many.
+/// Where the tokens of all ranks are gathered, as I64 [token, layer, slot].
+struct RawIds {
+  Spool& all;
+  std::size_t top_k;
+};
+
+/// Appends a rank's tokens of one iteration; returns how many.
 std::int64_t append_tokens(const fs::path& folder,
-                           const Counts& ids,
+                           const Rank& rank,
                            std::int64_t iteration,
                            const std::vector<std::int64_t>& layers,
                            const RawIds& to) {
-  std::vector<const std::vector<std::int64_t>*> by_layer;
+  std::vector<Numbers> by_layer;
   for (const std::int64_t layer : layers) {
-    const auto found = ids.find({iteration, layer});
-    if (found == ids.end() || found->second.size() != ids.at({iteration, layers[0]}).size()) {
+    const auto found = rank.numbers.find({iteration, layer});
+    const auto first = rank.numbers.find({iteration, layers[0]});
+    if (found == rank.numbers.end() || first == rank.numbers.end() ||
+        found->second.count() != first->second.count()) {
       refuse(folder,
              fmt::format("iteration {}: layer {} has not the tokens of layer {}",
                          iteration,
                          layer,
                          layers[0]));
     }
-    by_layer.push_back(&found->second);
+    by_layer.push_back(found->second);
   }
-  for (std::size_t at = 0; at < by_layer[0]->size(); at += to.top_k) {
-    for (const std::vector<std::int64_t>* layer : by_layer) {
-      const auto first = layer->begin() + static_cast<std::ptrdiff_t>(at);
-      to.all.insert(to.all.end(), first, first + static_cast<std::ptrdiff_t>(to.top_k));
+  std::vector<std::int64_t> token;
+  for (std::size_t at = 0; at < by_layer[0].count(); at += to.top_k) {
+    token.clear();
+    for (const Numbers& layer : by_layer) {
+      for (std::size_t slot = 0; slot < to.top_k; ++slot) {
+        token.push_back(layer.at(at + slot));
+      }
     }
+    to.all.append(std::as_bytes(std::span(token)));
   }
-  return static_cast<std::int64_t>(by_layer[0]->size() / to.top_k);
+  return static_cast<std::int64_t>(by_layer[0].count() / to.top_k);
 }
 
 Dump read_raw(const fs::path& folder,
@@ -173,22 +204,22 @@ Dump read_raw(const fs::path& folder,
               const ImportOptions& options) {
   Dump dump;
   dump.form = "TensorRT-LLM experts of tokens";
-  std::vector<Counts> ranks;
+  std::vector<Rank> ranks;
   std::set<std::int64_t> layers;
   for (const fs::path& path : files) {
     add_rank(path, read_ids_of(path, meta.top_k), ranks, dump);
   }
-  for (const Counts& ids : ranks) {
-    for (const auto& [key, row] : ids) {
+  for (const Rank& rank : ranks) {
+    for (const auto& [key, row] : rank.numbers) {
       layers.insert(key.second);
     }
   }
   dump.model_layers.assign(layers.begin(), layers.end());
-  std::vector<std::int64_t> all;
+  Spool all(options.scratch);
   std::int64_t tokens = 0;
   for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
     std::optional<std::int64_t> last;
-    for (const auto& [key, row] : ranks[rank]) {
+    for (const auto& [key, row] : ranks[rank].numbers) {
       if (std::exchange(last, key.first) == key.first) {
         continue;
       }
@@ -217,7 +248,7 @@ Dump read_raw(const fs::path& folder,
   header.top_k = meta.top_k;
   header.layers = static_cast<int>(layers.size());
   header.first_moe_layer = static_cast<int>(dump.model_layers.front());
-  dump.pack.topk = make_array(NumberType::kI8, {tokens, header.layers, meta.top_k}, all);
+  dump.pack.topk = all.take(NumberType::kI8, {tokens, header.layers, meta.top_k});
   return dump;
 }
 
@@ -236,7 +267,7 @@ Dump read_expert_statistic(const fs::path& folder, const ImportOptions& options)
   }
   Dump dump;
   dump.form = "TensorRT-LLM expert statistic";
-  std::vector<Counts> ranks;
+  std::vector<Rank> ranks;
   for (const fs::path& path : files) {
     add_rank(path, read_counts_of(path, meta.experts), ranks, dump);
   }
@@ -244,39 +275,45 @@ Dump read_expert_statistic(const fs::path& folder, const ImportOptions& options)
     dump.dropped.push_back(
         "the experts of single tokens in rank<r>_raw.safetensors; --kind ids reads them");
   }
-  Counts sum;
+  std::set<Key> keys;
   std::set<std::int64_t> iterations;
   std::set<std::int64_t> layers;
-  for (const Counts& counts : ranks) {
-    for (const auto& [key, row] : counts) {
-      std::vector<std::int64_t>& total = sum[key];
-      total.resize(row.size());
-      for (std::size_t e = 0; e < row.size(); ++e) {
-        total[e] += row[e];
-      }
+  for (const Rank& rank : ranks) {
+    for (const auto& [key, counts] : rank.numbers) {
+      keys.insert(key);
       iterations.insert(key.first);
       layers.insert(key.second);
     }
   }
-  if (sum.empty()) {
+  if (keys.empty()) {
     refuse(folder, "no rank<r>.safetensors with counts");
   }
-  if (sum.size() != iterations.size() * layers.size()) {
+  if (keys.size() != iterations.size() * layers.size()) {
     refuse(folder, "some layers lack some iterations");
-  }
-  std::vector<std::int64_t> all;  // by iteration, then layer: the order of the map
-  for (const auto& [key, row] : sum) {
-    all.insert(all.end(), row.begin(), row.end());
   }
   dump.model_layers.assign(layers.begin(), layers.end());
   dump.pack.header = header_of(options);
+  dump.pack.header.top_k = meta.top_k;
+  const auto sums = [&](const TakeRow& take) {
+    std::vector<std::int64_t> sum(static_cast<std::size_t>(meta.experts));
+    for (const Key& key : keys) {  // by iteration, then layer
+      std::fill(sum.begin(), sum.end(), std::int64_t{0});
+      for (const Rank& rank : ranks) {
+        const auto found = rank.numbers.find(key);
+        for (std::size_t e = 0; found != rank.numbers.end() && e < sum.size(); ++e) {
+          sum[e] += found->second.at(e);
+        }
+      }
+      take(sum);
+    }
+  };
   set_counts(folder,
              dump,
              {static_cast<std::int64_t>(iterations.size()),
               static_cast<std::int64_t>(layers.size()),
               meta.experts},
-             all,
-             meta.top_k);
+             sums,
+             options);
   return dump;
 }
 

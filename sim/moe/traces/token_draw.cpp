@@ -121,9 +121,11 @@ std::string draw_sentence(TraceDraw draw, std::size_t sequences, int ranks, int 
   if (draw == TraceDraw::kSequences) {
     return "every rank reads whole recorded sequences one after the other" + again;
   }
-  return fmt::format("every rank holds {} recorded sequences and takes one token of each a step{}",
-                     tokens_per_rank,
-                     again);
+  return fmt::format(
+      "every rank holds {} recorded sequences, each as far as chance has it, and "
+      "takes one token of each a step{}",
+      tokens_per_rank,
+      again);
 }
 
 }  // namespace
@@ -131,8 +133,12 @@ std::string draw_sentence(TraceDraw draw, std::size_t sequences, int ranks, int 
 TokenDraw::TokenDraw(TraceDraw draw,
                      std::vector<TraceSequence> sequences,
                      int ranks,
-                     int tokens_per_rank)
-    : draw_(draw), sequences_(std::move(sequences)), tokens_per_rank_(tokens_per_rank) {
+                     int tokens_per_rank,
+                     std::vector<std::int64_t> phase)
+    : draw_(draw),
+      sequences_(std::move(sequences)),
+      tokens_per_rank_(tokens_per_rank),
+      phase_(std::move(phase)) {
   MOESIM_CHECK(!sequences_.empty() && ranks > 0 && tokens_per_rank > 0, "nothing to draw");
   if (draw_ != TraceDraw::kSequences) {
     return;
@@ -156,7 +162,8 @@ void TokenDraw::append_runs(int rank, int step, std::vector<RowRun>& runs) const
   const std::int64_t first = std::int64_t{rank} * tokens_per_rank_;
   for (std::int64_t i = first; i < first + tokens_per_rank_; ++i) {
     const TraceSequence& held = sequences_[static_cast<std::size_t>(i) % sequences_.size()];
-    runs.push_back({.row = held.row_start + step % held.rows, .rows = 1});
+    const std::int64_t ahead = phase_.empty() ? 0 : phase_[static_cast<std::size_t>(i)];
+    runs.push_back({.row = held.row_start + (ahead + step) % held.rows, .rows = 1});
   }
 }
 
@@ -196,6 +203,18 @@ std::vector<TraceSequence> kept_sequences(const RoutePack& pack,
   return kept;
 }
 
+std::vector<std::int64_t> decode_phases(std::span<const TraceSequence> sequences,
+                                        std::int64_t places,
+                                        std::uint64_t seed) {
+  RngStream rng(seed, "decode phase");
+  std::vector<std::int64_t> phases;
+  for (std::int64_t place = 0; place < places; ++place) {
+    const TraceSequence& held = sequences[static_cast<std::size_t>(place) % sequences.size()];
+    phases.push_back(static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(held.rows))));
+  }
+  return phases;
+}
+
 std::unique_ptr<RoutingSource> open_token_source(
     RoutePack pack, const RoutingSpec& spec, int ranks, int tokens_per_rank, std::uint64_t seed) {
   std::vector<TraceSequence> sequences = kept_sequences(pack, spec.domains, seed);
@@ -208,7 +227,11 @@ std::unique_ptr<RoutingSource> open_token_source(
                          .has_weights = pack.weights.has_value(),
                          .slots_by_weight = pack.header.slot_order == "weight_descending",
                          .phase = pack.header.phase};
-  TokenDraw draw(spec.draw, std::move(sequences), ranks, tokens_per_rank);
+  std::vector<std::int64_t> phases;
+  if (spec.draw == TraceDraw::kTokens) {
+    phases = decode_phases(sequences, std::int64_t{ranks} * tokens_per_rank, seed);
+  }
+  TokenDraw draw(spec.draw, std::move(sequences), ranks, tokens_per_rank, std::move(phases));
   return std::make_unique<TokenSource>(
       std::move(pack), std::move(info), std::move(draw), ranks, tokens_per_rank);
 }

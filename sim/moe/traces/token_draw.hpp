@@ -22,7 +22,14 @@ struct RowRun {
 class TokenDraw {
  public:
   /// `sequences` in the order in which they are dealt.
-  TokenDraw(TraceDraw draw, std::vector<TraceSequence> sequences, int ranks, int tokens_per_rank);
+  /// @param phase  kTokens: how far into its sequence each place is at step 0, [rank, place];
+  /// empty:
+  ///               all at the start
+  TokenDraw(TraceDraw draw,
+            std::vector<TraceSequence> sequences,
+            int ranks,
+            int tokens_per_rank,
+            std::vector<std::int64_t> phase = {});
 
   /// Appends the runs that rank `rank` reads at `step`: tokens_per_rank rows in all.
   void append_runs(int rank, int step, std::vector<RowRun>& runs) const;
@@ -39,6 +46,7 @@ class TokenDraw {
   std::vector<TraceSequence> sequences_;
   std::vector<Queue> queues_;  ///< by rank, kSequences only
   int tokens_per_rank_;
+  std::vector<std::int64_t> phase_;
 };
 
 /// The sequences of the given domains (all if none is given), shuffled by (seed, "sequence order").
@@ -46,6 +54,13 @@ class TokenDraw {
 [[nodiscard]] std::vector<TraceSequence> kept_sequences(const RoutePack& pack,
                                                         std::span<const std::string> domains,
                                                         std::uint64_t seed);
+
+/// Phases for kTokens: uniform over each place's sequence, from (seed, "decode phase"). Requests
+/// that are decoded together are at different tokens; all first tokens at once (of a chat template,
+/// say) would be far more alike than any step of a server.
+[[nodiscard]] std::vector<std::int64_t> decode_phases(std::span<const TraceSequence> sequences,
+                                                      std::int64_t places,
+                                                      std::uint64_t seed);
 
 /// A RoutingSource over a per-token pack; messages and meaning as open_routing_source has them.
 [[nodiscard]] std::unique_ptr<RoutingSource> open_token_source(

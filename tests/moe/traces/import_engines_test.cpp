@@ -111,6 +111,15 @@ TEST_F(Import, RefusesRecordsThatDoNotFit) {
   EXPECT_EQ(refused(first), "x.jsonl: error: experts is needed as the file does not say it");
 }
 
+TEST_F(Import, RefusesALineThatNobodyParses) {
+  for (const char* start : {"{\"topk\": [", "{\"routing\": ["}) {
+    write("x.jsonl", start);
+    fs::resize_file(dir_ / "x.jsonl", 68'000'000);
+    EXPECT_EQ(refusal("x.jsonl"),
+              "x.jsonl:1:1: error: 68000000 bytes in a line; expected at most 67108864");
+  }
+}
+
 // --- TensorRT-LLM ----------------------------------------------------------------------------
 
 std::string safetensors(const std::string& header, const std::vector<std::int64_t>& numbers) {

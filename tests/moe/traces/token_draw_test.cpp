@@ -62,6 +62,20 @@ TEST(TokenDraw, DecodeTakesOneTokenOfEveryHeldSequence) {
   EXPECT_THAT(rows_of(draw, 1, 0), testing::ElementsAre(5, 0));
   EXPECT_THAT(rows_of(draw, 0, 4), testing::ElementsAre(1, 3));
   EXPECT_THAT(rows_of(draw, 1, 4), testing::ElementsAre(9, 1));
+  // The same, already 2, 1, 4 and 0 tokens into them.
+  const TokenDraw later(TraceDraw::kTokens, sequences_of({3, 2, 5}), 2, 2, {2, 1, 4, 0});
+  EXPECT_THAT(rows_of(later, 0, 4), testing::ElementsAre(0, 4));
+  EXPECT_THAT(rows_of(later, 1, 4), testing::ElementsAre(8, 1));
+}
+
+// 20,000 places at a sequence of 3 tokens: 6,667 at each, standard deviation 67.
+TEST(TokenDraw, DecodedRequestsAreAtTokensOfTheirOwn) {
+  const std::vector<std::int64_t> phases = decode_phases(sequences_of({3}), 20'000, 1);
+  for (const std::int64_t at : {0, 1, 2}) {
+    EXPECT_NEAR(static_cast<double>(std::count(phases.begin(), phases.end(), at)), 6667, 300);
+  }
+  EXPECT_EQ(decode_phases(sequences_of({3}), 20'000, 1), phases);
+  EXPECT_NE(decode_phases(sequences_of({3}), 20'000, 2), phases);
 }
 
 TEST(TokenDraw, WithFewerSequencesThanRanksTheyAreDealtAgain) {
@@ -112,13 +126,15 @@ class TokenSourceTest : public testing::Test {
 TEST_F(TokenSourceTest, GivesTheRecordedExpertsAndWeightsInTheDrawnOrder) {
   const auto source = open_routing_source(spec_of(dir_ / "p", TraceDraw::kTokens), 2, 2, 5);
   const std::vector<TraceSequence> order = kept_sequences(read_pack(dir_ / "p"), {}, 5);
+  const std::vector<std::int64_t> phases = decode_phases(order, 4, 5);
   const Routing routing = source->route(1, 1);
   EXPECT_EQ(routing.num_experts, 8);
   EXPECT_EQ(routing.top_k, 2);
   EXPECT_THAT(routing.token_begin, testing::ElementsAre(0, 2, 4));
   for (int place = 0; place < 4; ++place) {
     const TraceSequence& held = order[static_cast<std::size_t>(place) % 3];
-    const int t = static_cast<int>(held.row_start + 1 % held.rows);
+    const int t = static_cast<int>(held.row_start +
+                                   (phases[static_cast<std::size_t>(place)] + 1) % held.rows);
     EXPECT_THAT(routing.of_token(place), testing::ElementsAre(t % 8, (t + 3) % 8));
     EXPECT_EQ(routing.weights[static_cast<std::size_t>(place) * 2],
               0.5F + static_cast<float>(t) / 64.0F);
@@ -132,9 +148,10 @@ TEST_F(TokenSourceTest, InfoSaysWhatItReplays) {
   EXPECT_EQ(whole->info().layers, 2);
   EXPECT_TRUE(whole->info().has_weights);
   EXPECT_EQ(whole->info().draw, "every rank reads whole recorded sequences one after the other");
-  EXPECT_EQ(open_routing_source(spec_of(dir_ / "p", TraceDraw::kTokens), 2, 4, 1)->info().draw,
-            "every rank holds 4 recorded sequences and takes one token of each a step; 3 sequences "
-            "for 8 places, so some are read more than once at a time");
+  EXPECT_EQ(
+      open_routing_source(spec_of(dir_ / "p", TraceDraw::kTokens), 2, 4, 1)->info().draw,
+      "every rank holds 4 recorded sequences, each as far as chance has it, and takes one "
+      "token of each a step; 3 sequences for 8 places, so some are read more than once at a time");
 }
 
 TEST_F(TokenSourceTest, WithoutRecordedWeightsThereAreNone) {
