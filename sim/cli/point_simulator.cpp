@@ -18,8 +18,8 @@
 #include "sim/report/whole_report.hpp"
 #include "sim/scenario/digest.hpp"
 #include "sim/scenario/memory_model.hpp"
-#include "sim/step/replay.hpp"
 #include "sim/scenario/resolved_file.hpp"
+#include "sim/step/replay.hpp"
 
 namespace moesim::cli {
 namespace {

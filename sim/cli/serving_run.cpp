@@ -99,7 +99,9 @@ void run_serving(const ScenarioOptions& options, bool timeline) {
     check_result_folder(options.out);
   }
   const ServingReport report = simulate_serving(
-      options.file, load(options), {.threads = options.threads, .progress = !options.quiet, .out = options.out});
+      options.file,
+      load(options),
+      {.threads = options.threads, .progress = !options.quiet, .out = options.out});
   const bool stopped = take_interrupt();
   if (!options.out.empty()) {
     std::vector<ResultFile> files = {{"report.json", serving_json(report)},

@@ -13,8 +13,8 @@
 namespace moesim::cli {
 
 struct ServingControl {
-  int threads = 0;       ///< 0: all cores
-  bool progress = true;  ///< on a terminal
+  int threads = 0;                 ///< 0: all cores
+  bool progress = true;            ///< on a terminal
   std::filesystem::path out = {};  ///< of the result: paths of the resolved scenario start there
   std::optional<std::vector<InputDigest>> inputs = {};  ///< if they are known already
 };

@@ -224,7 +224,7 @@ TEST(TimelineCounters, NoLinkIsEverBusierThanItCanBe) {
     }
   }
   EXPECT_LE(most, 100.001);  // flows end on whole picoseconds
-  EXPECT_GT(most, 99.0);  // some link is full for a while
+  EXPECT_GT(most, 99.0);     // some link is full for a while
 }
 
 // Engines without rates spread bytes evenly; the areas stay exact.
