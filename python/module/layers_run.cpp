@@ -3,8 +3,10 @@
 
 #include <utility>
 
+#include "sim/cli/run_folder.hpp"
 #include "sim/core/check.hpp"
 #include "sim/report/csv_report.hpp"
+#include "sim/scenario/resolved_file.hpp"
 
 namespace moesim::python {
 namespace {
@@ -89,8 +91,9 @@ Table<std::int64_t> traffic_of(const RunReport& report) {
 
 }  // namespace
 
-LayersRun::LayersRun(RunReport made)
-    : report(std::move(made)),
+LayersRun::LayersRun(Scenario simulated, RunReport made)
+    : scenario(std::move(simulated)),
+      report(std::move(made)),
       step_s(
           by_step<double>(report, [](const StepResult& step) { return seconds(step.makespan); })),
       layer_s(layer_times(report)),
@@ -114,6 +117,12 @@ std::vector<std::string> part_names() {
     names.emplace_back(part_name(static_cast<Part>(p)));
   }
   return names;
+}
+
+void save(const LayersRun& run, const std::string& folder) {
+  RunReport report = run.report;
+  report.resolved = resolved_toml_in(folder, run.scenario);
+  cli::write_run(folder, run.scenario, report, {});
 }
 
 std::string csv_of(const RunReport& report, const std::string& table) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sim/report/run_report.hpp"
+#include "sim/scenario/scenario.hpp"
 
 namespace moesim::python {
 
@@ -20,8 +21,9 @@ struct Table {
 /// A report and its numbers of every step, laid side by side once so that NumPy can look at them
 /// where they lie. S steps, L layers.
 struct LayersRun {
-  explicit LayersRun(RunReport made);
+  LayersRun(Scenario simulated, RunReport made);
 
+  Scenario scenario;
   RunReport report;
   Table<double> step_s;             ///< [S] makespan
   Table<double> layer_s;            ///< [S, L] makespan
@@ -36,6 +38,9 @@ struct LayersRun {
 };
 
 [[nodiscard]] std::vector<std::string> part_names();
+
+/// Writes what `moesim run --out FOLDER` writes.
+void save(const LayersRun& run, const std::string& folder);
 
 /// The table of `moesim run --out` that this is the name of: summary, layers, experts, ranks, links
 /// or pairs; "" for another name.

@@ -20,7 +20,6 @@
 #include "sim/cli/console.hpp"
 #include "sim/cli/host.hpp"
 #include "sim/cli/program.hpp"
-#include "sim/cli/result_folder.hpp"
 #include "sim/cli/simulate.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/report/json_report.hpp"
@@ -65,9 +64,10 @@ std::unique_ptr<LayersRun> run_layers(const Source& source,
   ProgressBoard board;
   std::unique_ptr<LayersRun> run;
   const auto work = [&] {
+    Scenario scenario = source.load();
     RunReport report =
         cli::simulate(source.name,
-                      source.load(),
+                      scenario,
                       {.threads = threads,
                        .on_step = [&](int done, int total) { board.post("steps", done, total); },
                        .without_faults = true,
@@ -75,7 +75,7 @@ std::unique_ptr<LayersRun> run_layers(const Source& source,
     if (strict) {
       cli::refuse_outside(report.evidence);
     }
-    run = std::make_unique<LayersRun>(std::move(report));
+    run = std::make_unique<LayersRun>(std::move(scenario), std::move(report));
   };
   if (std::optional<py::error_already_set> stop = attend(work, cancelled, board, progress)) {
     throw py::error_already_set(*stop);
@@ -150,7 +150,8 @@ void add_run(py::module_& module) {
   run.def("explain",
           [](const LayersRun& self, int layer) { return explain_text(self.report, layer); });
   run.def("save", [](const LayersRun& self, const std::string& folder) {
-    cli::write_results(folder, self.report);
+    const py::gil_scoped_release release;
+    save(self, folder);
   });
   run.def_property_readonly("link_names",
                             [](const LayersRun& self) { return self.report.link_names; });

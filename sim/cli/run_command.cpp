@@ -5,7 +5,6 @@
 
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "sim/cli/commands.hpp"
@@ -14,15 +13,13 @@
 #include "sim/cli/options.hpp"
 #include "sim/cli/pace_line.hpp"
 #include "sim/cli/result_folder.hpp"
+#include "sim/cli/run_folder.hpp"
 #include "sim/cli/serving_run.hpp"
 #include "sim/cli/simulate.hpp"
-#include "sim/cli/timeline_file.hpp"
 #include "sim/cli/whole_run.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/report/json_report.hpp"
-#include "sim/report/page.hpp"
 #include "sim/report/text_report.hpp"
-#include "sim/report/timeline_counters.hpp"
 #include "sim/scenario/assemble.hpp"
 
 namespace moesim::cli {
@@ -78,32 +75,12 @@ void say_where(const ScenarioOptions& options) {
   }
 }
 
-/// The result folder. The page's links over time, and the timeline, come from one more simulation
-/// of the slowest step.
-void write_run(const ScenarioOptions& options, const RunReport& report, bool timeline) {
-  constexpr std::int64_t kMostFlows = 2'000'000;  // of a step simulated for the page alone
-  std::optional<TracedStep> traced;
-  std::optional<Counters> links;
-  if (timeline || (has_page() && slowest_step(report).flows <= kMostFlows)) {
-    Progress progress("links over time", !options.quiet);
-    progress.stage("the slowest step once more");
-    traced.emplace(trace_slowest(load(options), report));
-    links = timeline_counters(traced->input());
-  }
-  write_results(
-      options.out, report, links ? &*links : nullptr, [&](const std::filesystem::path& folder) {
-        if (timeline) {
-          write_timeline_file(folder / "timeline.json.gz", *traced);
-        }
-      });
-}
-
 void finish(const ScenarioOptions& options,
             const RunReport& report,
             const std::string& text,
             bool timeline = false) {
   if (!options.out.empty()) {
-    write_run(options, report, timeline);
+    write_run(options.out, load(options), report, {.timeline = timeline, .quiet = options.quiet});
   }
   print(options.json ? to_json(report) : text);
   say_where(options);

@@ -60,7 +60,7 @@ TEST_F(Commands, TheProgramsHelpNamesThemAndTheExitCodes) {
     EXPECT_THAT(help.out, HasSubstr(std::string("\n  ") + command + " "));
   }
   EXPECT_THAT(help.out,
-              HasSubstr("Exit codes: 0 done, 1 environment, 2 user's mistake, 70 our bug, 130 "
+              HasSubstr("Exit codes: 0 done, 1 environment, 2 user's mistake, 70 our bug, 130\n"
                         "interrupted."));
 }
 

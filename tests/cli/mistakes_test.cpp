@@ -128,7 +128,7 @@ TEST_F(Mistakes, CommandsAndOptionsThatDoNotExistAreNamed) {
   expect_mistake({"frobnicate"},
                  "error: unknown command \"frobnicate\"; known: run, explain, calibrate, validate, "
                  "capacity, compare, place, plan, sweep, results, check, memory, trace, topology, "
-                 "network-bench or measure");
+                 "network-bench, measure, completion or man");
   expect_mistake({"trace", "imprt"},
                  "error: unknown command \"imprt\"; did you mean \"import\"? known: info, import, "
                  "fit, generate or learn");

@@ -4,12 +4,21 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <string>
 
 #include "sim/moe/traces/import.hpp"
 #include "tests/moe/traces/fixture.hpp"
 
 namespace moesim::traces {
+
+/// The bytes of a number.
+template <typename T>
+std::string raw(T value) {
+  std::string bytes(sizeof value, '\0');
+  std::memcpy(bytes.data(), &value, sizeof value);
+  return bytes;
+}
 
 class Import : public testing::Test {
  protected:
