@@ -2,6 +2,7 @@
 #include "sim/moe/capacity_serve.hpp"
 
 #include <algorithm>
+#include <cstdint>
 
 #include "sim/core/check.hpp"
 
@@ -73,6 +74,17 @@ int most_replicas(const Placement* placement) {
   return static_cast<int>(most);
 }
 
+/// By expert: its first slot; without a placement its own number.
+std::vector<std::uint32_t> first_slots(int experts, const Placement* placement) {
+  std::vector<std::uint32_t> slots(static_cast<std::size_t>(experts));
+  for (int e = 0; e < experts; ++e) {
+    slots[static_cast<std::size_t>(e)] = static_cast<std::uint32_t>(
+        placement != nullptr ? placement->slots_of(ExpertId{e}).front().index()
+                             : static_cast<std::size_t>(e));
+  }
+  return slots;
+}
+
 class Server {
  public:
   Server(const Routing& routing,
@@ -85,7 +97,8 @@ class Server {
         accepted_(accepted),
         room_(routing, spec, slots.placement),
         top_k_(static_cast<std::size_t>(routing.top_k)),
-        rounds_(rounds(routing, spec, slots.placement)) {
+        rounds_(rounds(routing, spec, slots.placement)),
+        first_slot_(first_slots(routing.num_experts, slots.placement)) {
     accepted.keep.assign(routing.experts.size(), 0);
     if (rounds_ > 0 && spec.policy != OverflowPolicy::kReplica) {
       accepted.experts = routing.experts;
@@ -159,12 +172,7 @@ class Server {
 
   /// Where an assignment asks its expert.
   [[nodiscard]] std::size_t slot_of(std::size_t assignment, ExpertIndex expert) const {
-    if (!accepted_.slots.empty()) {
-      return accepted_.slots[assignment].index();
-    }
-    return slots_.placement != nullptr
-               ? slots_.placement->slots_of(ExpertId{expert}).front().index()
-               : expert;
+    return accepted_.slots.empty() ? first_slot_[expert] : accepted_.slots[assignment].index();
   }
 
   /// Turns a refused assignment to its next expert or replica; false when it has none.
@@ -217,6 +225,7 @@ class Server {
   Room room_;
   std::size_t top_k_;
   int rounds_;
+  std::vector<std::uint32_t> first_slot_;    ///< by expert
   std::vector<std::size_t> next_candidate_;  ///< by token
   std::vector<SlotId> first_slots_;          ///< kReplica with replicas: before any move
 };

@@ -2,6 +2,7 @@
 #include "sim/moe/dispatch_parts.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <numeric>
 #include <utility>
 
@@ -57,16 +58,20 @@ RankCounts count_ranks(const Routing& routing,
   const int per_token = accepted.per_token > 0 ? accepted.per_token : routing.top_k;
   MOESIM_CHECK(!placement.has_replicas() || accepted.slots.size() == experts.size(),
                "an assignment has a replica chosen for it");
-  const auto slot_of = [&](std::size_t entry) {
-    return accepted.slots.empty() ? placement.slots_of(ExpertId{experts[entry]}).front()
-                                  : accepted.slots[entry];
+  std::vector<std::uint32_t> first_slot;  // by expert
+  for (int e = 0; accepted.slots.empty() && e < placement.num_experts(); ++e) {
+    first_slot.push_back(
+        static_cast<std::uint32_t>(placement.slots_of(ExpertId{e}).front().index()));
+  }
+  const auto slot_of = [&](std::size_t entry) -> std::size_t {
+    return accepted.slots.empty() ? first_slot[experts[entry]] : accepted.slots[entry].index();
   };
   std::size_t entry = 0;
   for (std::size_t source = 0; source < ranks; ++source) {
     for (std::int32_t t = routing.token_begin[source]; t < routing.token_begin[source + 1]; ++t) {
       for (int k = 0; k < per_token; ++k, ++entry) {
         if (accepted.is_kept(entry)) {
-          tally.add(source, t, slot_of(entry).index());
+          tally.add(source, t, slot_of(entry));
         }
       }
     }
