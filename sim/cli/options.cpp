@@ -9,6 +9,15 @@
 
 namespace moesim::cli {
 
+void add_work_options(CLI::App& command, int& threads, bool& json, bool& quiet) {
+  command.add_option("--threads", threads, "threads, 0: all cores; results do not depend on it")
+      ->type_name("N")
+      ->check(CLI::Range(0, 4096));
+  command.add_flag(
+      "--json", json, "one JSON document on standard output, all else on standard error");
+  command.add_flag("-q,--quiet", quiet, "no progress");
+}
+
 void add_scenario_options(CLI::App& command, ScenarioOptions& options) {
   command.add_option("scenario", options.file, "scenario file (TOML; keys: docs/scenario.md)")
       ->required()
@@ -21,14 +30,7 @@ void add_scenario_options(CLI::App& command, ScenarioOptions& options) {
       ->allow_extra_args(false);
   command.add_option("--seed", options.seed, "random seed, instead of the scenario's")
       ->type_name("N");
-  command
-      .add_option(
-          "--threads", options.threads, "threads, 0: all cores; results do not depend on it")
-      ->type_name("N")
-      ->check(CLI::Range(0, 4096));
-  command.add_flag(
-      "--json", options.json, "one JSON document on standard output, all else on standard error");
-  command.add_flag("-q,--quiet", options.quiet, "no progress");
+  add_work_options(command, options.threads, options.json, options.quiet);
   command
       .add_option(
           "--out", options.out, "write report.html, report.json and CSV tables into this folder")

@@ -27,6 +27,9 @@ struct ScenarioOptions {
   bool strict = false;  ///< run and explain
 };
 
+/// Adds --threads, --json and --quiet.
+void add_work_options(CLI::App& command, int& threads, bool& json, bool& quiet);
+
 /// Adds SCENARIO, --set, --seed, --threads, --json, --quiet and --out.
 void add_scenario_options(CLI::App& command, ScenarioOptions& options);
 

@@ -10,6 +10,7 @@
 
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
+#include "sim/cli/options.hpp"
 #include "sim/cli/planner.hpp"
 #include "sim/cli/result_folder.hpp"
 #include "sim/report/page.hpp"
@@ -115,14 +116,7 @@ void add_plan_command(CLI::App& app) {
                    "exhaustive, bounds or halving, instead of the plan's search.method")
       ->type_name("METHOD")
       ->check(CLI::IsMember({"exhaustive", "bounds", "halving"}));
-  command
-      ->add_option(
-          "--threads", options->threads, "threads, 0: all cores; results do not depend on it")
-      ->type_name("N")
-      ->check(CLI::Range(0, 4096));
-  command->add_flag(
-      "--json", options->json, "one JSON document on standard output, all else on standard error");
-  command->add_flag("-q,--quiet", options->quiet, "no progress");
+  add_work_options(*command, options->threads, options->json, options->quiet);
   command
       ->add_option(
           "--out",

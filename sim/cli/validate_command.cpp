@@ -11,6 +11,7 @@
 #include "sim/cli/any_run.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
+#include "sim/cli/options.hpp"
 #include "sim/cli/validate_text.hpp"
 #include "sim/core/atomic_file.hpp"
 #include "sim/core/diagnostics.hpp"
@@ -125,14 +126,7 @@ void add_validate_command(CLI::App& app) {
           "write report.html, validation.json, validation.csv and validation.svg into this "
           "folder")
       ->type_name("DIR");
-  command
-      ->add_option(
-          "--threads", options->threads, "threads, 0: all cores; results do not depend on it")
-      ->type_name("N")
-      ->check(CLI::Range(0, 4096));
-  command->add_flag(
-      "--json", options->json, "one JSON document on standard output, all else on standard error");
-  command->add_flag("-q,--quiet", options->quiet, "no progress");
+  add_work_options(*command, options->threads, options->json, options->quiet);
   command->footer("Example: moesim validate scenarios/validation/deepep.csv --out out/validation");
   command->callback([options] { run(*options); });
 }

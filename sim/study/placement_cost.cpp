@@ -77,6 +77,10 @@ PlacementCost::PlacementCost(const StepModel& model,
   }
   set_shared();
   set_peaks();
+  serve_all();
+}
+
+void PlacementCost::serve_all() {
   if (shares_.is_joint()) {
     shares_.take(shares_.turns_under(slots_of_), slots_of_);
   }

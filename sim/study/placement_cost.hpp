@@ -88,6 +88,8 @@ class PlacementCost {
   void set_shared();
   void set_experts(LayerCost& cost) const;
   void set_peaks();
+  /// The start's rows, copies, loads and times.
+  void serve_all();
   void move(std::span<const SlotChange> changes);
   [[nodiscard]] ServedExpert serve(std::size_t expert) {
     return shares_.serve(expert, slots_of_[expert]);

@@ -179,12 +179,11 @@ std::vector<traces::TraceSequence> generated_sequences(const GeneratorSpec& spec
   return sequences;
 }
 
-traces::RoutePack generate_pack(const GeneratorSpec& spec,
-                                const PackShape& shape,
-                                std::uint64_t seed,
-                                const Pace& pace) {
-  MOESIM_CHECK(!shape.sequences.empty() && shape.layers > 0, "nothing to generate");
-  const Generator generator(spec, shape.num_experts, shape.top_k, seed);
+namespace {
+
+traces::RoutePack pack_without_numbers(const GeneratorSpec& spec,
+                                       const PackShape& shape,
+                                       std::uint64_t seed) {
   traces::RoutePack pack;
   pack.header.experts = shape.num_experts;
   pack.header.top_k = shape.top_k;
@@ -193,6 +192,18 @@ traces::RoutePack generate_pack(const GeneratorSpec& spec,
   pack.header.source = generated_label(spec);
   pack.header.seed = seed;
   pack.sequences = shape.sequences;
+  return pack;
+}
+
+}  // namespace
+
+traces::RoutePack generate_pack(const GeneratorSpec& spec,
+                                const PackShape& shape,
+                                std::uint64_t seed,
+                                const Pace& pace) {
+  MOESIM_CHECK(!shape.sequences.empty() && shape.layers > 0, "nothing to generate");
+  const Generator generator(spec, shape.num_experts, shape.top_k, seed);
+  traces::RoutePack pack = pack_without_numbers(spec, shape, seed);
   const std::vector<std::string> domains = pack.domains();
   const std::int64_t tokens = shape.sequences.back().row_start + shape.sequences.back().rows;
   const auto slots = static_cast<std::size_t>(shape.top_k);

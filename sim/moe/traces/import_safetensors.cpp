@@ -252,6 +252,24 @@ Dump read_raw(const fs::path& folder,
   return dump;
 }
 
+/// The counts of all ranks added up, a row for each iteration and layer.
+void add_up(const std::vector<Rank>& ranks,
+            const std::set<Key>& keys,
+            int experts,
+            const TakeRow& take) {
+  std::vector<std::int64_t> sum(static_cast<std::size_t>(experts));
+  for (const Key& key : keys) {  // by iteration, then layer
+    std::fill(sum.begin(), sum.end(), std::int64_t{0});
+    for (const Rank& rank : ranks) {
+      const auto found = rank.numbers.find(key);
+      for (std::size_t e = 0; found != rank.numbers.end() && e < sum.size(); ++e) {
+        sum[e] += found->second.at(e);
+      }
+    }
+    take(sum);
+  }
+}
+
 }  // namespace
 
 Dump read_expert_statistic(const fs::path& folder, const ImportOptions& options) {
@@ -294,19 +312,7 @@ Dump read_expert_statistic(const fs::path& folder, const ImportOptions& options)
   dump.model_layers.assign(layers.begin(), layers.end());
   dump.pack.header = header_of(options);
   dump.pack.header.top_k = meta.top_k;
-  const auto sums = [&](const TakeRow& take) {
-    std::vector<std::int64_t> sum(static_cast<std::size_t>(meta.experts));
-    for (const Key& key : keys) {  // by iteration, then layer
-      std::fill(sum.begin(), sum.end(), std::int64_t{0});
-      for (const Rank& rank : ranks) {
-        const auto found = rank.numbers.find(key);
-        for (std::size_t e = 0; found != rank.numbers.end() && e < sum.size(); ++e) {
-          sum[e] += found->second.at(e);
-        }
-      }
-      take(sum);
-    }
-  };
+  const auto sums = [&](const TakeRow& take) { add_up(ranks, keys, meta.experts, take); };
   set_counts(folder,
              dump,
              {static_cast<std::int64_t>(iterations.size()),
