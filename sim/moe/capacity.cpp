@@ -23,44 +23,37 @@ constexpr std::string_view kPolicies[] = {
     "none", "drop", "spill", "next_best", "pad", "expert_choice", "replica"};
 constexpr std::string_view kScopes[] = {"rank", "group", "micro_batch", "global"};
 
-/// Assignments of one token, as the policy left them.
-struct TokenOutcome {
-  std::int64_t dropped = 0;
-  std::int64_t diverted = 0;
-  std::int64_t kept = 0;
-};
-
-/// The entries [token * per_token, ...) of one token; those from top_k on are candidates.
-TokenOutcome outcome_of(const Routing& routing,
-                        const Accepted& accepted,
-                        std::size_t token,
-                        std::size_t per_token) {
-  TokenOutcome outcome;
-  const auto top_k = static_cast<std::size_t>(routing.top_k);
-  for (std::size_t slot = 0; slot < per_token; ++slot) {
-    const std::size_t entry = token * per_token + slot;
-    const bool kept = accepted.is_kept(entry);
-    const bool chosen = slot < top_k;
-    const bool moved =
-        !chosen || (!accepted.experts.empty() &&
-                    accepted.experts[entry] != routing.experts[token * top_k + slot]);
-    outcome.kept += kept ? 1 : 0;
-    outcome.dropped += chosen && !kept ? 1 : 0;
-    outcome.diverted += kept && moved ? 1 : 0;
-  }
-  return outcome;
-}
-
+/// Sums up what the policy left. Entries of a token from top_k on are candidates. No branch
+/// depends on the data.
 void count_up(const Routing& routing, Accepted& accepted) {
+  const auto top_k = static_cast<std::size_t>(routing.top_k);
   const auto per_token =
       static_cast<std::size_t>(accepted.per_token > 0 ? accepted.per_token : routing.top_k);
   const auto tokens = static_cast<std::size_t>(routing.num_tokens());
-  for (std::size_t token = 0; token < tokens; ++token) {
-    const TokenOutcome outcome = outcome_of(routing, accepted, token, per_token);
-    accepted.dropped += outcome.dropped;
-    accepted.diverted += outcome.diverted;
-    accepted.lost_tokens += outcome.kept == 0 ? 1 : 0;
+  const std::uint8_t* keep = accepted.keep.data();
+  const ExpertIndex* chosen = routing.experts.data();
+  const ExpertIndex* served = accepted.experts.empty() ? nullptr : accepted.experts.data();
+  std::size_t kept_choices = 0;
+  std::size_t moved = 0;
+  std::size_t lost = 0;
+  for (std::size_t token = 0; token < tokens; ++token, keep += per_token, chosen += top_k) {
+    unsigned any = 0;
+    for (std::size_t slot = 0; slot < top_k; ++slot) {
+      const unsigned kept = keep[slot];
+      any |= kept;
+      kept_choices += kept;
+      moved += served != nullptr ? kept & static_cast<unsigned>(served[slot] != chosen[slot]) : 0U;
+    }
+    for (std::size_t slot = top_k; slot < per_token; ++slot) {
+      any |= keep[slot];
+      moved += keep[slot];
+    }
+    served += served != nullptr ? per_token : 0;
+    lost += any == 0 ? 1 : 0;
   }
+  accepted.dropped += static_cast<std::int64_t>(tokens * top_k - kept_choices);
+  accepted.diverted += static_cast<std::int64_t>(moved);
+  accepted.lost_tokens += static_cast<std::int64_t>(lost);
 }
 
 void sum_weights(const Routing& routing, Accepted& accepted) {

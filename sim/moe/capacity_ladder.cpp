@@ -6,6 +6,7 @@
 
 #include "sim/core/check.hpp"
 #include "sim/moe/capacity_serve.hpp"
+#include "sim/moe/seats.hpp"
 
 namespace moesim {
 namespace {
@@ -74,12 +75,13 @@ std::vector<RungIndex> rungs_of(const Routing& routing,
   return rungs;
 }
 
-/// Counts by cell and rung: [cell * (factors + 1) + rung].
+/// Counts by cell and rung: [cell * stride + rung]; those at the last rung mean nothing.
 class RungCounts {
  public:
   RungCounts(std::size_t cells, std::size_t factors)
-      : stride_(factors + 1), counts_(cells * stride_) {}
-  void add(std::size_t cell, RungIndex rung) { ++counts_[cell * stride_ + rung]; }
+      : stride_(factors + 2), counts_(cells * stride_) {}
+  [[nodiscard]] std::size_t stride() const { return stride_; }
+  [[nodiscard]] std::int64_t* of(std::size_t cell) { return counts_.data() + cell * stride_; }
   /// Turns counts at a rung into counts up to it.
   void accumulate() {
     for (std::size_t i = 0; i < counts_.size(); ++i) {
@@ -101,44 +103,32 @@ class RungCounts {
   std::vector<std::int64_t> counts_;
 };
 
-/// The least rung that one token has met at each rank or domain.
+/// Counts each token once at a place (rank or domain), at the least rung it meets there: one that
+/// comes back lower moves its count down. The first time it comes from the rung that means nothing,
+/// so that no branch depends on the data.
 class LeastRungs {
  public:
-  explicit LeastRungs(std::size_t places) : least_(places, kUnmet) {}
-  void meet(std::size_t place, RungIndex rung) {
-    if (least_[place] == kUnmet) {
-      met_.push_back(place);
-    }
-    least_[place] = std::min(least_[place], rung);
-  }
-  /// Adds what the token met to `counts` at cells row * places + place, and forgets it.
-  void flush(std::size_t row, RungCounts& counts) {
-    for (const std::size_t place : met_) {
-      counts.add(row * least_.size() + place, least_[place]);
-      least_[place] = kUnmet;
-    }
-    met_.clear();
+  LeastRungs(std::size_t places, std::size_t factors)
+      : unmet_(static_cast<RungIndex>(factors + 1)), last_(places) {}
+  /// @param counts  of the token's source, [place * (factors + 2) + rung]
+  void meet(std::int32_t token, std::size_t place, RungIndex rung, std::int64_t* counts) {
+    Met& last = last_[place];
+    const RungIndex before = last.token == token ? last.rung : unmet_;
+    const RungIndex least = std::min(before, rung);
+    std::int64_t* of_place = counts + place * (std::size_t{unmet_} + 1);
+    --of_place[before];
+    ++of_place[least];
+    last = {.token = token, .rung = least};
   }
 
  private:
-  static constexpr RungIndex kUnmet = 255;
-  std::vector<RungIndex> least_;
-  std::vector<std::size_t> met_;
+  struct Met {
+    std::int32_t token = -1;
+    RungIndex rung = 0;
+  };
+  RungIndex unmet_;
+  std::vector<Met> last_;  ///< by place
 };
-
-/// Where a slot lies.
-struct Seat {
-  std::size_t rank = 0;
-  std::size_t domain = 0;
-};
-
-std::vector<Seat> seats(const Placement& placement, const Domains& domains) {
-  std::vector<Seat> result;
-  for (const RankId rank : placement.rank_of_slot) {
-    result.push_back({.rank = rank.index(), .domain = domains.of_rank[rank.index()]});
-  }
-  return result;
-}
 
 class Ladder {
  public:
@@ -157,26 +147,31 @@ class Ladder {
         weight_at_(factors + 1) {}
 
   void count(const std::vector<RungIndex>& rungs) {
-    LeastRungs at_rank(ranks_);
-    LeastRungs at_domain(domains_);
+    LeastRungs at_rank(ranks_, factors_);
+    LeastRungs at_domain(domains_, factors_);
+    const std::size_t stride = slots_.stride();
     std::size_t a = 0;
     for (std::size_t source = 0; source < ranks_; ++source) {
+      std::int64_t* by_slot = slots_.of(0);
+      std::int64_t* sent = assignments_.of(source * ranks_);
+      std::int64_t* copies = copies_.of(source * ranks_);
+      std::int64_t* relayed = relayed_.of(source * domains_);
       for (auto t = routing_.token_begin[source]; t < routing_.token_begin[source + 1]; ++t) {
         auto least = static_cast<RungIndex>(factors_);
         for (int k = 0; k < routing_.top_k; ++k, ++a) {
           const std::size_t slot = slot_of_(a);
-          const Seat& seat = seats_[slot];
-          slots_.add(slot, rungs[a]);
-          assignments_.add(source * ranks_ + seat.rank, rungs[a]);
-          at_rank.meet(seat.rank, rungs[a]);
-          at_domain.meet(seat.domain, rungs[a]);
+          const Seat seat = seats_[slot];
+          ++by_slot[slot * stride + rungs[a]];
+          ++sent[seat.rank * stride + rungs[a]];
+          at_rank.meet(t, seat.rank, rungs[a], copies);
+          at_domain.meet(t, seat.domain, rungs[a], relayed);
           least = std::min(least, rungs[a]);
-          weight_at_[rungs[a]] += routing_.has_weights() ? double{routing_.weights[a]} : 0.0;
         }
-        at_rank.flush(source, copies_);
-        at_domain.flush(source, relayed_);
-        served_tokens_.add(0, least);
+        ++served_tokens_.of(0)[least];
       }
+    }
+    for (std::size_t i = 0; i < routing_.weights.size(); ++i) {
+      weight_at_[rungs[i]] += double{routing_.weights[i]};
     }
     for (RungCounts* counts : {&assignments_, &copies_, &relayed_, &slots_, &served_tokens_}) {
       counts->accumulate();

@@ -3,16 +3,18 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <numeric>
 
 #include "sim/core/check.hpp"
+#include "sim/moe/seats.hpp"
 
 namespace moesim {
 namespace {
 
 /// An assignment that asks an expert.
 struct Asking {
-  std::size_t assignment = 0;
-  std::size_t rank = 0;
+  std::uint32_t assignment = 0;
+  std::uint32_t rank = 0;
 };
 
 /// What slots and ranks still take.
@@ -35,15 +37,23 @@ class Room {
 
   /// Takes one assignment of `source` if there is room.
   bool admit(std::size_t source, std::size_t slot) {
-    if (taken_[slot] >= capacity_) {
-      return false;
-    }
-    if (placement_ != nullptr && !admit_under_caps(source, slot)) {
-      return false;
-    }
-    ++taken_[slot];
-    return true;
+    const bool fits =
+        taken_[slot] < capacity_ && (placement_ == nullptr || admit_under_caps(source, slot));
+    taken_[slot] += fits ? 1 : 0;
+    return fits;
   }
+
+  /// What admit looks at where there are no caps, for loops that hold it in registers.
+  struct Counts {
+    std::int64_t* taken;  ///< by slot
+    std::int64_t capacity;
+    bool admit(std::size_t slot) const {
+      const bool fits = taken[slot] < capacity;
+      taken[slot] += fits ? 1 : 0;
+      return fits;
+    }
+  };
+  [[nodiscard]] Counts counts() { return {taken_.data(), capacity_}; }
 
  private:
   bool admit_under_caps(std::size_t source, std::size_t slot) {
@@ -75,13 +85,12 @@ int most_replicas(const Placement* placement) {
 }
 
 /// By expert: its first slot; without a placement its own number.
-std::vector<std::uint32_t> first_slots(int experts, const Placement* placement) {
-  std::vector<std::uint32_t> slots(static_cast<std::size_t>(experts));
-  for (int e = 0; e < experts; ++e) {
-    slots[static_cast<std::size_t>(e)] = static_cast<std::uint32_t>(
-        placement != nullptr ? placement->slots_of(ExpertId{e}).front().index()
-                             : static_cast<std::size_t>(e));
+std::vector<std::uint32_t> asked_slots(const Routing& routing, const Placement* placement) {
+  if (placement != nullptr) {
+    return first_slots(*placement);
   }
+  std::vector<std::uint32_t> slots(static_cast<std::size_t>(routing.num_experts));
+  std::iota(slots.begin(), slots.end(), 0U);
   return slots;
 }
 
@@ -98,7 +107,9 @@ class Server {
         room_(routing, spec, slots.placement),
         top_k_(static_cast<std::size_t>(routing.top_k)),
         rounds_(rounds(routing, spec, slots.placement)),
-        first_slot_(first_slots(routing.num_experts, slots.placement)) {
+        is_plain_(!spec.has_caps() && slots.chooser == nullptr && accepted.slots.empty() &&
+                  spec.policy != OverflowPolicy::kReplica),
+        first_slot_(asked_slots(routing, slots.placement)) {
     accepted.keep.assign(routing.experts.size(), 0);
     if (rounds_ > 0 && spec.policy != OverflowPolicy::kReplica) {
       accepted.experts = routing.experts;
@@ -113,10 +124,9 @@ class Server {
 
   void serve(const ServedScope& scope) {
     room_.open_scope(scope_capacity(routing_, spec_.factor, scope, slots_.count()));
-    std::vector<Asking> waiting = first_round(scope);
-    for (int round = 1; round <= rounds_ && !waiting.empty(); ++round) {
-      std::erase_if(waiting, [&](const Asking& a) { return !ask_another(a, round); });
-      ask(waiting);
+    std::size_t waiting = first_round(scope);
+    for (int round = 1; round <= rounds_ && waiting > 0; ++round) {
+      waiting = ask_again(waiting, round);
     }
   }
 
@@ -133,14 +143,21 @@ class Server {
     return spec.tries > 0 ? std::min(spec.tries, most) : most;
   }
 
-  /// Serves every assignment once and returns those refused.
-  std::vector<Asking> first_round(const ServedScope& scope) {
-    std::vector<Asking> refused;
+  /// Serves every assignment once; the first so many of waiting_ are then refused.
+  std::size_t first_round(const ServedScope& scope) {
+    if (rounds_ > 0) {
+      const std::size_t most = static_cast<std::size_t>(scope.tokens) * top_k_ + 1;
+      waiting_.resize(std::max(waiting_.size(), most));
+    }
+    if (is_plain_ && spec_.order == ServiceOrder::kToken) {
+      return first_plain_round(scope);
+    }
+    std::size_t refused = 0;
     const auto offer = [&](std::size_t assignment, std::size_t rank) {
       const bool fits = room_.admit(rank, slot_of(assignment, routing_.experts[assignment]));
       accepted_.keep[assignment] = fits ? 1 : 0;
       if (!fits && rounds_ > 0) {
-        refused.push_back({assignment, rank});
+        waiting_[refused++] = asking(assignment, rank);
       }
     };
     if (spec_.order == ServiceOrder::kWeight) {
@@ -158,16 +175,73 @@ class Server {
     return refused;
   }
 
-  void ask(std::vector<Asking>& waiting) {
+  /// first_round without caps, replicas and weights: no branch depends on the data.
+  std::size_t first_plain_round(const ServedScope& scope) {
+    const Room::Counts room = room_.counts();
+    const ExpertIndex* const experts = routing_.experts.data();
+    const std::uint32_t* const slots = first_slot_.data();
+    std::uint8_t* const keep = accepted_.keep.data();
+    Asking nobody;
+    Asking* waiting = rounds_ > 0 ? waiting_.data() : &nobody;
+    const std::size_t step = rounds_ > 0 ? 1 : 0;
+    for (const TokenRange& range : scope.ranges) {
+      const std::size_t end = static_cast<std::size_t>(range.end) * top_k_;
+      for (std::size_t a = static_cast<std::size_t>(range.begin) * top_k_; a < end; ++a) {
+        const bool fits = room.admit(slots[experts[a]]);
+        keep[a] = fits ? 1 : 0;
+        *waiting = asking(a, static_cast<std::size_t>(range.rank));
+        waiting += fits ? 0 : step;
+      }
+    }
+    return rounds_ > 0 ? static_cast<std::size_t>(waiting - waiting_.data()) : 0;
+  }
+
+  static Asking asking(std::size_t assignment, std::size_t rank) {
+    return {static_cast<std::uint32_t>(assignment), static_cast<std::uint32_t>(rank)};
+  }
+
+  /// A round after the first, of the first `waiting` in waiting_; how many are left there. All turn
+  /// to their next expert before any is served.
+  std::size_t ask_again(std::size_t waiting, int round) {
+    std::size_t asking = 0;
+    for (std::size_t w = 0; w < waiting; ++w) {
+      const bool has_another = ask_another(waiting_[w], round);
+      waiting_[asking] = waiting_[w];
+      asking += has_another ? 1 : 0;
+    }
+    return is_plain_ ? serve_plain(asking) : serve_waiting(asking);
+  }
+
+  std::size_t serve_waiting(std::size_t asking) {
     const bool by_slot = spec_.policy == OverflowPolicy::kReplica;
-    std::erase_if(waiting, [&](const Asking& a) {
-      const ExpertIndex expert =
-          by_slot ? routing_.experts[a.assignment] : accepted_.experts[a.assignment];
-      const bool fits = room_.admit(a.rank, slot_of(a.assignment, expert));
+    const std::vector<ExpertIndex>& experts = by_slot ? routing_.experts : accepted_.experts;
+    std::size_t refused = 0;
+    for (std::size_t w = 0; w < asking; ++w) {
+      const Asking a = waiting_[w];
+      const bool fits = room_.admit(a.rank, slot_of(a.assignment, experts[a.assignment]));
       accepted_.keep[a.assignment] = fits ? 1 : 0;
       accepted_.diverted += by_slot && fits ? 1 : 0;
-      return fits;
-    });
+      waiting_[refused] = a;
+      refused += fits ? 0 : 1;
+    }
+    return refused;
+  }
+
+  std::size_t serve_plain(std::size_t asking) {
+    const Room::Counts room = room_.counts();
+    const ExpertIndex* const experts = accepted_.experts.data();
+    const std::uint32_t* const slots = first_slot_.data();
+    std::uint8_t* const keep = accepted_.keep.data();
+    Asking* const waiting = waiting_.data();
+    std::size_t refused = 0;
+    for (std::size_t w = 0; w < asking; ++w) {
+      const Asking a = waiting[w];
+      const bool fits = room.admit(slots[experts[a.assignment]]);
+      keep[a.assignment] = fits ? 1 : 0;
+      waiting[refused] = a;
+      refused += fits ? 0 : 1;
+    }
+    return refused;
   }
 
   /// Where an assignment asks its expert.
@@ -181,10 +255,12 @@ class Server {
     if (spec_.policy == OverflowPolicy::kReplica) {
       return ask_replica(assignment, static_cast<std::size_t>(round));
     }
-    const std::size_t token = assignment / top_k_;
+    const std::size_t token = asking.assignment / static_cast<std::uint32_t>(top_k_);
     if (spec_.policy == OverflowPolicy::kSpill) {
-      const std::size_t slot = assignment % top_k_ + static_cast<std::size_t>(round);
-      accepted_.experts[assignment] = routing_.experts[token * top_k_ + slot % top_k_];
+      const std::size_t first = token * top_k_;
+      const std::size_t slot = assignment - first + static_cast<std::size_t>(round);
+      accepted_.experts[assignment] =
+          routing_.experts[first + (slot < top_k_ ? slot : slot - top_k_)];
     } else {
       const auto candidates = static_cast<std::size_t>(routing_.num_candidates);
       if (next_candidate_[token] == candidates) {
@@ -225,7 +301,9 @@ class Server {
   Room room_;
   std::size_t top_k_;
   int rounds_;
+  bool is_plain_;                            ///< room and slots depend on nothing but the expert
   std::vector<std::uint32_t> first_slot_;    ///< by expert
+  std::vector<Asking> waiting_;              ///< of the scope being served; reused
   std::vector<std::size_t> next_candidate_;  ///< by token
   std::vector<SlotId> first_slots_;          ///< kReplica with replicas: before any move
 };
