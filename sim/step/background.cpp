@@ -15,13 +15,10 @@ std::size_t append_background(TaskGraph& graph, const TrafficMatrix& bytes, Path
     }
     const auto source = id_at<RankId>(pair / ranks);
     const std::span<const PathPart> parts = paths.find(source, id_at<RankId>(pair % ranks));
-    const std::vector<std::int64_t> split = split_bytes(bytes.bytes[pair], parts);
     const TaskLabel label{.kind = TaskKind::kBackground, .rank = source.value};
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      if (split[i] > 0) {
-        graph.add_flow(label, parts[i].path, moesim::bytes(static_cast<double>(split[i])));
-      }
-    }
+    for_split(bytes.bytes[pair], parts, [&](std::int32_t path, std::int64_t part) {
+      graph.add_flow(label, path, moesim::bytes(static_cast<double>(part)));
+    });
   }
   return first;
 }

@@ -23,6 +23,23 @@ struct PathPart {
 [[nodiscard]] std::vector<std::int64_t> split_bytes(std::int64_t bytes,
                                                     std::span<const PathPart> parts);
 
+/// Calls each(path, part) for the parts of `bytes` that are not 0.
+template <typename Each>
+void for_split(std::int64_t bytes, std::span<const PathPart> parts, const Each& each) {
+  if (parts.size() == 1) {
+    if (bytes > 0) {
+      each(parts.front().path, bytes);
+    }
+    return;
+  }
+  const std::vector<std::int64_t> split = split_bytes(bytes, parts);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (split[i] > 0) {
+      each(parts[i].path, split[i]);
+    }
+  }
+}
+
 /// Paths of each (source rank, destination rank), looked up on first use. Rank r runs on GPU r.
 class PathTable {
  public:

@@ -29,12 +29,9 @@ void add_plan(PhaseLoad& load,
               const std::vector<BytesPerSecond>& capacity) {
   for (const Transfer& t : plan.transfers) {
     const std::span<const PathPart> parts = paths.find(t.source, t.destination);
-    const std::vector<std::int64_t> split = split_bytes(t.bytes, parts);
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      if (split[i] > 0) {
-        add_flow(load, paths.paths()[static_cast<std::size_t>(parts[i].path)], split[i], capacity);
-      }
-    }
+    for_split(t.bytes, parts, [&](std::int32_t path, std::int64_t part) {
+      add_flow(load, paths.paths()[static_cast<std::size_t>(path)], part, capacity);
+    });
   }
 }
 

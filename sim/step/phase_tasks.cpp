@@ -86,6 +86,7 @@ class PhaseBuilder {
 
   void add_flows() {
     const TaskKind kind = label_.combine ? TaskKind::kCombineFlow : TaskKind::kDispatchFlow;
+    transfers_.reserve(plan_.transfers.size());
     for (const Transfer& t : plan_.transfers) {
       transfers_.push_back(add_transfer(t, kind));
       const TaskId sent = transfers_.back().end;
@@ -98,39 +99,42 @@ class PhaseBuilder {
 
   /// A transfer as tasks: one flow, or where packets are spread one flow a path and a join.
   struct TransferTasks {
-    std::vector<TaskId> flows;
+    TaskId first_flow;  ///< the others follow it
+    std::int32_t num_flows = 0;
     TaskId end;
   };
 
+  /// Calls `each` with every flow of a transfer.
+  template <typename Each>
+  static void for_flows(const TransferTasks& transfer, const Each& each) {
+    for (std::int32_t f = 0; f < transfer.num_flows; ++f) {
+      each(TaskId{transfer.first_flow.value + f});
+    }
+  }
+
   TransferTasks add_transfer(const Transfer& t, TaskKind kind) {
     const std::span<const PathPart> parts = paths_.find(t.source, t.destination);
-    const std::vector<std::int64_t> split = split_bytes(t.bytes, parts);
     const double overhead = 1 + static_cast<double>(t.messages) * model_.message_overhead.value /
                                     static_cast<double>(t.bytes);
-    TransferTasks tasks;
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      if (split[i] > 0) {
-        tasks.flows.push_back(graph_.add_flow(
-            label(kind, t.source), parts[i].path, bytes(static_cast<double>(split[i]) * overhead)));
-        graph_.add_edge(start[worker(t).index()], tasks.flows.back());
-      }
-    }
-    tasks.end = tasks.flows.front();
-    if (tasks.flows.size() > 1) {
+    TransferTasks tasks{.first_flow = id_at<TaskId>(graph_.tasks.size()), .end = {}};
+    for_split(t.bytes, parts, [&](std::int32_t path, std::int64_t part) {
+      const TaskId flow =
+          graph_.add_flow(label(kind, t.source), path, bytes(static_cast<double>(part) * overhead));
+      graph_.add_edge(start[worker(t).index()], flow);
+      ++tasks.num_flows;
+    });
+    tasks.end = tasks.first_flow;
+    if (tasks.num_flows > 1) {
       const TaskKind join = label_.combine ? TaskKind::kCombineDone : TaskKind::kDispatchDone;
       tasks.end = graph_.add_delay(label(join, t.source), SimTime{});
-      for (const TaskId flow : tasks.flows) {
-        graph_.add_edge(flow, tasks.end);
-      }
+      for_flows(tasks, [&](TaskId flow) { graph_.add_edge(flow, tasks.end); });
     }
     return tasks;
   }
 
   /// Lets a transfer start after `before` only.
   void hold(const TransferTasks& transfer, TaskId before) {
-    for (const TaskId flow : transfer.flows) {
-      graph_.add_edge(before, flow);
-    }
+    for_flows(transfer, [&](TaskId flow) { graph_.add_edge(before, flow); });
   }
 
   /// The rank whose kernel moves the bytes.
@@ -207,9 +211,7 @@ class PhaseBuilder {
       graph_.add_edge(transfers_[i].end, drain);
     }
     for (const std::size_t i : group.stage1) {
-      for (const TaskId flow : transfers_[i].flows) {
-        graph_.add_edge(fill, flow);
-      }
+      hold(transfers_[i], fill);
       graph_.add_edge(drain, done[plan_.transfers[i].destination.index()]);
     }
   }
@@ -217,9 +219,7 @@ class PhaseBuilder {
   void store_and_forward(const Group& group) {
     for (const std::size_t before : group.stage0) {
       for (const std::size_t after : group.stage1) {
-        for (const TaskId flow : transfers_[after].flows) {
-          graph_.add_edge(transfers_[before].end, flow);
-        }
+        hold(transfers_[after], transfers_[before].end);
       }
     }
   }
@@ -228,11 +228,11 @@ class PhaseBuilder {
   [[nodiscard]] SimTime first_chunk(const std::vector<std::size_t>& transfers) const {
     SimTime longest;
     for (const std::size_t i : transfers) {
-      for (const TaskId id : transfers_[i].flows) {
+      for_flows(transfers_[i], [&](TaskId id) {
         const Task& flow = graph_.tasks[id.index()];
         const FlowPath& path = paths_.paths()[static_cast<std::size_t>(flow.flow_path)];
         longest = std::max(longest, ticks(path.latency + chunk_time(path, flow.bytes)));
-      }
+      });
     }
     return longest;
   }

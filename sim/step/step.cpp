@@ -98,12 +98,26 @@ class StepRun {
   void build() {
     const CommunicationModel communication =
         communication_model(model_.dispatch, model_.constants, capacity_);
+    reserve();
     for (const PreparedLayer& prepared : prepared_) {
       const LayerTasks* previous = layers_.empty() ? nullptr : &layers_.back();
       layers_.push_back(append_layer(graph_, prepared.work, communication, paths_, previous));
     }
     first_background_ = append_background(graph_, model_.background, paths_);
     graph_.paths = paths_.paths();
+  }
+
+  /// Room for one task and five edges a transfer, which covers all dispatchers but for their joins.
+  void reserve() {
+    std::size_t transfers = 0;
+    for (const PreparedLayer& prepared : prepared_) {
+      const LayerTraffic& traffic = prepared.work.traffic;
+      for (const CommPlan* plan : {&traffic.notify, &traffic.dispatch, &traffic.combine}) {
+        transfers += plan->transfers.size();
+      }
+    }
+    graph_.tasks.reserve(transfers + transfers / 4);
+    graph_.edges.reserve(5 * transfers);
   }
 
   NetworkSettings network_settings() {
