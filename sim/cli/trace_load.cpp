@@ -8,6 +8,7 @@
 #include <numeric>
 #include <string_view>
 
+#include "sim/core/pace_counter.hpp"
 #include "sim/moe/traces/checks.hpp"
 #include "sim/report/table.hpp"
 
@@ -18,13 +19,14 @@ using Load = std::vector<std::int64_t>;
 using traces::RoutePack;
 
 /// [layer][expert], in one pass over the pack.
-std::vector<Load> loads_of(const RoutePack& pack) {
+std::vector<Load> loads_of(const RoutePack& pack, const Pace& pace) {
   if (pack.per_token()) {
-    return traces::scan_ids(*pack.topk, pack.header.experts).load;
+    return traces::scan_ids(*pack.topk, pack.header.experts, pace).load;
   }
   std::vector<Load> loads(static_cast<std::size_t>(pack.header.layers),
                           Load(static_cast<std::size_t>(pack.header.experts)));
-  for (std::size_t step = 0; step < static_cast<std::size_t>(pack.steps()); ++step) {
+  PaceCounter steps(pace, "adding loads up", static_cast<std::size_t>(pack.steps()), 16);
+  for (std::size_t step = 0; step < static_cast<std::size_t>(pack.steps()); ++step, steps.add()) {
     for (std::size_t layer = 0; layer < loads.size(); ++layer) {
       const Load counts = traces::step_counts(pack, step, layer);
       std::transform(
@@ -95,9 +97,9 @@ std::string heat_row(const Load& load) {
 
 }  // namespace
 
-TraceLoad measure_load(const RoutePack& pack) {
+TraceLoad measure_load(const RoutePack& pack, const Pace& pace) {
   TraceLoad result;
-  result.load = loads_of(pack);
+  result.load = loads_of(pack, pace);
   for (int ranks = 2; ranks <= pack.header.experts; ranks *= 2) {
     if (pack.header.experts % ranks != 0) {
       break;
@@ -130,12 +132,17 @@ std::string load_text(const TraceLoad& load) {
     text += "\n";
     text += table({"drift, total variation", "median", "min", "max"}, rows);
   }
-  text +=
-      "\nload by layer and expert; one step of \" .:-=+*#%@\" is half the mean, @ 4.5 and "
-      "more\n";
+  text += "\n";
+  text += wrapped(
+      "load by layer and expert; one step of \" .:-=+*#%@\" is half the mean, @ is 4.5 times it "
+      "and "
+      "more");
   for (std::size_t layer = 0; layer < load.load.size(); ++layer) {
-    text += fmt::format(
-        "{:>4} |{}| {}\n", layer, heat_row(load.load[layer]), hottest(load.load[layer]));
+    text += fmt::format("{:>4} |{}|\n", layer, heat_row(load.load[layer]));
+  }
+  text += "\nhottest experts of each layer, in loads of the mean\n";
+  for (std::size_t layer = 0; layer < load.load.size(); ++layer) {
+    text += fmt::format("{:>4}  {}\n", layer, hottest(load.load[layer]));
   }
   return text;
 }

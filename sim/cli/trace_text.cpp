@@ -73,22 +73,22 @@ std::string domains_line(const RoutePack& pack) {
   for (const std::string& domain : pack.domains()) {
     text += domain.empty() ? "" : " " + domain;
   }
-  return text.empty() ? "" : fmt::format("domains:{}\n", text);
+  return text.empty() ? "" : wrapped("domains:" + text);
 }
 
 std::string head(const RoutePack& pack, const TraceInfo& info) {
   const traces::PackHeader& header = pack.header;
   std::string text =
-      fmt::format("{}: {}, {} x {} experts, top-{}, {}\n",
-                  pack.folder.string(),
-                  header.model.empty() ? "model not stated" : header.model,
-                  counted(header.layers, "MoE layer") +
-                      (header.first_moe_layer > 0
-                           ? fmt::format(" (0 is the model's {})", header.first_moe_layer)
-                           : ""),
-                  header.experts,
-                  header.top_k,
-                  header.phase == "unknown" ? "phase not stated" : header.phase);
+      wrapped(fmt::format("{}: {}, {} x {} experts, top-{}, {}",
+                          pack.folder.string(),
+                          header.model.empty() ? "model not stated" : header.model,
+                          counted(header.layers, "MoE layer") +
+                              (header.first_moe_layer > 0
+                                   ? fmt::format(" (0 is the model's {})", header.first_moe_layer)
+                                   : ""),
+                          header.experts,
+                          header.top_k,
+                          header.phase == "unknown" ? "phase not stated" : header.phase));
   if (pack.per_token()) {
     text += fmt::format("{} in {}, gate weights: {}\n",
                         counted(pack.tokens(), "token"),
@@ -100,9 +100,10 @@ std::string head(const RoutePack& pack, const TraceInfo& info) {
                         counted(pack.steps(), "step"),
                         counted(pack.source_ranks(), "source rank"));
   }
-  return text + fmt::format("licence: {}\nsha256: {}\n",
-                            header.licence.empty() ? "not stated" : header.licence,
-                            info.sha256);
+  return text +
+         wrapped(
+             fmt::format("licence: {}", header.licence.empty() ? "not stated" : header.licence)) +
+         fmt::format("sha256: {}\n", info.sha256);
 }
 
 }  // namespace
@@ -118,17 +119,18 @@ std::string trace_text(const RoutePack& pack, const TraceInfo& info) {
   std::string text =
       head(pack, info) + "\n" + table({"skew, over layers", "median", "min", "max"}, rows);
   if (!info.overlap.empty()) {
-    text += "\noverlap by lag:";
+    std::string line = "overlap by lag:";
     for (const double overlap : info.overlap) {
-      text += fmt::format(" {:.2f}", overlap);
+      line += fmt::format(" {:.2f}", overlap);
     }
     text += "\n";
+    text += wrapped(line);
   }
   text += fmt::format("\n{}\n", load_text(info.load));
   text += info.findings.empty() ? "checks: nothing odd found\n" : "";
   for (const traces::Finding& finding : info.findings) {
-    text += fmt::format(
-        "{}: {}\n", traces::is_error(finding.topic) ? "unfit" : "warning", finding.message);
+    text += wrapped(fmt::format(
+        "{}: {}", traces::is_error(finding.topic) ? "unfit" : "warning", finding.message));
   }
   return text;
 }

@@ -89,6 +89,19 @@ TEST_F(Commands, TraceInfoDescribesAPack) {
   EXPECT_THAT(read("facts/expert_load.csv"), StartsWith("layer,expert,assignments\n0,0,"));
 }
 
+TEST_F(Commands, TraceInfoFitsATerminal) {
+  std::filesystem::create_directory_symlink(
+      std::filesystem::path(MOESIM_SOURCE_DIR) / "scenarios/traces/tinymoe-unbalanced",
+      folder() / "tiny");
+  const std::string text = moesim({"trace", "info", "tiny"}).out;
+  EXPECT_EQ(lines_over_80(text), "");
+  EXPECT_THAT(text, HasSubstr("\n   1 |+- =*@ "));  // a place for each of the 64 experts
+  EXPECT_THAT(text,
+              HasSubstr("\nhottest experts of each layer, in loads of the mean\n"
+                        "   0  56 4.5x, 10 4.1x, 50 3.7x, 55 3.6x, 62 3.3x\n"
+                        "   1  5 7.4x, 61 6.9x, 34 6.0x, 4 3.0x, 49 2.9x\n"));
+}
+
 TEST_F(Commands, TraceImportMakesAPackThatTheScenarioCanReplay) {
   write("index.csv", read("pack/sequences.csv"));
   const Outcome imported = moesim({"trace",

@@ -150,6 +150,7 @@ TEST_P(Recordings, ImportsAndReplays) {
   for (const json& finding : info["findings"]) {
     EXPECT_FALSE(finding["unfit"].get<bool>()) << finding;
   }
+  EXPECT_EQ(lines_over_80(moesim({"trace", "info", "real"}).out), "");
 
   const std::string layers = std::to_string(recording.layers);
   edit_scenario("layers = 2\nmoe_layers = 2\nnum_experts = 8\ntop_k = 2\n",

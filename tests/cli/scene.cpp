@@ -190,6 +190,16 @@ std::vector<std::string> Scene::entries() const {
   return names;
 }
 
+std::string lines_over_80(std::string_view text) {
+  std::string wide;
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    wide += line.size() > 80 ? std::string(line) + "\n" : "";
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+  }
+  return wide;
+}
+
 std::string cluster_and_calibration() {
   return std::string(kCluster);
 }

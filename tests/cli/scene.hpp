@@ -37,6 +37,9 @@ class Scene : public testing::Test {
   std::filesystem::path folder_;
 };
 
+/// The lines of a text that are wider than a terminal.
+[[nodiscard]] std::string lines_over_80(std::string_view text);
+
 /// The [cluster] of 2 nodes x 2 GPUs, the [calibration] and the tables after them.
 [[nodiscard]] std::string cluster_and_calibration();
 
