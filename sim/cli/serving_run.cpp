@@ -57,7 +57,10 @@ ServingReport simulate_serving(const std::filesystem::path& file,
     limit.emplace(tbb::global_control::max_allowed_parallelism,
                   static_cast<std::size_t>(control.threads));
   }
-  const ServingModel model = serving_model(scenario);
+  const ServingModel model = [&] {
+    PaceLine routing("routing", control.progress);
+    return serving_model(scenario, routing.pace());
+  }();
   ServingReport report = head_of(file, scenario, control, model);
   const std::span<const Request> requests(model.arrivals.requests);
   StepSurface surface(

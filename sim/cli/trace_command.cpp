@@ -9,32 +9,58 @@
 
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
+#include "sim/cli/pace_line.hpp"
 #include "sim/cli/trace_fit_command.hpp"
 #include "sim/cli/trace_text.hpp"
 #include "sim/core/atomic_file.hpp"
 #include "sim/moe/traces/import.hpp"
 #include "sim/scenario/digest.hpp"
+#include "sim/step/replay.hpp"
 
 namespace moesim::cli {
 namespace fs = std::filesystem;
 namespace {
 
-TraceInfo describe(const traces::RoutePack& pack, traces::Checked checked, Progress& progress) {
+/// Names the part of the work that begins, at once, and how far it is when it lasts.
+class Told {
+ public:
+  Told(const std::string& command, bool enabled)
+      : stages_(command, enabled), line_(command, enabled), pace(line_.pace()) {}
+  void stage(std::string_view part) { stages_.stage(part); }
+
+ private:
+  Progress stages_;
+  PaceLine line_;
+
+ public:
+  const Pace pace;  ///< throws Cancelled after Ctrl-C
+};
+
+TraceInfo describe(const traces::RoutePack& pack, traces::Checked checked, Told& told) {
   TraceInfo info;
-  progress.stage("hashing");
-  info.sha256 = sha256_hex(pack.folder);
-  progress.stage("measuring skew");
-  info.skew = traces::measure_skew(pack);
-  info.load = measure_load(pack);
+  told.stage("hashing");
+  info.sha256 = sha256_hex(pack.folder, told.pace);
+  told.stage("measuring skew");
+  info.skew = traces::measure_skew(pack, told.pace);
+  info.load = measure_load(pack, told.pace);
   info.findings = std::move(checked.findings);
   info.overlap = std::move(checked.overlap);
   return info;
 }
 
-TraceInfo read_info(const traces::RoutePack& pack, bool quiet) {
-  Progress progress("trace info", !quiet);
-  progress.stage("checking");
-  return describe(pack, traces::check_pack(pack), progress);
+struct Described {
+  traces::RoutePack pack;
+  TraceInfo info;
+};
+
+Described read_and_describe(const fs::path& folder, bool quiet) {
+  watch_for_interrupt();
+  Told told("trace info", !quiet);
+  told.stage("checking");
+  traces::RoutePack pack = traces::read_pack(folder, told.pace);
+  traces::Checked checked = traces::check_pack(pack, told.pace);
+  TraceInfo info = describe(pack, std::move(checked), told);
+  return {std::move(pack), std::move(info)};
 }
 
 void add_info(CLI::App& trace) {
@@ -52,8 +78,7 @@ void add_info(CLI::App& trace) {
       ->type_name("DIR");
   command->footer("Example: moesim trace info scenarios/traces/tinymoe-balanced");
   command->callback([=] {
-    const traces::RoutePack pack = traces::read_pack(*pack_folder);
-    const TraceInfo info = read_info(pack, *quiet);
+    const auto [pack, info] = read_and_describe(*pack_folder, *quiet);
     if (!out->empty()) {
       write_file_atomically(*out / "info.json", trace_json(pack, info));
       write_file_atomically(*out / "expert_load.csv", trace_load_csv(info));
@@ -129,31 +154,39 @@ void add_reading(CLI::App& command, ImportCommand& import) {
 
 struct Imported {
   traces::ImportReport report;
-  traces::RoutePack pack;
-  TraceInfo info;
+  Described described;
+  std::string sha256;  ///< of the dump
 };
 
 Imported import_and_describe(const ImportCommand& import) {
-  Progress progress("trace import", !import.quiet);
-  progress.stage("reading, checking and writing");
-  traces::ImportReport report = traces::import_trace(import.input, import.pack, import.options);
-  traces::RoutePack pack = traces::read_pack(import.pack);
-  TraceInfo info = describe(pack, report.checked, progress);
-  return {std::move(report), std::move(pack), std::move(info)};
+  watch_for_interrupt();
+  Told told("trace import", !import.quiet);
+  told.stage("reading, checking and writing");
+  traces::ImportOptions options = import.options;
+  options.pace = told.pace;
+  traces::ImportReport report = traces::import_trace(import.input, import.pack, options);
+  try {
+    traces::RoutePack pack = traces::read_pack(import.pack, told.pace);
+    TraceInfo info = describe(pack, report.checked, told);
+    return {
+        std::move(report), {std::move(pack), std::move(info)}, sha256_hex(import.input, told.pace)};
+  } catch (const Cancelled&) {
+    throw Interrupted(fmt::format("interrupted; {} is written and whole, its summary is missing",
+                                  import.pack.string()));
+  }
 }
 
 void run_import(const ImportCommand& import) {
-  const auto [report, pack, info] = import_and_describe(import);
+  const auto [report, described, sha256] = import_and_describe(import);
   for (const std::string& sentence : report.dropped) {
     print_error("dropped: " + sentence + "\n");
   }
   for (const std::string& sentence : report.warnings) {
     print_error("warning: " + sentence + "\n");
   }
-  print_error(fmt::format("read as {}: {}\ninput sha256: {}\n",
-                          report.form,
-                          import.input.string(),
-                          sha256_hex(import.input)));
+  print_error(fmt::format(
+      "read as {}: {}\ninput sha256: {}\n", report.form, import.input.string(), sha256));
+  const auto& [pack, info] = described;
   print(import.json ? trace_json(pack, info) : trace_text(pack, info));
 }
 

@@ -69,16 +69,15 @@ std::string fit_json(const generate::FitResult& fit, const std::string& paramete
 }
 
 void run_fit(const FitCommand& command) {
-  const traces::RoutePack pack = traces::read_pack(command.pack);
   watch_for_interrupt();
-  generate::FitResult fit;
-  {
-    PaceLine line("trace fit", !command.quiet);
-    fit = generate::fit_generator(pack, command.seed, line.pace());
-  }
+  std::optional<PaceLine> line(std::in_place, "trace fit", !command.quiet);
+  const Pace pace = line->pace();
+  const traces::RoutePack pack = traces::read_pack(command.pack, pace);
+  generate::FitResult fit = generate::fit_generator(pack, command.seed, pace);
   const std::string recorded = command.name.empty() ? pack.header.model : command.name;
   fit.spec.fitted_on =
-      fmt::format("{} (sha256 {})", recorded, sha256_hex(command.pack).substr(0, 12));
+      fmt::format("{} (sha256 {})", recorded, sha256_hex(command.pack, pace).substr(0, 12));
+  line.reset();  // it is wiped before anything is printed
   const std::string text = fit_table(fit);
   const std::string parameters =
       generator_toml(fit.spec,

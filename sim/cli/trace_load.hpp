@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/core/pace.hpp"
 #include "sim/moe/traces/pack.hpp"
 #include "sim/moe/traces/skew.hpp"
 
@@ -27,7 +28,7 @@ struct TraceLoad {
   std::vector<Drift> drift;                     ///< of a counts pack: 1, 10, 100, ... steps
 };
 
-[[nodiscard]] TraceLoad measure_load(const traces::RoutePack& pack);
+[[nodiscard]] TraceLoad measure_load(const traces::RoutePack& pack, const Pace& pace = {});
 
 /// The tables of degrees and drift, the hottest experts, and a heat map of layers x experts.
 [[nodiscard]] std::string load_text(const TraceLoad& load);

@@ -11,6 +11,7 @@
 #include "sim/moe/generate/generated_source.hpp"
 #include "sim/moe/generate/learned_source.hpp"
 #include "sim/moe/narrow_routing.hpp"
+#include "sim/moe/traces/trace_source.hpp"
 #include "sim/scenario/assembly_cache.hpp"
 #include "sim/scenario/fields.hpp"
 
@@ -116,10 +117,14 @@ std::unique_ptr<RoutingSource> open_shared(
 
 std::unique_ptr<RoutingSource> open_trace(const Scenario& scenario,
                                           int layers,
-                                          AssemblyCache* cache) {
+                                          AssemblyCache* cache,
+                                          const Pace& pace) {
   std::unique_ptr<RoutingSource> source = open_shared(scenario, layers, 0, cache, [&] {
-    return open_routing_source(
-        scenario.routing, scenario.parallel.ep, scenario.batch.tokens_per_rank, scenario.seed);
+    return traces::open_trace_source(scenario.routing,
+                                     scenario.parallel.ep,
+                                     scenario.batch.tokens_per_rank,
+                                     scenario.seed,
+                                     pace);
   });
   check_fit(scenario, source->info(), layers);
   if (is_narrowed(scenario, source->info())) {
@@ -161,7 +166,7 @@ std::unique_ptr<RoutingSource> open_scenario_routing(const Scenario& scenario,
                                                      const Pace& pace) {
   const RoutingSpec& routing = scenario.routing;
   if (routing.source == RoutingOrigin::kTrace) {
-    return open_trace(scenario, layers, cache);
+    return open_trace(scenario, layers, cache, pace);
   }
   check_assignments(scenario);
   const bool learned = routing.source == RoutingOrigin::kLearned;

@@ -8,6 +8,7 @@
 
 #include "sim/core/diagnostics.hpp"
 #include "sim/moe/generate/generated_routes.hpp"
+#include "sim/moe/traces/trace_source.hpp"
 #include "sim/scenario/memory_model.hpp"
 #include "sim/step/serving/attention_group.hpp"
 
@@ -21,12 +22,12 @@ UserError mistake(std::string key, std::string message) {
   return UserError({std::move(diagnostic)});
 }
 
-std::unique_ptr<RequestRoutes> open_routes(const Scenario& s) {
+std::unique_ptr<RequestRoutes> open_routes(const Scenario& s, const Pace& pace) {
   if (s.model.moe_layers == 0) {
     return nullptr;
   }
   if (s.routing.source == RoutingOrigin::kTrace) {
-    return open_pack_routes(s.routing, s.seed);
+    return traces::open_trace_routes(s.routing, s.seed, pace);
   }
   if (s.routing.source == RoutingOrigin::kLearned) {
     throw mistake(
@@ -103,12 +104,12 @@ ServingLimits serving_limits(const Scenario& s) {
           .memory_ratio = (kv.fixed + cache) / s.cluster.gpu.memory};
 }
 
-ServingModel serving_model(const Scenario& s) {
+ServingModel serving_model(const Scenario& s, const Pace& pace) {
   ServingModel model;
   model.kv = checked_kv_space(s);
   model.arrivals = read_arrivals(s.requests, s.seed);
   model.assembly = assemble_serving(s);
-  model.routes = open_routes(s);
+  model.routes = open_routes(s, pace);
   model.notes = model.assembly.joins;
   model.notes.insert(model.notes.end(), model.assembly.notes.begin(), model.assembly.notes.end());
   note_stamps(s.requests, model.arrivals, model.notes);

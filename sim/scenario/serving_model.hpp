@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/core/pace.hpp"
 #include "sim/moe/request_routes.hpp"
 #include "sim/scenario/assemble.hpp"
 #include "sim/step/serving/kv_space.hpp"
@@ -26,7 +27,8 @@ struct ServingModel {
 /// Reads the arrivals, opens the routes, finds how much the cache holds. Throws UserError: what
 /// assemble_serving and read_arrivals throw; weights that leave no room for a cache; a routing that
 /// does not fit the model.
-[[nodiscard]] ServingModel serving_model(const Scenario& scenario);
+/// @param pace  hears of the reading and checking of a trace
+[[nodiscard]] ServingModel serving_model(const Scenario& scenario, const Pace& pace = {});
 
 /// What is known of a run of serving before it runs.
 struct ServingLimits {

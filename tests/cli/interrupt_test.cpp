@@ -115,6 +115,39 @@ TEST_F(Interrupts, CtrlCEndsTrainingDrawingAndFitting) {
   }
 }
 
+// 20 GB of ids, nearly all in a hole of the file: to check them takes longer than this test may.
+TEST_F(Interrupts, CtrlCEndsTheCheckingAndImportOfALongRecording) {
+  constexpr std::int64_t kTokens = 10'000'000'000;
+  const auto tokens = std::to_string(kTokens);
+  for (const char* file : {"long/topk.npy", "ids.npy"}) {
+    write(file, npy("|u1", "False", tokens + ", 2, 1", ""));
+    const auto header = std::filesystem::file_size(folder() / file);
+    std::filesystem::resize_file(folder() / file, header + std::uintmax_t{2} * kTokens);
+  }
+  write("long/pack.json",
+        R"({"format": "moesim-route-pack", "version": 1, "model": "toy", "experts": 8, "top_k": 1,
+            "layers": 2})");
+  write("long/sequences.csv",
+        "sequence,row_start,rows,domain,source\n0,0," + tokens + ",code,one\n");
+  edit_scenario("trace = \"./pack\"", "trace = \"./long\"");
+  const std::vector<std::vector<std::string>> commands = {
+      {"run", "scenario.toml", "--out", "results"},
+      {"trace", "info", "long"},
+      {"trace", "fit", "long"},
+      {"trace", "import", "ids.npy", "made", "--experts", "8"}};
+  for (const std::vector<std::string>& command : commands) {
+    Program program(folder(), command);
+    ASSERT_TRUE(program.comes_to_catch(SIGINT)) << program.wait().err;
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));  // it is at work
+    program.send(SIGINT);
+    const Outcome outcome = program.wait();
+    EXPECT_EQ(outcome.code, 130) << command.front();
+    EXPECT_EQ(outcome.signal, 0);
+    EXPECT_EQ(outcome.err, "interrupted; nothing was written\n");
+    EXPECT_THAT(entries(), ElementsAre("data", "ids.npy", "long", "pack", "scenario.toml"));
+  }
+}
+
 TEST_F(Interrupts, AKilledRunLeavesNoResultFolder) {
   Program program(folder(), long_run_);
   ASSERT_TRUE(program.comes_to_catch(SIGINT));

@@ -96,7 +96,7 @@ TEST(Published, ASixteenthMoreCapacityDropsAsManyFewerAsWasMeasured) {
 // routing, its spread fitted to 7.10 %, is left with 0.33 (other draws: to 0.38). That more is
 // saved than was measured is a miss which no spread mends (docs/models.md has the table): the share
 // that is left hardly depends on it where so few are dropped. The recorded routing of ESFT, which
-// drops more, is left with 0.52 (data_test).
+// drops more, is left with 0.52 (real_data_test).
 TEST(Published, SpillHalvesDropsAndMore) {
   const Routing routing = clustered(2, 8192, 256, 8, {.own = 0.165});
   const double plain = dropped_share(routing, OverflowPolicy::kDrop, 1.0);

@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <numeric>
 
 #include "sim/core/check.hpp"
+#include "sim/core/pace_counter.hpp"
 #include "sim/core/rng.hpp"
 #include "sim/moe/traces/expert_masks.hpp"
 
@@ -18,6 +20,7 @@ constexpr std::int64_t kMostTokensForLags = 65'536;
 // Chance can put some lag a little above lag 1; a real stride shows as a factor of two.
 constexpr double kLagMargin = 1.1;
 constexpr std::int64_t kLeastTokensForLags = 256;
+constexpr std::size_t kBytesBetween = std::size_t{1} << 20U;
 
 void add(std::vector<Finding>& findings, Topic topic, std::string message) {
   findings.push_back({.topic = topic, .message = std::move(message)});
@@ -33,14 +36,18 @@ std::uint64_t hash_on(std::uint64_t hash, std::span<const std::byte> piece) {
 }
 
 /// One hash a layer, in one pass over the array.
-std::vector<std::uint64_t> layer_hashes(const NpyArray& array, std::size_t layer_axis) {
+std::vector<std::uint64_t> layer_hashes(const NpyArray& array,
+                                        std::size_t layer_axis,
+                                        const Pace& pace) {
   const std::size_t layers = array.size(layer_axis);
   std::size_t bytes = bytes_per_number(array.type());
   for (std::size_t axis = layer_axis + 1; axis < array.axes(); ++axis) {
     bytes *= array.size(axis);
   }
   std::vector<std::uint64_t> hashes(layers);
+  PaceCounter hashed(pace, "comparing layers", array.data().size(), kBytesBetween);
   for (std::size_t at = 0; bytes > 0 && at < array.data().size();) {
+    hashed.add(bytes * layers);
     for (std::size_t layer = 0; layer < layers; ++layer, at += bytes) {
       hashes[layer] = hash_on(hashes[layer], array.data().subspan(at, bytes));
     }
@@ -57,8 +64,11 @@ std::string pairs_text(const std::vector<std::pair<std::size_t, std::size_t>>& p
   return pairs.size() > kShown ? text + fmt::format(" and {} more", pairs.size() - kShown) : text;
 }
 
-void report_warmup(std::vector<Finding>& findings, const NpyArray& array, std::string_view rows) {
-  const std::int64_t equal = equal_rows_at_start(array);
+void report_warmup(std::vector<Finding>& findings,
+                   const NpyArray& array,
+                   std::string_view rows,
+                   const Pace& pace) {
+  const std::int64_t equal = equal_rows_at_start(array, pace);
   if (equal >= kWarmupRows) {
     add(findings,
         Topic::kWarmup,
@@ -71,8 +81,9 @@ void report_warmup(std::vector<Finding>& findings, const NpyArray& array, std::s
 
 void report_equal_layers(std::vector<Finding>& findings,
                          const NpyArray& array,
-                         std::size_t layer_axis) {
-  const auto pairs = equal_layers(array, layer_axis);
+                         std::size_t layer_axis,
+                         const Pace& pace) {
+  const auto pairs = equal_layers(array, layer_axis, pace);
   if (!pairs.empty()) {
     add(findings,
         Topic::kEqualLayers,
@@ -133,31 +144,22 @@ void report_ids(std::vector<Finding>& findings, const IdScan& scan, int num_expe
   }
 }
 
+/// @param idle  experts never chosen, by layer
 void report_never_chosen(std::vector<Finding>& findings,
-                         const std::vector<std::vector<std::int64_t>>& load) {
-  std::int64_t never = 0;
-  std::size_t layers = 0;
-  std::size_t worst = 0;
-  std::int64_t most = 0;
-  for (std::size_t layer = 0; layer < load.size(); ++layer) {
-    const auto idle = std::count(load[layer].begin(), load[layer].end(), std::int64_t{0});
-    never += idle;
-    layers += idle > 0 ? 1U : 0U;
-    if (idle > most) {
-      most = idle;
-      worst = layer;
-    }
-  }
+                         const std::vector<std::int64_t>& idle,
+                         std::size_t experts) {
+  const std::int64_t never = std::accumulate(idle.begin(), idle.end(), std::int64_t{0});
   if (never > 0) {
+    const auto worst = std::max_element(idle.begin(), idle.end());
     add(findings,
         Topic::kNeverChosen,
         fmt::format("{} experts in {} of {} layers are never chosen, most in layer {} ({} of {})",
                     never,
-                    layers,
-                    load.size(),
-                    worst,
-                    most,
-                    load[worst].size()));
+                    std::count_if(idle.begin(), idle.end(), [](auto n) { return n > 0; }),
+                    idle.size(),
+                    worst - idle.begin(),
+                    *worst,
+                    experts));
   }
 }
 
@@ -201,25 +203,28 @@ bool is_error(Topic topic) {
   return topic != Topic::kInterleaving && topic != Topic::kNeverChosen;
 }
 
-std::int64_t equal_rows_at_start(const NpyArray& array) {
+std::int64_t equal_rows_at_start(const NpyArray& array, const Pace& pace) {
   if (array.axes() == 0 || array.count() == 0) {
     return 0;
   }
   const std::size_t bytes = array.data().size() / array.size(0);
   const std::span<const std::byte> first = array.data().first(bytes);
+  PaceCounter compared(pace, "comparing the first rows", array.data().size(), kBytesBetween);
   std::size_t row = 1;
   while (row < array.size(0) &&
          std::equal(first.begin(), first.end(), array.data().subspan(row * bytes).begin())) {
     ++row;
+    compared.add(bytes);
   }
   return static_cast<std::int64_t>(row);
 }
 
 std::vector<std::pair<std::size_t, std::size_t>> equal_layers(const NpyArray& array,
-                                                              std::size_t layer_axis) {
+                                                              std::size_t layer_axis,
+                                                              const Pace& pace) {
   std::vector<std::pair<std::size_t, std::size_t>> pairs;
   std::map<std::uint64_t, std::size_t> first_with;
-  const std::vector<std::uint64_t> hashes = layer_hashes(array, layer_axis);
+  const std::vector<std::uint64_t> hashes = layer_hashes(array, layer_axis, pace);
   for (std::size_t layer = 0; layer < hashes.size(); ++layer) {
     const auto [known, fresh] = first_with.emplace(hashes[layer], layer);
     if (!fresh) {
@@ -231,10 +236,12 @@ std::vector<std::pair<std::size_t, std::size_t>> equal_layers(const NpyArray& ar
 
 std::vector<double> overlap_by_lag(const NpyArray& topk,
                                    std::span<const TraceSequence> sequences,
-                                   int num_experts) {
+                                   int num_experts,
+                                   const Pace& pace) {
+  PaceCounter layers(pace, "comparing neighbours", topk.size(1), 1);
   std::vector<std::int64_t> shared(kMostLag);
   std::vector<std::int64_t> pairs(kMostLag);
-  for (std::size_t layer = 0; layer < topk.size(1); ++layer) {
+  for (std::size_t layer = 0; layer < topk.size(1); ++layer, layers.add()) {
     const ExpertMasks masks(layer_ids(topk, layer, kMostTokensForLags), topk.size(2), num_experts);
     for (const TraceSequence& sequence : sequences) {
       add_pairs(masks, sequence, shared, pairs);
@@ -252,40 +259,52 @@ std::vector<double> overlap_by_lag(const NpyArray& topk,
 
 Checked check_topk(const NpyArray& topk,
                    std::span<const TraceSequence> sequences,
-                   int num_experts) {
+                   int num_experts,
+                   const Pace& pace) {
   std::vector<Finding> findings;
-  std::vector<double> overlap = overlap_by_lag(topk, sequences, num_experts);
-  const IdScan scan = scan_ids(topk, num_experts);
+  std::vector<double> overlap = overlap_by_lag(topk, sequences, num_experts, pace);
+  const IdScan scan = scan_ids(topk, num_experts, pace);
   report_padding(findings, scan);
   report_ids(findings, scan, num_experts);
-  report_warmup(findings, topk, "rows");
-  report_equal_layers(findings, topk, 1);
+  report_warmup(findings, topk, "rows", pace);
+  report_equal_layers(findings, topk, 1, pace);
   report_interleaving(findings, topk, overlap);
-  report_never_chosen(findings, scan.load);
+  std::vector<std::int64_t> idle;
+  for (const std::vector<std::int64_t>& load : scan.load) {
+    idle.push_back(std::count(load.begin(), load.end(), std::int64_t{0}));
+  }
+  report_never_chosen(findings, idle, static_cast<std::size_t>(num_experts));
   return {.findings = std::move(findings), .overlap = std::move(overlap)};
 }
 
-Checked check_counts(const NpyArray& counts) {
+Checked check_counts(const NpyArray& counts, const Pace& pace) {
   MOESIM_CHECK(counts.axes() >= 3 && counts.count() > 0, "counts end in layer and expert");
   std::vector<Finding> findings;
-  report_warmup(findings, counts, "steps");
-  report_equal_layers(findings, counts, counts.axes() - 2);
+  report_warmup(findings, counts, "steps", pace);
+  report_equal_layers(findings, counts, counts.axes() - 2, pace);
   const std::size_t layers = counts.size(counts.axes() - 2);
   const std::size_t experts = counts.size(counts.axes() - 1);
-  std::vector<std::vector<std::int64_t>> load(layers, std::vector<std::int64_t>(experts));
+  std::vector<bool> chosen(layers * experts);
+  PaceCounter counted(pace, "looking for idle experts", counts.count(), kBytesBetween);
   visit_integer_type(counts.type(), [&](auto zero) {
-    for (std::size_t i = 0; i < counts.count(); ++i) {
-      const auto count = number_at<decltype(zero)>(counts.data().data(), i);
-      load[i / experts % layers][i % experts] += count != 0 ? 1 : 0;
+    for (std::size_t i = 0; i < counts.count(); ++i, counted.add()) {
+      if (number_at<decltype(zero)>(counts.data().data(), i) != 0) {
+        chosen[i % chosen.size()] = true;
+      }
     }
   });
-  report_never_chosen(findings, load);
+  std::vector<std::int64_t> idle;
+  for (std::size_t layer = 0; layer < layers; ++layer) {
+    const auto begin = chosen.begin() + static_cast<std::ptrdiff_t>(layer * experts);
+    idle.push_back(std::count(begin, begin + static_cast<std::ptrdiff_t>(experts), false));
+  }
+  report_never_chosen(findings, idle, experts);
   return {.findings = std::move(findings), .overlap = {}};
 }
 
-Checked check_pack(const RoutePack& pack) {
-  return pack.per_token() ? check_topk(*pack.topk, pack.sequences, pack.header.experts)
-                          : check_counts(*pack.counts);
+Checked check_pack(const RoutePack& pack, const Pace& pace) {
+  return pack.per_token() ? check_topk(*pack.topk, pack.sequences, pack.header.experts, pace)
+                          : check_counts(*pack.counts, pace);
 }
 
 }  // namespace moesim::traces

@@ -29,18 +29,20 @@ inline constexpr std::int64_t kWarmupRows = 16;
 inline constexpr int kMostLag = 16;
 
 /// Rows at the start that equal the first one in every layer; rows are axis 0.
-[[nodiscard]] std::int64_t equal_rows_at_start(const NpyArray& array);
+[[nodiscard]] std::int64_t equal_rows_at_start(const NpyArray& array, const Pace& pace = {});
 
 /// Pairs (layer, the earlier layer that it equals everywhere).
 /// @param layer_axis  the axis of `array` that counts layers
 [[nodiscard]] std::vector<std::pair<std::size_t, std::size_t>> equal_layers(const NpyArray& array,
-                                                                            std::size_t layer_axis);
+                                                                            std::size_t layer_axis,
+                                                                            const Pace& pace = {});
 
 /// Mean share of top_k that tokens `lag` apart in one sequence have in common, by lag - 1 for lags
 /// 1 to kMostLag, over all layers and at most the first 65,536 tokens. Lags without a pair: 0.
 [[nodiscard]] std::vector<double> overlap_by_lag(const NpyArray& topk,
                                                  std::span<const TraceSequence> sequences,
-                                                 int num_experts);
+                                                 int num_experts,
+                                                 const Pace& pace = {});
 
 /// Where ids are padding, out of range or repeated, and what each layer was asked for.
 struct IdScan {
@@ -67,7 +69,7 @@ struct IdScan {
 };
 
 /// @param topk [token, layer, slot] of any integer type
-[[nodiscard]] IdScan scan_ids(const NpyArray& topk, int num_experts);
+[[nodiscard]] IdScan scan_ids(const NpyArray& topk, int num_experts, const Pace& pace = {});
 
 /// All findings, and what was measured on the way.
 struct Checked {
@@ -78,12 +80,13 @@ struct Checked {
 /// Checks expert ids [token, layer, slot].
 [[nodiscard]] Checked check_topk(const NpyArray& topk,
                                  std::span<const TraceSequence> sequences,
-                                 int num_experts);
+                                 int num_experts,
+                                 const Pace& pace = {});
 
 /// Checks counts whose last two axes are layer and expert.
-[[nodiscard]] Checked check_counts(const NpyArray& counts);
+[[nodiscard]] Checked check_counts(const NpyArray& counts, const Pace& pace = {});
 
 /// Checks a pack that has been read.
-[[nodiscard]] Checked check_pack(const RoutePack& pack);
+[[nodiscard]] Checked check_pack(const RoutePack& pack, const Pace& pace = {});
 
 }  // namespace moesim::traces

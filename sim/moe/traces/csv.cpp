@@ -32,6 +32,9 @@ std::size_t required_place(const std::filesystem::path& path,
   return *found;
 }
 
+constexpr std::size_t kMostCell = std::size_t{1} << 20U;  // bytes
+constexpr std::size_t kMostCells = 65'536;                // of a row
+
 /// A cell as a number, and where it stands for messages.
 struct Cell {
   const std::filesystem::path& path;
@@ -84,6 +87,9 @@ bool CsvReader::next(CsvRow& row) {
 void CsvReader::read_record(std::vector<std::string>& cells) {
   cells.clear();
   do {
+    if (cells.size() == kMostCells) {
+      refuse_line(path_, line_, fmt::format("more than {} cells", kMostCells));
+    }
     cells.push_back(cell());
   } while (accept(','));
   accept('\r');
@@ -102,12 +108,13 @@ bool CsvReader::accept(char c) {
 }
 
 std::string CsvReader::cell() {
+  const std::string_view most = text_.substr(at_, kMostCell + 1);
   if (accept('"')) {
     return quoted();
   }
-  const std::size_t end = std::min(text_.find_first_of(",\r\n", at_), text_.size());
-  const std::string_view plain = text_.substr(at_, end - at_);
-  at_ = end;
+  const std::string_view plain = most.substr(0, most.find_first_of(",\r\n"));
+  require_short(plain);
+  at_ += plain.size();
   return std::string(plain);
 }
 
@@ -121,8 +128,15 @@ std::string CsvReader::quoted() {
     }
     line_ += c == '\n' ? 1 : 0;
     inside += c;
+    require_short(inside);
   }
   refuse_line(path_, opened, "a quote is never closed");
+}
+
+void CsvReader::require_short(std::string_view cell) const {
+  if (cell.size() > kMostCell) {
+    refuse_line(path_, line_, fmt::format("more than {} bytes in a cell", kMostCell));
+  }
 }
 
 std::optional<std::size_t> CsvReader::find_column(std::string_view name) const {

@@ -38,6 +38,7 @@ class CsvReader {
   bool accept(char c);
   std::string cell();
   std::string quoted();
+  void require_short(std::string_view cell) const;
 
   const std::filesystem::path& path_;
   std::string_view text_;

@@ -46,7 +46,7 @@ bool holds_counts(const fs::path& input, const NpyArray& array, const ImportOpti
 }
 
 Dump read_array(const fs::path& input, const ImportOptions& options) {
-  NpyArray array = read_npy(input, options.scratch);
+  NpyArray array = read_npy(input, options.scratch, options.pace);
   if (!is_integer(array.type())) {
     refuse(input,
            fmt::format("numbers are {}; expected whole expert ids or counts (means of loads cannot "
@@ -118,35 +118,35 @@ Dump read_dump(const fs::path& input, const ImportOptions& options) {
 }
 
 /// Equal rows at the start go, all of them.
-void drop_warmup(Dump& dump, const fs::path& scratch) {
+void drop_warmup(Dump& dump, const ImportOptions& options) {
   RoutePack& pack = dump.pack;
   const NpyArray& array = pack.topk ? *pack.topk : *pack.counts;
-  const std::int64_t equal = equal_rows_at_start(array);
+  const std::int64_t equal = equal_rows_at_start(array, options.pace);
   if (equal < kWarmupRows) {
     return;
   }
   if (pack.topk) {
     std::vector<bool> keep(pack.topk->size(0), true);
     std::fill(keep.begin(), keep.begin() + equal, false);
-    keep_rows(pack, keep, std::vector<bool>(pack.topk->size(1), true), scratch);
+    keep_rows(pack, keep, std::vector<bool>(pack.topk->size(1), true), options);
     dump.dropped.push_back(fmt::format("{} equal rows at the start", equal));
     return;
   }
   std::vector<std::int64_t> shape = array.shape();
   shape[0] -= equal;
   const std::size_t bytes = array.data().size() / array.size(0) * static_cast<std::size_t>(equal);
-  Spool rest(scratch);
+  Spool rest(options.scratch);
   rest.append(array.data().subspan(bytes));
   pack.counts = rest.take(array.type(), shape);
   dump.dropped.push_back(fmt::format("{} equal steps at the start", equal));
 }
 
-void drop_padding(Dump& dump, const fs::path& scratch) {
+void drop_padding(Dump& dump, const ImportOptions& options) {
   RoutePack& pack = dump.pack;
   if (!pack.topk) {
     return;
   }
-  const IdScan scan = scan_ids(*pack.topk, pack.header.experts);
+  const IdScan scan = scan_ids(*pack.topk, pack.header.experts, options.pace);
   std::vector<bool> keep_layer(pack.topk->size(1), true);
   std::int64_t layers = 0;
   for (std::size_t layer = 0; layer < keep_layer.size(); ++layer) {
@@ -164,7 +164,7 @@ void drop_padding(Dump& dump, const fs::path& scratch) {
   keep_token.flip();
   const auto leading = std::find(keep_layer.begin(), keep_layer.end(), true) - keep_layer.begin();
   pack.header.first_moe_layer += static_cast<int>(leading);
-  keep_rows(pack, keep_token, keep_layer, scratch);
+  keep_rows(pack, keep_token, keep_layer, options);
   dump.dropped.push_back(fmt::format("{} layers and {} tokens of padding", layers, tokens));
 }
 
@@ -302,25 +302,27 @@ ImportReport import_trace(const fs::path& input,
   Dump dump = read_dump(input, options);
   check_header(input, dump.pack.header);
   if (options.drop_warmup) {
-    drop_warmup(dump, options.scratch);
+    drop_warmup(dump, options);
   }
   if (options.drop_padding) {
-    drop_padding(dump, options.scratch);
+    drop_padding(dump, options);
   }
   require_something(input, dump.pack);
-  Checked checked = check_pack(dump.pack);
+  Checked checked = check_pack(dump.pack, options.pace);
   std::vector<std::string> warnings = warnings_or_throw(input, checked.findings, options);
   if (dump.pack.counts) {
-    require_sound_counts(input, dump.pack);
+    require_sound_counts(input, dump.pack, options.pace);
   }
   if (dump.pack.weights) {
-    require_sound_weights(options.weights.empty() ? input : options.weights, *dump.pack.weights);
+    require_sound_weights(
+        options.weights.empty() ? input : options.weights, *dump.pack.weights, options.pace);
   }
   dump.pack.folder = pack;
   write_pack(dump.pack,
              provenance(input, dump),
              options.overwrite,
-             options.plain ? PackArrays::kPlain : PackArrays::kGzip);
+             options.plain ? PackArrays::kPlain : PackArrays::kGzip,
+             options.pace);
   return {.form = dump.form,
           .tokens = dump.pack.tokens(),
           .steps = dump.pack.steps(),

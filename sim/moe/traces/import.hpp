@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/core/pace.hpp"
 #include "sim/moe/traces/checks.hpp"
 
 namespace moesim::traces {
@@ -53,6 +54,7 @@ struct ImportOptions {
 
   /// Where copies that are too large for memory lie meanwhile; import_trace puts the pack's folder.
   std::filesystem::path scratch;
+  Pace pace = {};  ///< hears how far the work is; one that throws leaves no pack
 };
 
 /// What was made, and what its user should know.

@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "sim/core/pace_counter.hpp"
 #include "sim/moe/traces/csv_reader.hpp"
 #include "sim/moe/traces/import_forms.hpp"
 #include "sim/moe/traces/mapped_text.hpp"
@@ -93,7 +94,9 @@ TableCells read_cells(CsvReader& table, const ImportOptions& options) {
   const std::size_t count = table.column("count");
   TableCells cells;
   CsvRow line;
+  PaceCounter read(options.pace, "reading", 0);
   while (table.next(line)) {
+    read.add();
     const std::vector<std::string>& row = line.cells;
     const bool model_fits = !model || options.model.empty() || row[*model] == options.model;
     if (model) {
@@ -144,9 +147,10 @@ void finish_counts(Dump& dump) {
 }
 
 template <typename T>
-void spool_as(Spool& spool, const CountRows& rows) {
+void spool_as(Spool& spool, const CountRows& rows, PaceCounter& done) {
   std::vector<T> narrow;
   rows([&](std::span<const std::int64_t> row) {
+    done.add();
     narrow.assign(row.begin(), row.end());
     spool.append(std::as_bytes(std::span(narrow)));
   });
@@ -155,24 +159,26 @@ void spool_as(Spool& spool, const CountRows& rows) {
 NpyArray narrow_counts(const fs::path& input,
                        std::vector<std::int64_t> shape,
                        const CountRows& rows,
-                       const fs::path& scratch) {
+                       const ImportOptions& options) {
   std::int64_t most = 0;
+  PaceCounter done(options.pace, "reading", 0, 256);
   rows([&](std::span<const std::int64_t> row) {
+    done.add();
     most = std::max(most, *std::max_element(row.begin(), row.end()));
   });
   if (most > kMostCount) {
     refuse(input, fmt::format("count {}; expected 0 to {}", most, kMostCount));
   }
-  Spool spool(scratch);
+  Spool spool(options.scratch);
   if (most <= 0xff) {
-    spool_as<std::uint8_t>(spool, rows);
+    spool_as<std::uint8_t>(spool, rows, done);
     return spool.take(NumberType::kU1, std::move(shape));
   }
   if (most <= 0xffff) {
-    spool_as<std::uint16_t>(spool, rows);
+    spool_as<std::uint16_t>(spool, rows, done);
     return spool.take(NumberType::kU2, std::move(shape));
   }
-  spool_as<std::uint32_t>(spool, rows);
+  spool_as<std::uint32_t>(spool, rows, done);
   return spool.take(NumberType::kU4, std::move(shape));
 }
 
@@ -192,7 +198,7 @@ void set_counts(const fs::path& input,
                 std::vector<std::int64_t> shape,
                 const CountRows& rows,
                 const ImportOptions& options) {
-  dump.pack.counts = narrow_counts(input, std::move(shape), rows, options.scratch);
+  dump.pack.counts = narrow_counts(input, std::move(shape), rows, options);
   finish_counts(dump);
 }
 
@@ -211,7 +217,7 @@ Dump read_counts(const fs::path& input, const NpyArray& array, const ImportOptio
 }
 
 Dump read_counts_table(const fs::path& input, const ImportOptions& options) {
-  const MappedText file(input, options.scratch);
+  const MappedText file(input, options.scratch, options.pace);
   CsvReader table(input, file.text());
   const int top_k = required(input, options.top_k, "top_k", "to draw tokens from counts");
   const TableCells cells = read_cells(table, options);

@@ -16,6 +16,9 @@
 
 namespace moesim::traces {
 
+/// Bytes of text between two tellings of the pace.
+inline constexpr std::size_t kReadBetween = std::size_t{1} << 18U;
+
 /// A dump that was read. `pack.topk` may still hold padding and any integer type.
 struct Dump {
   RoutePack pack;
@@ -83,10 +86,10 @@ void set_counts(const std::filesystem::path& input,
 [[nodiscard]] CountRows rows_of(const std::vector<std::int64_t>& counts, std::int64_t experts);
 
 /// Leaves only some tokens and layers. Every kept token lies in a sequence; sequences left without
-/// tokens go. What stays is copied, by way of `scratch` if it is large.
+/// tokens go. What stays is copied, by way of options.scratch if it is large.
 void keep_rows(RoutePack& pack,
                const std::vector<bool>& keep_token,
                const std::vector<bool>& keep_layer,
-               const std::filesystem::path& scratch);
+               const ImportOptions& options);
 
 }  // namespace moesim::traces

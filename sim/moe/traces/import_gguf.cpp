@@ -5,9 +5,11 @@
 
 #include <charconv>
 #include <map>
+#include <span>
 #include <string_view>
 #include <utility>
 
+#include "sim/core/pace_counter.hpp"
 #include "sim/moe/traces/import_forms.hpp"
 #include "sim/moe/traces/mapped_file.hpp"
 #include "sim/moe/traces/refuse.hpp"
@@ -25,8 +27,8 @@ constexpr std::uint32_t kFloat32Tensor = 0;
 /// Reads a GGUF file from its start; every read is checked against its end.
 class GgufReader {
  public:
-  GgufReader(const fs::path& path, std::span<const std::byte> content)
-      : path_(path), content_(content) {}
+  GgufReader(const fs::path& path, std::span<const std::byte> content, const Pace& pace)
+      : path_(path), content_(content), reads_(pace, "reading", 0, 65'536) {}
 
   template <typename T>
   T number() {
@@ -44,6 +46,7 @@ class GgufReader {
     if (bytes > content_.size() - at_) {
       refuse(path_, "truncated, or not a GGUF file");
     }
+    reads_.add();
     const auto taken = content_.subspan(at_, static_cast<std::size_t>(bytes));
     at_ += static_cast<std::size_t>(bytes);
     return taken;
@@ -94,6 +97,7 @@ class GgufReader {
   const fs::path& path_;
   std::span<const std::byte> content_;
   std::size_t at_ = 0;
+  PaceCounter reads_;
 };
 
 /// The layer of "blk.<layer>.ffn_gate_exps.weight.counts"; -1 for other tensors.
@@ -146,8 +150,8 @@ TensorInfo read_tensor_info(const fs::path& path, GgufReader& reader, std::strin
   return info;
 }
 
-Tensors read_header(const fs::path& path, std::span<const std::byte> content) {
-  GgufReader reader(path, content);
+Tensors read_header(const fs::path& path, std::span<const std::byte> content, const Pace& pace) {
+  GgufReader reader(path, content, pace);
   (void)reader.take(4);  // "GGUF"
   const auto version = reader.number<std::uint32_t>();
   if (version != 2 && version != 3) {
@@ -177,6 +181,26 @@ Tensors read_header(const fs::path& path, std::span<const std::byte> content) {
   return found;
 }
 
+/// The counts of one layer, from where they begin.
+void read_row(const fs::path& input,
+              std::int64_t layer,
+              std::span<const std::byte> data,
+              std::span<std::int64_t> row) {
+  for (std::size_t e = 0; e < row.size(); ++e) {
+    const auto count = number_at<float>(data.data(), e);
+    if (!(count >= 0.0F) || count > static_cast<float>(kMostCount) ||
+        count != static_cast<float>(static_cast<std::int64_t>(count))) {
+      refuse(input,
+             fmt::format("layer {}, expert {}: count {}; expected a whole number up to {}",
+                         layer,
+                         e,
+                         count,
+                         kMostCount));
+    }
+    row[e] = static_cast<std::int64_t>(count);
+  }
+}
+
 }  // namespace
 
 Dump read_imatrix(const fs::path& input, const ImportOptions& options) {
@@ -184,14 +208,13 @@ Dump read_imatrix(const fs::path& input, const ImportOptions& options) {
       required(input, options.top_k, "top_k", "as counts do not say how many a token has");
   const MappedFile file(input);
   const std::span<const std::byte> content = file.content();
-  const Tensors tensors = read_header(input, content);
+  const Tensors tensors = read_header(input, content, options.pace);
   if (tensors.counts.empty()) {
     refuse(input, "no tensors blk.<layer>.ffn_gate_exps.weight.counts");
   }
   const std::uint64_t experts = tensors.counts.begin()->second.numbers;
   Dump dump;
   dump.form = "llama.cpp importance matrix";
-  std::vector<std::int64_t> all;
   for (const auto& [layer, info] : tensors.counts) {
     const std::uint64_t bytes = experts * sizeof(float);
     if (info.numbers != experts || tensors.data_begin > content.size() ||
@@ -200,20 +223,6 @@ Dump read_imatrix(const fs::path& input, const ImportOptions& options) {
       refuse(input,
              fmt::format("layer {}: its counts do not fit the first layer's or the file", layer));
     }
-    const auto data = content.subspan(tensors.data_begin + static_cast<std::size_t>(info.offset));
-    for (std::size_t e = 0; e < experts; ++e) {
-      const auto count = number_at<float>(data.data(), e);
-      if (!(count >= 0.0F) || count > static_cast<float>(kMostCount) ||
-          count != static_cast<float>(static_cast<std::int64_t>(count))) {
-        refuse(input,
-               fmt::format("layer {}, expert {}: count {}; expected a whole number up to {}",
-                           layer,
-                           e,
-                           count,
-                           kMostCount));
-      }
-      all.push_back(static_cast<std::int64_t>(count));
-    }
     dump.model_layers.push_back(layer);
   }
   check_agrees(input, options.experts, "experts", static_cast<std::int64_t>(experts));
@@ -221,7 +230,17 @@ Dump read_imatrix(const fs::path& input, const ImportOptions& options) {
   dump.pack.header.top_k = top_k;
   const auto layers = static_cast<std::int64_t>(tensors.counts.size());
   const auto each = static_cast<std::int64_t>(experts);
-  set_counts(input, dump, {1, layers, each}, rows_of(all, each), options);
+  const auto rows = [&](const TakeRow& take) {
+    std::vector<std::int64_t> row(static_cast<std::size_t>(experts));
+    for (const auto& [layer, info] : tensors.counts) {
+      read_row(input,
+               layer,
+               content.subspan(tensors.data_begin + static_cast<std::size_t>(info.offset)),
+               row);
+      take(row);
+    }
+  };
+  set_counts(input, dump, {1, layers, each}, rows, options);
   return dump;
 }
 

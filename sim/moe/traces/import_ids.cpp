@@ -8,6 +8,7 @@
 #include <numeric>
 #include <utility>
 
+#include "sim/core/pace_counter.hpp"
 #include "sim/moe/traces/csv.hpp"
 #include "sim/moe/traces/gzip.hpp"
 #include "sim/moe/traces/import_forms.hpp"
@@ -133,8 +134,8 @@ std::vector<bool> read_index(const CsvTable& table, const ImportOptions& options
   return keep;
 }
 
-NpyArray read_weights(const fs::path& path, const NpyArray& topk, const fs::path& scratch) {
-  NpyArray weights = read_npy(path, scratch);
+NpyArray read_weights(const fs::path& path, const NpyArray& topk, const ImportOptions& options) {
+  NpyArray weights = read_npy(path, options.scratch, options.pace);
   if (weights.type() != NumberType::kF2 && weights.type() != NumberType::kF4) {
     refuse(path, fmt::format("numbers are {}; expected <f2 or <f4", descr(weights.type())));
   }
@@ -151,15 +152,16 @@ NpyArray read_weights(const fs::path& path, const NpyArray& topk, const fs::path
 NpyArray gather(const NpyArray& array,
                 const std::vector<bool>& keep_token,
                 const std::vector<bool>& keep_layer,
-                const fs::path& scratch) {
+                const ImportOptions& options) {
   constexpr std::size_t kBlock = std::size_t{1} << 20U;
   const std::size_t row = array.size(2) * bytes_per_number(array.type());
   const std::size_t token_bytes = array.size(1) * row;
   const bool all_layers =
       std::find(keep_layer.begin(), keep_layer.end(), false) == keep_layer.end();
-  Spool kept(scratch.empty() ? scratch_folder() : scratch);
+  Spool kept(options.scratch.empty() ? scratch_folder() : options.scratch);
+  PaceCounter tokens_done(options.pace, "copying what stays", array.size(0));
   std::vector<std::byte> block;
-  for (std::size_t token = 0; token < array.size(0); ++token) {
+  for (std::size_t token = 0; token < array.size(0); ++token, tokens_done.add()) {
     const auto from = array.data().subspan(token * token_bytes, token_bytes);
     if (keep_token[token] && all_layers) {
       block.insert(block.end(), from.begin(), from.end());
@@ -203,13 +205,13 @@ std::vector<TraceSequence> renumbered(const std::vector<TraceSequence>& sequence
 void keep_rows(RoutePack& pack,
                const std::vector<bool>& keep_token,
                const std::vector<bool>& keep_layer,
-               const fs::path& scratch) {
+               const ImportOptions& options) {
   pack.sequences = renumbered(pack.sequences, keep_token);
   pack.header.layers = static_cast<int>(std::count(keep_layer.begin(), keep_layer.end(), true));
   if (pack.weights) {
-    pack.weights = gather(*pack.weights, keep_token, keep_layer, scratch);
+    pack.weights = gather(*pack.weights, keep_token, keep_layer, options);
   }
-  pack.topk = gather(*pack.topk, keep_token, keep_layer, scratch);
+  pack.topk = gather(*pack.topk, keep_token, keep_layer, options);
 }
 
 Dump read_ids(const fs::path& input, NpyArray array, const ImportOptions& options) {
@@ -220,7 +222,7 @@ Dump read_ids(const fs::path& input, NpyArray array, const ImportOptions& option
   dump.pack.header.top_k = static_cast<int>(array.shape()[2]);
   dump.pack.header.layers = static_cast<int>(array.shape()[1]);
   if (!options.weights.empty()) {
-    dump.pack.weights = read_weights(options.weights, array, options.scratch);
+    dump.pack.weights = read_weights(options.weights, array, options);
   }
   dump.pack.topk = std::move(array);
   if (options.index.empty()) {
@@ -234,7 +236,7 @@ Dump read_ids(const fs::path& input, NpyArray array, const ImportOptions& option
     const auto outside = std::count(keep.begin(), keep.end(), false);
     if (outside > 0) {
       dump.dropped.push_back(fmt::format("{} rows outside the sequences that stay", outside));
-      keep_rows(dump.pack, keep, std::vector<bool>(dump.pack.topk->size(1), true), options.scratch);
+      keep_rows(dump.pack, keep, std::vector<bool>(dump.pack.topk->size(1), true), options);
     }
   }
   return dump;

@@ -9,6 +9,7 @@
 #include <map>
 #include <utility>
 
+#include "sim/core/pace_counter.hpp"
 #include "sim/moe/traces/import_forms.hpp"
 #include "sim/moe/traces/mapped_text.hpp"
 #include "sim/moe/traces/refuse.hpp"
@@ -31,8 +32,10 @@ class JsonLines {
   JsonLines(const fs::path& path, const ImportOptions& options) : path_(path), options_(options) {}
 
   void read(std::string_view text) {
+    PaceCounter bytes(options_.pace, "reading", text.size(), kReadBetween);
     while (!text.empty()) {
       const std::string_view line = next_line(text);
+      bytes.add(line.size() + 1);
       ++line_;
       if (line.find_first_not_of(" \t\r") != std::string_view::npos) {
         read_line(line);
@@ -69,7 +72,7 @@ class JsonLines {
 
   [[nodiscard]] Json parsed(std::string_view line) const {
     if (line.size() > kMostLine) {
-      refuse_line(fmt::format("{} bytes in a line; expected at most {}", line.size(), kMostLine));
+      refuse_line(fmt::format("more than {} bytes in a line", kMostLine));
     }
     Json row = Json::parse(line, nullptr, false);
     if (!row.is_object()) {
@@ -232,9 +235,9 @@ class JsonLines {
     }
     const std::vector<std::int64_t> shape = {
         tokens, static_cast<std::int64_t>(layers_.size()), static_cast<std::int64_t>(slots_)};
-    pack.topk = ids_->arranged(NumberType::kI4, shape, places);
+    pack.topk = ids_->arranged(NumberType::kI4, shape, places, options_.pace);
     if (has_weights_) {
-      pack.weights = weights_->arranged(NumberType::kF4, shape, places);
+      pack.weights = weights_->arranged(NumberType::kF4, shape, places, options_.pace);
     }
   }
 
@@ -258,7 +261,7 @@ class JsonLines {
 }  // namespace
 
 Dump read_json_lines(const fs::path& input, const ImportOptions& options) {
-  const MappedText file(input, options.scratch);
+  const MappedText file(input, options.scratch, options.pace);
   JsonLines lines(input, options);
   lines.read(file.text());
   Dump dump = lines.dump();

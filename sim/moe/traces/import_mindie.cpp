@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ascend MindIE's expert loads: prefill_<rank>.csv and decode_<rank>.csv, each [layer, expert of
-// the rank] without a header; ranks stand side by side.
+// the rank] without a header; ranks stand side by side. Layers are read one at a time from all of
+// them.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
 #include <utility>
 
-#include "sim/moe/traces/gzip.hpp"
+#include "sim/core/pace_counter.hpp"
 #include "sim/moe/traces/import_forms.hpp"
+#include "sim/moe/traces/mapped_text.hpp"
 #include "sim/moe/traces/refuse.hpp"
 
 namespace moesim::traces {
@@ -18,10 +20,11 @@ namespace fs = std::filesystem;
 using Row = std::vector<std::int64_t>;
 
 constexpr std::int64_t kMostCount = 0xffff'ffff;
-constexpr std::size_t kMostText = std::size_t{1} << 28U;
+/// A number takes 32 bytes at most.
+constexpr std::size_t kMostCells = std::size_t{kMostExperts} * 32;
 
 /// Whole numbers, also written as 12.0 or 1.2e+01.
-std::int64_t count_of(const fs::path& path, std::string_view cell, std::size_t line) {
+std::int64_t count_of(const fs::path& path, std::string_view cell, std::int64_t line) {
   const std::size_t begin = std::min(cell.find_first_not_of(" \t\r"), cell.size());
   cell.remove_prefix(begin);
   cell = cell.substr(0, cell.find_last_not_of(" \t\r") + 1);
@@ -39,31 +42,81 @@ std::int64_t count_of(const fs::path& path, std::string_view cell, std::size_t l
   return static_cast<std::int64_t>(value);
 }
 
-std::vector<Row> read_matrix(const fs::path& path) {
-  const std::string text = read_text(path, kMostText);
-  std::string_view rest = text;
-  std::vector<Row> rows;
-  for (std::size_t line = 1; !rest.empty(); ++line) {
-    std::string_view cells = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(cells.size() + 1, rest.size()));
-    if (cells.find_first_not_of(" \t\r") == std::string_view::npos) {
-      continue;
+/// The counts of one rank, a layer a line; lines without any pass unread.
+class RankFile {
+ public:
+  RankFile(fs::path path, const ImportOptions& options)
+      : path_(std::move(path)), text_(path_, options.scratch, options.pace) {
+    rewind();
+    PaceCounter read(options.pace, "reading", text_.text().size(), kReadBetween);
+    for (std::string_view cells; next(cells); ++layers_) {
+      read.add(cells.size() + 1);
     }
-    Row& row = rows.emplace_back();
+    rewind();
+  }
+
+  [[nodiscard]] const fs::path& path() const { return path_; }
+  [[nodiscard]] std::int64_t layers() const { return layers_; }
+  void rewind() {
+    rest_ = text_.text();
+    line_ = 0;
+  }
+  /// Appends the next layer's counts; there is one. The first layer fixes how many they are.
+  void append_to(Row& row) {
+    const std::size_t before = row.size();
+    std::string_view cells;
+    (void)next(cells);
+    if (cells.size() > kMostCells) {
+      refuse(
+          path_,
+          fmt::format(
+              "line {}: {} bytes; expected at most {} counts", line_, cells.size(), kMostExperts));
+    }
     for (bool more = true; more;) {
       const std::size_t comma = cells.find(',');
       more = comma != std::string_view::npos;
-      row.push_back(count_of(path, cells.substr(0, comma), line));
+      row.push_back(count_of(path_, cells.substr(0, comma), line_));
       cells.remove_prefix(more ? comma + 1 : cells.size());
     }
-    if (row.size() != rows.front().size()) {
-      refuse(
-          path,
-          fmt::format(
-              "line {}: {} counts, the first line has {}", line, row.size(), rows.front().size()));
+    const std::size_t counts = row.size() - before;
+    counts_ = counts_ == 0 ? counts : counts_;
+    if (counts != counts_) {
+      refuse(path_,
+             fmt::format("line {}: {} counts, the first line has {}", line_, counts, counts_));
     }
   }
-  return rows;
+
+ private:
+  bool next(std::string_view& cells) {
+    while (!rest_.empty()) {
+      cells = next_line(rest_);
+      ++line_;
+      if (cells.find_first_not_of(" \t\r") != std::string_view::npos) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  fs::path path_;
+  MappedText text_;
+  std::string_view rest_;
+  std::int64_t line_ = 0;
+  std::int64_t layers_ = 0;
+  std::size_t counts_ = 0;  ///< in a line
+};
+
+/// Layer after layer, the ranks side by side.
+void read_layers(std::vector<RankFile>& ranks, const TakeRow& take) {
+  std::for_each(ranks.begin(), ranks.end(), [](RankFile& rank) { rank.rewind(); });
+  Row row;
+  for (std::int64_t layer = 0; layer < ranks.front().layers(); ++layer) {
+    row.clear();
+    for (RankFile& rank : ranks) {
+      rank.append_to(row);
+    }
+    take(row);
+  }
 }
 
 std::string phase_of(const fs::path& folder, const ImportOptions& options) {
@@ -85,18 +138,19 @@ Dump read_mindie(const fs::path& folder, const ImportOptions& options) {
   }
   const int top_k =
       required(folder, options.top_k, "top_k", "as counts do not say how many a token has");
-  std::vector<Row> layers;
+  std::vector<RankFile> ranks;
   for (const fs::path& file : files) {
-    const std::vector<Row> rows = read_matrix(file);
-    layers.resize(layers.empty() ? rows.size() : layers.size());
-    if (rows.empty() || rows.size() != layers.size()) {
-      refuse(file, fmt::format("{} layers, the first rank has {}", rows.size(), layers.size()));
-    }
-    for (std::size_t layer = 0; layer < rows.size(); ++layer) {
-      layers[layer].insert(layers[layer].end(), rows[layer].begin(), rows[layer].end());
+    const RankFile& rank = ranks.emplace_back(file, options);
+    const std::int64_t layers = ranks.front().layers();
+    if (rank.layers() == 0 || rank.layers() != layers) {
+      refuse(file, fmt::format("{} layers, the first rank has {}", rank.layers(), layers));
     }
   }
-  const auto experts = static_cast<std::int64_t>(layers.front().size());
+  Row first;
+  for (RankFile& rank : ranks) {
+    rank.append_to(first);
+  }
+  const auto experts = static_cast<std::int64_t>(first.size());
   if (options.experts && *options.experts != experts) {
     refuse(folder,
            fmt::format("{} experts over {} ranks, {} were given; more than the model has are "
@@ -110,15 +164,12 @@ Dump read_mindie(const fs::path& folder, const ImportOptions& options) {
   dump.pack.header = header_of(options);
   dump.pack.header.phase = phase;
   dump.pack.header.top_k = top_k;
-  std::vector<std::int64_t> all;
-  for (const Row& row : layers) {
-    all.insert(all.end(), row.begin(), row.end());
-  }
-  set_counts(folder,
-             dump,
-             {1, static_cast<std::int64_t>(layers.size()), experts},
-             rows_of(all, experts),
-             options);
+  set_counts(
+      folder,
+      dump,
+      {1, ranks.front().layers(), experts},
+      [&](const TakeRow& take) { read_layers(ranks, take); },
+      options);
   return dump;
 }
 

@@ -8,6 +8,7 @@
 #include <map>
 #include <utility>
 
+#include "sim/core/pace_counter.hpp"
 #include "sim/core/rng.hpp"
 #include "sim/moe/traces/import_forms.hpp"
 #include "sim/moe/traces/mapped_text.hpp"
@@ -53,10 +54,12 @@ class RecordLines {
   void read(const fs::path& path) {
     path_ = path;
     line_ = 0;
-    const MappedText file(path, options_.scratch);
+    const MappedText file(path, options_.scratch, options_.pace);
     std::string_view rest = file.text();
+    PaceCounter bytes(options_.pace, "reading", rest.size(), kReadBetween);
     while (!rest.empty()) {
       const std::string_view line = next_line(rest);
+      bytes.add(line.size() + 1);
       ++line_;
       if (line.find_first_not_of(" \t\r") != std::string_view::npos) {
         read_line(line);
@@ -104,7 +107,7 @@ class RecordLines {
 
   void read_line(std::string_view line) {
     if (line.size() > kMostLine) {
-      refuse_line(fmt::format("{} bytes in a line; expected at most {}", line.size(), kMostLine));
+      refuse_line(fmt::format("more than {} bytes in a line", kMostLine));
     }
     const Json record = Json::parse(line, nullptr, false);
     if (!record.is_object()) {
@@ -246,8 +249,10 @@ class RecordLines {
     header.first_moe_layer = static_cast<int>(dump.model_layers.front());
     header.experts = required(input, options_.experts, "experts", "as the file does not say it");
     check_agrees(input, options_.top_k, "top_k", header.top_k);
-    dump.pack.topk = rows_->arranged(
-        NumberType::kI4, {tokens, layers, static_cast<std::int64_t>(slots_)}, std::move(places));
+    dump.pack.topk = rows_->arranged(NumberType::kI4,
+                                     {tokens, layers, static_cast<std::int64_t>(slots_)},
+                                     std::move(places),
+                                     options_.pace);
   }
 
   /// The sequence's tokens, which every layer has alike.

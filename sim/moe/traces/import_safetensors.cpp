@@ -11,6 +11,7 @@
 #include <set>
 #include <utility>
 
+#include "sim/core/pace_counter.hpp"
 #include "sim/moe/traces/gzip.hpp"
 #include "sim/moe/traces/import_forms.hpp"
 #include "sim/moe/traces/refuse.hpp"
@@ -99,9 +100,11 @@ Key parsed_key(const fs::path& path, const std::string& name) {
   return key;
 }
 
-Rank read_counts_of(const fs::path& path, int experts) {
+Rank read_counts_of(const fs::path& path, int experts, const Pace& pace) {
   Rank rank{.file = std::make_unique<SafetensorsFile>(path), .numbers = {}};
+  PaceCounter read(pace, "reading", rank.file->tensors().size(), 64);
   for (const Tensor& tensor : rank.file->tensors()) {
+    read.add();
     if (tensor.dtype != "I64" || tensor.shape != std::vector<std::int64_t>{experts}) {
       refuse(path,
              fmt::format("tensor \"{}\": expected I64 counts of shape [{}], the experts of "
@@ -163,6 +166,7 @@ void add_rank(const fs::path& path, Rank logged, std::vector<Rank>& ranks, Dump&
 struct RawIds {
   Spool& all;
   std::size_t top_k;
+  PaceCounter& tokens;
 };
 
 /// Appends a rank's tokens of one iteration; returns how many.
@@ -194,6 +198,7 @@ std::int64_t append_tokens(const fs::path& folder,
       }
     }
     to.all.append(std::as_bytes(std::span(token)));
+    to.tokens.add();
   }
   return static_cast<std::int64_t>(by_layer[0].count() / to.top_k);
 }
@@ -216,6 +221,7 @@ Dump read_raw(const fs::path& folder,
   }
   dump.model_layers.assign(layers.begin(), layers.end());
   Spool all(options.scratch);
+  PaceCounter read(options.pace, "reading", 0);
   std::int64_t tokens = 0;
   for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
     std::optional<std::int64_t> last;
@@ -223,12 +229,12 @@ Dump read_raw(const fs::path& folder,
       if (std::exchange(last, key.first) == key.first) {
         continue;
       }
-      const std::int64_t rows =
-          append_tokens(folder,
-                        ranks[rank],
-                        key.first,
-                        dump.model_layers,
-                        {.all = all, .top_k = static_cast<std::size_t>(meta.top_k)});
+      const std::int64_t rows = append_tokens(
+          folder,
+          ranks[rank],
+          key.first,
+          dump.model_layers,
+          {.all = all, .top_k = static_cast<std::size_t>(meta.top_k), .tokens = read});
       if (rows > 0) {
         dump.pack.sequences.push_back(
             {.row_start = tokens,
@@ -287,7 +293,7 @@ Dump read_expert_statistic(const fs::path& folder, const ImportOptions& options)
   dump.form = "TensorRT-LLM expert statistic";
   std::vector<Rank> ranks;
   for (const fs::path& path : files) {
-    add_rank(path, read_counts_of(path, meta.experts), ranks, dump);
+    add_rank(path, read_counts_of(path, meta.experts, options.pace), ranks, dump);
   }
   if (!raw.empty()) {
     dump.dropped.push_back(

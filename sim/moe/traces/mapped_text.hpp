@@ -17,7 +17,9 @@ inline constexpr std::size_t kMostLine = std::size_t{64} << 20U;
 class MappedText {
  public:
   /// @param scratch  where a large .gz is unpacked to
-  MappedText(const std::filesystem::path& path, const std::filesystem::path& scratch);
+  MappedText(const std::filesystem::path& path,
+             const std::filesystem::path& scratch,
+             const Pace& pace = {});
 
   [[nodiscard]] std::string_view text() const {
     return {reinterpret_cast<const char*>(bytes_.data().data()), bytes_.data().size()};
@@ -27,7 +29,8 @@ class MappedText {
   NpyArray bytes_;
 };
 
-/// Takes the next line off `rest`, without its line break.
+/// Takes the next line off `rest`, without its line break; of one longer than kMostLine the first
+/// kMostLine + 1 bytes.
 [[nodiscard]] std::string_view next_line(std::string_view& rest);
 
 }  // namespace moesim::traces

@@ -9,6 +9,7 @@
 
 #include "sim/core/atomic_file.hpp"
 #include "sim/core/check.hpp"
+#include "sim/core/pace_counter.hpp"
 #include "sim/moe/traces/gzip.hpp"
 #include "sim/moe/traces/refuse.hpp"
 #include "sim/moe/traces/spool.hpp"
@@ -43,7 +44,8 @@ void check_data_size(const std::filesystem::path& path,
 
 NpyArray read_packed(const std::filesystem::path& path,
                      std::span<const std::byte> packed,
-                     const std::filesystem::path& folder) {
+                     const std::filesystem::path& folder,
+                     const Pace& pace) {
   const NpyHeader header = parse_npy_header(path, gunzip(path, packed, kHeaderProbe));
   if (header.data_bytes / kMostDeflateRatio > packed.size()) {
     refuse(path,
@@ -55,6 +57,7 @@ NpyArray read_packed(const std::filesystem::path& path,
                        packed.size()));
   }
   Spool data(folder);
+  PaceCounter unpacked(pace, "unpacking", header.data_bytes, 1);
   std::size_t to_skip = header.data_offset;
   gunzip_blocks(path, packed, [&](std::span<const std::byte> block) {
     const std::size_t skipped = std::min(to_skip, block.size());
@@ -62,6 +65,7 @@ NpyArray read_packed(const std::filesystem::path& path,
     block = block.subspan(skipped);
     const std::size_t room = header.data_bytes + 1 - data.size();
     data.append(block.first(std::min(block.size(), room)));
+    unpacked.add(block.size());
     return data.size() <= header.data_bytes;
   });
   check_data_size(path, header, data.size());
@@ -84,7 +88,7 @@ void write_array(const std::filesystem::path& path, const std::string& preamble,
 }
 
 template <typename From, typename To, typename File>
-void append_as(File& file, const NpyArray& array) {
+void append_as(File& file, const NpyArray& array, PaceCounter& written) {
   std::vector<To> block;
   for (std::size_t first = 0; first < array.count(); first += kBlock) {
     block.resize(std::min(kBlock, array.count() - first));
@@ -92,6 +96,7 @@ void append_as(File& file, const NpyArray& array) {
       block[i] = static_cast<To>(to_int64(number_at<From>(array.data().data(), first + i)));
     }
     file.append({reinterpret_cast<const char*>(block.data()), block.size() * sizeof(To)});
+    written.add(block.size());
   }
 }
 
@@ -116,10 +121,12 @@ std::span<const std::byte> NpyArray::data() const {
   return file_ ? file_->content().subspan(data_offset_) : std::span<const std::byte>(owned_);
 }
 
-NpyArray read_npy(const std::filesystem::path& path, const std::filesystem::path& scratch) {
+NpyArray read_npy(const std::filesystem::path& path,
+                  const std::filesystem::path& scratch,
+                  const Pace& pace) {
   MappedFile file(path);
   if (is_gzip(file.content())) {
-    return read_packed(path, file.content(), scratch.empty() ? scratch_folder() : scratch);
+    return read_packed(path, file.content(), scratch.empty() ? scratch_folder() : scratch, pace);
   }
   NpyHeader header = parse_npy_header(path, file.content());
   check_data_size(path, header, file.content().size() - header.data_offset);
@@ -140,27 +147,33 @@ std::string npy_preamble(NumberType type, std::span<const std::int64_t> shape) {
   return file + header;
 }
 
-void write_npy(const std::filesystem::path& path, const NpyArray& array) {
+void write_npy(const std::filesystem::path& path, const NpyArray& array, const Pace& pace) {
+  PaceCounter written(pace, "writing", array.data().size(), 1);
   write_array(path, npy_preamble(array.type(), array.shape()), [&](auto& file) {
     for (std::size_t at = 0; at < array.data().size(); at += kBlock) {
       const auto block = array.data().subspan(at, std::min(kBlock, array.data().size() - at));
       file.append({reinterpret_cast<const char*>(block.data()), block.size()});
+      written.add(block.size());
     }
   });
 }
 
-void write_npy_as(const std::filesystem::path& path, const NpyArray& array, NumberType type) {
+void write_npy_as(const std::filesystem::path& path,
+                  const NpyArray& array,
+                  NumberType type,
+                  const Pace& pace) {
   MOESIM_CHECK(type == NumberType::kU1 || type == NumberType::kU2, "u1 or u2");
   if (array.type() == type) {
-    write_npy(path, array);
+    write_npy(path, array, pace);
     return;
   }
+  PaceCounter written(pace, "writing", array.count(), 1);
   write_array(path, npy_preamble(type, array.shape()), [&](auto& file) {
     visit_integer_type(array.type(), [&](auto zero) {
       if (type == NumberType::kU1) {
-        append_as<decltype(zero), std::uint8_t>(file, array);
+        append_as<decltype(zero), std::uint8_t>(file, array, written);
       } else {
-        append_as<decltype(zero), std::uint16_t>(file, array);
+        append_as<decltype(zero), std::uint16_t>(file, array, written);
       }
     });
   });

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "sim/core/pace.hpp"
 #include "sim/moe/traces/mapped_file.hpp"
 
 namespace moesim::traces {
@@ -70,17 +71,21 @@ class NpyArray {
 /// Throws EnvironmentError if the file cannot be read, UserError if it is not an array we read.
 /// @param scratch  where a large .gz is unpacked to; empty: scratch_folder() of spool.hpp
 [[nodiscard]] NpyArray read_npy(const std::filesystem::path& path,
-                                const std::filesystem::path& scratch = {});
+                                const std::filesystem::path& scratch = {},
+                                const Pace& pace = {});
 
 /// The bytes of a .npy file, format 1.0, before its data.
 [[nodiscard]] std::string npy_preamble(NumberType type, std::span<const std::int64_t> shape);
 
 /// Writes `path` atomically, gzipped if its name ends in ".gz". Nothing but a block of it is
 /// copied.
-void write_npy(const std::filesystem::path& path, const NpyArray& array);
+void write_npy(const std::filesystem::path& path, const NpyArray& array, const Pace& pace = {});
 
 /// The same with whole numbers written as u1 or u2; every one of them fits.
-void write_npy_as(const std::filesystem::path& path, const NpyArray& array, NumberType type);
+void write_npy_as(const std::filesystem::path& path,
+                  const NpyArray& array,
+                  NumberType type,
+                  const Pace& pace = {});
 
 /// An owned array of numbers held in memory.
 template <typename T>

@@ -63,7 +63,7 @@ struct RoutePack {
 
 /// Reads and checks a whole pack: header, shapes, every id, sequences, weights, counts.
 /// Throws EnvironmentError for a file that cannot be read, UserError for one that is wrong.
-[[nodiscard]] RoutePack read_pack(const std::filesystem::path& folder);
+[[nodiscard]] RoutePack read_pack(const std::filesystem::path& folder, const Pace& pace = {});
 
 enum class PackArrays {
   kGzip,   ///< .npy.gz: a third to a half of the size
@@ -76,7 +76,8 @@ enum class PackArrays {
 void write_pack(const RoutePack& pack,
                 const std::string& extra_json,
                 bool overwrite,
-                PackArrays arrays = PackArrays::kGzip);
+                PackArrays arrays = PackArrays::kGzip,
+                const Pace& pace = {});
 
 /// The experts of one layer, [token * slots], widened; any negative or too large id is kNoExpert.
 [[nodiscard]] std::vector<ExpertIndex> layer_ids(const NpyArray& topk, std::size_t layer);

@@ -92,17 +92,17 @@ std::vector<TraceSequence> read_sequences(const fs::path& path, std::int64_t tok
   return sequences;
 }
 
-void read_token_pack(RoutePack& pack, const fs::path& path) {
-  pack.topk = read_npy(path);
+void read_token_pack(RoutePack& pack, const fs::path& path, const Pace& pace) {
+  pack.topk = read_npy(path, {}, pace);
   check_type(path, *pack.topk, {NumberType::kU1, NumberType::kU2, NumberType::kI4});
   check_token_shape(path, *pack.topk, pack.header);
-  require_sound_ids(path, *pack.topk, pack.header.experts);
+  require_sound_ids(path, *pack.topk, pack.header.experts, pace);
   pack.sequences = read_sequences(pack.folder / "sequences.csv", pack.tokens());
   const std::optional<fs::path> weights = find_array(pack.folder, "weights.npy");
   if (!weights) {
     return;
   }
-  pack.weights = read_npy(*weights);
+  pack.weights = read_npy(*weights, {}, pace);
   check_type(*weights, *pack.weights, {NumberType::kF2, NumberType::kF4});
   if (pack.weights->shape() != pack.topk->shape()) {
     refuse(*weights,
@@ -110,10 +110,10 @@ void read_token_pack(RoutePack& pack, const fs::path& path) {
                        shape_text(pack.weights->shape()),
                        shape_text(pack.topk->shape())));
   }
-  require_sound_weights(*weights, *pack.weights);
+  require_sound_weights(*weights, *pack.weights, pace);
 }
 
-void read_counts_pack(RoutePack& pack, const fs::path& path) {
+void read_counts_pack(RoutePack& pack, const fs::path& path, const Pace& pace) {
   const std::vector<std::string> by_step = {"step", "layer", "expert"};
   const std::vector<std::string> by_rank = {"step", "source_rank", "layer", "expert"};
   if (pack.header.axes != by_step && pack.header.axes != by_rank) {
@@ -121,7 +121,7 @@ void read_counts_pack(RoutePack& pack, const fs::path& path) {
            "axes: expected [\"step\", \"layer\", \"expert\"] or "
            "[\"step\", \"source_rank\", \"layer\", \"expert\"]");
   }
-  pack.counts = read_npy(path);
+  pack.counts = read_npy(path, {}, pace);
   const NpyArray& counts = *pack.counts;
   check_type(path,
              counts,
@@ -137,12 +137,12 @@ void read_counts_pack(RoutePack& pack, const fs::path& path) {
                        pack.header.layers,
                        pack.header.experts));
   }
-  require_sound_counts(path, pack);
+  require_sound_counts(path, pack, pace);
 }
 
 }  // namespace
 
-RoutePack read_pack(const fs::path& folder) {
+RoutePack read_pack(const fs::path& folder, const Pace& pace) {
   const fs::path header_path = folder / "pack.json";
   RoutePack pack{.folder = folder,
                  .header = parse_pack_json(header_path, read_text(header_path, kMostText)),
@@ -159,9 +159,9 @@ RoutePack read_pack(const fs::path& folder) {
     refuse(folder, "no topk.npy, topk.npy.gz, counts.npy or counts.npy.gz");
   }
   if (topk) {
-    read_token_pack(pack, *topk);
+    read_token_pack(pack, *topk, pace);
   } else {
-    read_counts_pack(pack, *counts);
+    read_counts_pack(pack, *counts, pace);
   }
   return pack;
 }

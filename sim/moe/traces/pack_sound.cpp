@@ -7,6 +7,7 @@
 #include <cmath>
 #include <utility>
 
+#include "sim/core/pace_counter.hpp"
 #include "sim/moe/traces/refuse.hpp"
 
 namespace moesim::traces {
@@ -16,6 +17,8 @@ namespace fs = std::filesystem;
 
 // Keeps products of a count and a number of assignments inside 64 bits.
 constexpr std::int64_t kMostAssignments = 0xffff'ffff;
+
+constexpr std::size_t kRowsBetween = 65'536;
 
 template <typename T>
 [[noreturn]] void refuse_id(
@@ -41,12 +44,13 @@ template <typename T>
 }
 
 template <typename T>
-void scan_token_ids(const fs::path& path, const NpyArray& topk, int experts) {
+void scan_token_ids(const fs::path& path, const NpyArray& topk, int experts, const Pace& pace) {
+  PaceCounter done(pace, "checking", topk.size(0) * topk.size(1), kRowsBetween);
   const std::byte* const data = topk.data().data();
   const std::size_t slots = topk.size(2);
   const std::size_t rows = topk.size(0) * topk.size(1);
   std::vector<std::size_t> last_row(static_cast<std::size_t>(experts), rows);
-  for (std::size_t row = 0; row < rows; ++row) {
+  for (std::size_t row = 0; row < rows; ++row, done.add()) {
     for (std::size_t at = row * slots; at < (row + 1) * slots; ++at) {
       const T id = number_at<T>(data, at);
       if (std::cmp_less(id, 0) || std::cmp_greater_equal(id, experts)) {
@@ -62,12 +66,13 @@ void scan_token_ids(const fs::path& path, const NpyArray& topk, int experts) {
 /// Every (step, source rank, layer) has assignments, and none that top_k distinct experts a token
 /// cannot meet.
 template <typename T>
-void scan_counts(const fs::path& path, const RoutePack& pack) {
+void scan_counts(const fs::path& path, const RoutePack& pack, const Pace& pace) {
   const NpyArray& counts = *pack.counts;
   const auto experts = static_cast<std::size_t>(pack.header.experts);
+  PaceCounter done(pace, "checking counts", counts.count() / experts);
   const auto layers = static_cast<std::size_t>(pack.header.layers);
   const auto ranks = static_cast<std::size_t>(pack.source_ranks());
-  for (std::size_t row = 0; row * experts < counts.count(); ++row) {
+  for (std::size_t row = 0; row * experts < counts.count(); ++row, done.add()) {
     const auto where = [&] {
       return fmt::format("step {}, source rank {}, layer {}",
                          row / layers / ranks,
@@ -106,15 +111,20 @@ void scan_counts(const fs::path& path, const RoutePack& pack) {
 
 }  // namespace
 
-void require_sound_ids(const fs::path& path, const NpyArray& topk, int num_experts) {
-  visit_integer_type(topk.type(),
-                     [&](auto zero) { scan_token_ids<decltype(zero)>(path, topk, num_experts); });
+void require_sound_ids(const fs::path& path,
+                       const NpyArray& topk,
+                       int num_experts,
+                       const Pace& pace) {
+  visit_integer_type(topk.type(), [&](auto zero) {
+    scan_token_ids<decltype(zero)>(path, topk, num_experts, pace);
+  });
 }
 
-void require_sound_weights(const fs::path& path, const NpyArray& weights) {
+void require_sound_weights(const fs::path& path, const NpyArray& weights, const Pace& pace) {
+  PaceCounter done(pace, "checking gate weights", weights.count(), 8 * kRowsBetween);
   const std::byte* const data = weights.data().data();
   const bool half = weights.type() == NumberType::kF2;
-  for (std::size_t i = 0; i < weights.count(); ++i) {
+  for (std::size_t i = 0; i < weights.count(); ++i, done.add()) {
     const float weight =
         half ? half_to_float(number_at<std::uint16_t>(data, i)) : number_at<float>(data, i);
     if (!(weight >= 0.0F) || std::isinf(weight)) {
@@ -130,9 +140,9 @@ void require_sound_weights(const fs::path& path, const NpyArray& weights) {
   }
 }
 
-void require_sound_counts(const fs::path& path, const RoutePack& pack) {
+void require_sound_counts(const fs::path& path, const RoutePack& pack, const Pace& pace) {
   visit_integer_type(pack.counts->type(),
-                     [&](auto zero) { scan_counts<decltype(zero)>(path, pack); });
+                     [&](auto zero) { scan_counts<decltype(zero)>(path, pack, pace); });
 }
 
 }  // namespace moesim::traces

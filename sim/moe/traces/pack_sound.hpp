@@ -10,13 +10,20 @@
 namespace moesim::traces {
 
 /// Every id is an expert, and no token names one twice in a layer.
-void require_sound_ids(const std::filesystem::path& path, const NpyArray& topk, int num_experts);
+void require_sound_ids(const std::filesystem::path& path,
+                       const NpyArray& topk,
+                       int num_experts,
+                       const Pace& pace = {});
 
 /// Every weight is finite and not negative. @param weights  of type f2 or f4
-void require_sound_weights(const std::filesystem::path& path, const NpyArray& weights);
+void require_sound_weights(const std::filesystem::path& path,
+                           const NpyArray& weights,
+                           const Pace& pace = {});
 
 /// Every (step, source rank, layer) has assignments, and so few of each expert that tokens of
 /// top_k distinct experts can have them.
-void require_sound_counts(const std::filesystem::path& path, const RoutePack& pack);
+void require_sound_counts(const std::filesystem::path& path,
+                          const RoutePack& pack,
+                          const Pace& pace = {});
 
 }  // namespace moesim::traces

@@ -91,7 +91,8 @@ fs::path beside(const fs::path& folder, std::string_view suffix) {
 void write_pack(const RoutePack& pack,
                 const std::string& extra_json,
                 bool overwrite,
-                PackArrays arrays) {
+                PackArrays arrays,
+                const Pace& pace) {
   constexpr int kMostInOneByte = 256;
   const char* const ending = arrays == PackArrays::kGzip ? ".npy.gz" : ".npy";
   const fs::path folder = named_folder(pack.folder);
@@ -101,14 +102,15 @@ void write_pack(const RoutePack& pack,
   if (pack.topk) {
     write_npy_as(fresh.path() / fmt::format("topk{}", ending),
                  *pack.topk,
-                 pack.header.experts <= kMostInOneByte ? NumberType::kU1 : NumberType::kU2);
+                 pack.header.experts <= kMostInOneByte ? NumberType::kU1 : NumberType::kU2,
+                 pace);
     write_file_atomically(fresh.path() / "sequences.csv", sequences_csv(pack.sequences));
   }
   if (pack.weights) {
-    write_npy(fresh.path() / fmt::format("weights{}", ending), *pack.weights);
+    write_npy(fresh.path() / fmt::format("weights{}", ending), *pack.weights, pace);
   }
   if (pack.counts) {
-    write_npy(fresh.path() / fmt::format("counts{}", ending), *pack.counts);
+    write_npy(fresh.path() / fmt::format("counts{}", ending), *pack.counts, pace);
   }
   if (replace) {
     const ScratchFolder old(beside(folder, "old"));

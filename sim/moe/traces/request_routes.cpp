@@ -10,6 +10,7 @@
 #include "sim/moe/traces/pack.hpp"
 #include "sim/moe/traces/refuse.hpp"
 #include "sim/moe/traces/token_draw.hpp"
+#include "sim/moe/traces/trace_source.hpp"
 
 namespace moesim {
 namespace {
@@ -72,7 +73,13 @@ class PackRoutes final : public RequestRoutes {
 }  // namespace
 
 std::unique_ptr<RequestRoutes> open_pack_routes(const RoutingSpec& spec, std::uint64_t seed) {
-  traces::RoutePack pack = traces::read_pack(spec.trace);
+  return traces::open_trace_routes(spec, seed, {});
+}
+
+std::unique_ptr<RequestRoutes> traces::open_trace_routes(const RoutingSpec& spec,
+                                                         std::uint64_t seed,
+                                                         const Pace& pace) {
+  traces::RoutePack pack = traces::read_pack(spec.trace, pace);
   if (!pack.per_token()) {
     throw UserError(std::vector<Diagnostic>{traces::mistake(
         pack.folder, "a counts pack has no sequences for requests to read", "routing.trace")});

@@ -11,6 +11,7 @@
 #include "sim/moe/traces/pack.hpp"
 #include "sim/moe/traces/refuse.hpp"
 #include "sim/moe/traces/token_draw.hpp"
+#include "sim/moe/traces/trace_source.hpp"
 
 namespace moesim {
 
@@ -48,8 +49,13 @@ std::unique_ptr<RoutingSource> open_routing_source(const RoutingSpec& spec,
                                                    int ranks,
                                                    int tokens_per_rank,
                                                    std::uint64_t seed) {
+  return traces::open_trace_source(spec, ranks, tokens_per_rank, seed, {});
+}
+
+std::unique_ptr<RoutingSource> traces::open_trace_source(
+    const RoutingSpec& spec, int ranks, int tokens_per_rank, std::uint64_t seed, const Pace& pace) {
   MOESIM_CHECK(ranks > 0 && tokens_per_rank > 0, "no ranks or no tokens");
-  traces::RoutePack pack = traces::read_pack(spec.trace);
+  traces::RoutePack pack = traces::read_pack(spec.trace, pace);
   constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
   if (tokens_per_rank > kMost / ranks / pack.header.top_k) {
     throw UserError(fmt::format(

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "sim/core/check.hpp"
+#include "sim/core/pace_counter.hpp"
 
 namespace moesim::traces {
 
@@ -31,7 +32,8 @@ void RowStreams::close_run() {
 
 NpyArray RowStreams::arranged(NumberType type,
                               std::vector<std::int64_t> shape,
-                              std::vector<Place> places) {
+                              std::vector<Place> places,
+                              const Pace& pace) {
   close_run();
   const std::size_t bytes = std::accumulate(
       shape.begin(), shape.end(), bytes_per_number(type), [](std::size_t product, std::int64_t n) {
@@ -43,11 +45,12 @@ NpyArray RowStreams::arranged(NumberType type,
   const NpyArray all_rows = rows_.take(NumberType::kU1, {came});
   if (bytes <= Spool::kMostInMemory) {
     std::vector<std::byte> out(bytes);
-    scatter(all_rows, all_runs, places, out);
+    scatter(all_rows, all_runs, places, out, pace);
     return {type, std::move(shape), std::move(out)};
   }
   ScratchFile file(scratch_);
-  file.fill(bytes, [&](std::span<std::byte> out) { scatter(all_rows, all_runs, places, out); });
+  file.fill(bytes,
+            [&](std::span<std::byte> out) { scatter(all_rows, all_runs, places, out, pace); });
   return {NpyHeader{.type = type, .shape = std::move(shape), .data_offset = 0, .data_bytes = bytes},
           file.mapped()};
 }
@@ -55,7 +58,9 @@ NpyArray RowStreams::arranged(NumberType type,
 void RowStreams::scatter(const NpyArray& rows,
                          const NpyArray& runs,
                          std::vector<Place>& places,
-                         std::span<std::byte> out) const {
+                         std::span<std::byte> out,
+                         const Pace& pace) const {
+  PaceCounter arranged_rows(pace, "putting in order", rows.count() / row_bytes_, 65'536);
   const std::byte* from = rows.data().data();
   for (std::size_t i = 0; i < runs.size(0); ++i) {
     const auto stream = number_at<std::uint64_t>(runs.data().data(), 2 * i);
@@ -66,6 +71,7 @@ void RowStreams::scatter(const NpyArray& rows,
       MOESIM_CHECK(at + row_bytes_ <= out.size(), "a row beyond the array");
       std::memcpy(out.data() + at, from + row * row_bytes_, row_bytes_);
       place.first += place.stride;
+      arranged_rows.add();
     }
     from += count * row_bytes_;
   }

@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "sim/core/pace.hpp"
 #include "sim/moe/traces/npy.hpp"
 #include "sim/moe/traces/spool.hpp"
 
@@ -34,7 +35,8 @@ class RowStreams {
   /// @param places  by stream; together they fill `shape`
   [[nodiscard]] NpyArray arranged(NumberType type,
                                   std::vector<std::int64_t> shape,
-                                  std::vector<Place> places);
+                                  std::vector<Place> places,
+                                  const Pace& pace = {});
 
  private:
   struct Run {
@@ -45,7 +47,8 @@ class RowStreams {
   void scatter(const NpyArray& rows,
                const NpyArray& runs,
                std::vector<Place>& places,
-               std::span<std::byte> out) const;
+               std::span<std::byte> out,
+               const Pace& pace) const;
 
   std::filesystem::path scratch_;
   std::size_t row_bytes_;

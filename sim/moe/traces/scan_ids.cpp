@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "sim/core/check.hpp"
+#include "sim/core/pace_counter.hpp"
 #include "sim/moe/traces/checks.hpp"
 
 namespace moesim::traces {
@@ -24,9 +25,10 @@ class Scanner {
     scan_.load.assign(layers_, std::vector<std::int64_t>(experts_));
   }
 
-  IdScan run() {
+  IdScan run(const Pace& pace) {
+    PaceCounter scanned(pace, "checking ids", tokens_);
     bool padded = false;
-    for (std::size_t token = 0; token < tokens_; ++token) {
+    for (std::size_t token = 0; token < tokens_; ++token, scanned.add()) {
       for (std::size_t layer = 0; layer < layers_; ++layer) {
         if (is_padding(token * layers_ + layer)) {
           ++scan_.padded_rows[layer];
@@ -37,7 +39,7 @@ class Scanner {
       }
     }
     if (padded) {
-      mark_padded_tokens();
+      mark_padded_tokens(pace);
     }
     return std::move(scan_);
   }
@@ -60,9 +62,10 @@ class Scanner {
   }
 
   /// Only where there is padding: most recordings have none, and some are long.
-  void mark_padded_tokens() {
+  void mark_padded_tokens(const Pace& pace) {
+    PaceCounter marked(pace, "looking for padding", tokens_);
     scan_.padded_token.resize(tokens_);
-    for (std::size_t token = 0; token < tokens_; ++token) {
+    for (std::size_t token = 0; token < tokens_; ++token, marked.add()) {
       for (std::size_t layer = 0; layer < layers_; ++layer) {
         if (!scan_.is_padding_layer(layer) && is_padding(token * layers_ + layer)) {
           scan_.padded_token[token] = true;
@@ -118,11 +121,11 @@ std::int64_t IdScan::padded_tokens() const {
   return std::count(padded_token.begin(), padded_token.end(), true);
 }
 
-IdScan scan_ids(const NpyArray& topk, int num_experts) {
+IdScan scan_ids(const NpyArray& topk, int num_experts, const Pace& pace) {
   MOESIM_CHECK(topk.axes() == 3, "ids are [token, layer, slot]");
   IdScan scan;
   const bool whole = visit_integer_type(
-      topk.type(), [&](auto zero) { scan = Scanner<decltype(zero)>(topk, num_experts).run(); });
+      topk.type(), [&](auto zero) { scan = Scanner<decltype(zero)>(topk, num_experts).run(pace); });
   MOESIM_CHECK(whole, "expert ids are whole numbers");
   return scan;
 }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "sim/core/check.hpp"
+#include "sim/core/pace_counter.hpp"
 
 namespace moesim::traces {
 namespace {
@@ -60,14 +61,15 @@ class LayerSkews {
 /// The quantities of TokenSkew, in one pass over the ids: sequence after sequence.
 class TokenSkews {
  public:
-  explicit TokenSkews(const RoutePack& pack)
+  TokenSkews(const RoutePack& pack, const Pace& pace)
       : pack_(pack),
         domains_(pack.domains()),
         by_domain_(domains_.size(), std::vector<Load>(layers(), Load(experts()))),
         shared_(layers()) {
+    PaceCounter tokens(pace, "measuring skew", pack.topk->size(0));
     visit_integer_type(pack.topk->type(), [&](auto zero) {
       for (const TraceSequence& sequence : pack.sequences) {
-        add_sequence<decltype(zero)>(sequence);
+        add_sequence<decltype(zero)>(sequence, tokens);
         pairs_ += sequence.rows - 1;
       }
     });
@@ -111,13 +113,14 @@ class TokenSkews {
   }
 
   template <typename T>
-  void add_sequence(const TraceSequence& sequence) {
+  void add_sequence(const TraceSequence& sequence, PaceCounter& tokens) {
     const std::size_t slots = pack_.topk->size(2);
     const std::byte* const ids = pack_.topk->data().data();
     std::vector<Load> load(layers(), Load(experts()));
     std::vector<std::vector<std::int64_t>> last_row(layers(),
                                                     std::vector<std::int64_t>(experts(), -2));
     for (std::int64_t row = sequence.row_start; row < sequence.row_start + sequence.rows; ++row) {
+      tokens.add();
       std::size_t at = static_cast<std::size_t>(row) * layers() * slots;
       for (std::size_t layer = 0; layer < layers(); ++layer) {
         for (std::size_t slot = 0; slot < slots; ++slot, ++at) {
@@ -183,10 +186,11 @@ class StepSkews {
  public:
   explicit StepSkews(const RoutePack& pack) : pack_(pack) {}
 
-  Load add_layer(std::size_t layer) {
+  Load add_layer(std::size_t layer, PaceCounter& counted) {
     Load sum(static_cast<std::size_t>(pack_.header.experts));
     Load before;
     for (std::size_t step = 0; step < static_cast<std::size_t>(pack_.steps()); ++step) {
+      counted.add();
       Load load = step_counts(pack_, step, layer);
       max_over_mean_.push_back(load_skew(load).max_over_mean);
       if (!before.empty()) {
@@ -221,15 +225,17 @@ class StepSkews {
 
 }  // namespace
 
-SkewReport measure_skew(const RoutePack& pack) {
+SkewReport measure_skew(const RoutePack& pack, const Pace& pace) {
   LayerSkews layers;
   std::optional<TokenSkews> tokens;
   if (pack.per_token()) {
-    tokens.emplace(pack);
+    tokens.emplace(pack, pace);
   }
   StepSkews steps(pack);
+  const auto layers_of_steps = static_cast<std::size_t>(pack.steps() * pack.header.layers);
+  PaceCounter counted(pace, "measuring skew", layers_of_steps, 64);
   for (std::size_t layer = 0; layer < static_cast<std::size_t>(pack.header.layers); ++layer) {
-    layers.add(tokens ? tokens->load(layer) : steps.add_layer(layer));
+    layers.add(tokens ? tokens->load(layer) : steps.add_layer(layer, counted));
   }
   SkewReport report = layers.report();
   if (tokens) {

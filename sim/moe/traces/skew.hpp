@@ -81,7 +81,7 @@ struct SkewReport {
   std::optional<StepSkew> steps;
 };
 
-[[nodiscard]] SkewReport measure_skew(const RoutePack& pack);
+[[nodiscard]] SkewReport measure_skew(const RoutePack& pack, const Pace& pace = {});
 
 enum class BatchKind {
   kDistinctSequences,  ///< one random token from each of B random sequences, none twice

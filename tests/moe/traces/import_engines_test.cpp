@@ -106,8 +106,7 @@ TEST_F(Import, RefusesALineThatNobodyParses) {
   for (const char* start : {"{\"topk\": [", "{\"routing\": ["}) {
     write("x.jsonl", start);
     fs::resize_file(dir_ / "x.jsonl", 68'000'000);
-    EXPECT_EQ(refusal("x.jsonl"),
-              "x.jsonl:1:1: error: 68000000 bytes in a line; expected at most 67108864");
+    EXPECT_EQ(refusal("x.jsonl"), "x.jsonl:1:1: error: more than 67108864 bytes in a line");
   }
 }
 
@@ -269,6 +268,11 @@ TEST_F(Import, RefusesMindieTablesThatDoNotFit) {
   EXPECT_EQ(refused("1,2\n1\n"),
             "dump/decode_0.csv: error: line 2: 1 counts, the first line has 2");
   EXPECT_EQ(refused(""), "dump/decode_0.csv: error: 0 layers, the first rank has 0");
+  EXPECT_EQ(refused(std::string(2'097'089, '1') + "\n"),
+            "dump/decode_0.csv: error: line 1: 2097089 bytes; expected at most 65534 counts");
+  write("dump/decode_1.csv", "1,2\n");
+  EXPECT_EQ(refused("1,2\n3,4\n"), "dump/decode_1.csv: error: 1 layers, the first rank has 2");
+  fs::remove(dir_ / "dump/decode_1.csv");
   EXPECT_EQ(refused("1,2,3\n"),
             "dump: error: 3 experts over 1 ranks, 2 were given; more than the model has are "
             "physical slots, map them to logical experts first");

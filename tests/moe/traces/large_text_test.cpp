@@ -132,5 +132,60 @@ TEST(LargeText, CountsAreImportedWithoutHoldingThem) {
   EXPECT_EQ(number_at<std::uint8_t>(counts.data().data(), 2 * kExperts * 5), 1 + 10);
 }
 
+TEST(LargeText, LoadsOfMindieAreImportedWithoutHoldingThem) {
+  const ScratchDir dir;
+  constexpr std::int64_t kOfARank = 2000;
+  const std::int64_t bytes = large_bytes() / 50;
+  std::int64_t layers = 0;
+  for (const char* name : {"dump/decode_0.csv", "dump/decode_1.csv"}) {
+    const auto line = [&](std::int64_t layer) {
+      // The first numbers tell the layers apart: copies would be refused.
+      std::string text = fmt::format("{}.0,{},{}", 1 + layer % 9, layer / 9 % 10, layer / 90);
+      for (std::int64_t expert = 3; expert < kOfARank; ++expert) {
+        text += fmt::format(",{}", (layer + expert) % 10);
+      }
+      return text + "\n";
+    };
+    layers = write_lines(AtomicFile(dir / name), line, bytes);
+  }
+  ImportOptions options;
+  options.top_k = 1;
+  options.plain = true;
+  const LittleMemory little;
+  EXPECT_EQ(import_trace(dir / "dump", dir / "p", options).steps, 1);
+  const NpyArray counts = read_npy(dir / "p/counts.npy");
+  ASSERT_EQ(counts.shape(), (std::vector<std::int64_t>{1, layers, 2 * kOfARank}));
+  const auto row = static_cast<std::size_t>(2 * kOfARank * 7);
+  EXPECT_EQ(number_at<std::uint8_t>(counts.data().data(), row), 1 + 7);
+  EXPECT_EQ(number_at<std::uint8_t>(counts.data().data(), row + kOfARank + 5), (7 + 5) % 10);
+}
+
+// Its counts are a hole but for the first layers: experts that nobody asked for.
+TEST(LargeText, AnImportanceMatrixIsReadWithoutHoldingIt) {
+  const ScratchDir dir;
+  constexpr std::uint64_t kOfALayer = 65'534;
+  const auto layers = static_cast<std::uint64_t>(large_bytes() / 4) / kOfALayer;
+  const auto number = [](auto value) {
+    return std::string(reinterpret_cast<const char*>(&value), sizeof value);
+  };
+  const auto text = [&](const std::string& s) { return number(std::uint64_t{s.size()}) + s; };
+  AtomicFile file(dir / "x.gguf");
+  file.append("GGUF" + number(std::uint32_t{3}) + number(layers) + number(std::uint64_t{0}));
+  for (std::uint64_t layer = 0; layer < layers; ++layer) {
+    file.append(text(fmt::format("blk.{}.ffn_gate_exps.weight.counts", layer)) +
+                number(std::uint32_t{1}) + number(kOfALayer) + number(std::uint32_t{0}) +
+                number(layer * kOfALayer * 4));
+  }
+  file.commit();
+  const auto header = (std::filesystem::file_size(dir / "x.gguf") + 31) / 32 * 32;
+  std::filesystem::resize_file(dir / "x.gguf", header + layers * kOfALayer * 4);
+  ImportOptions options;
+  options.top_k = 1;
+  const LittleMemory little;
+  EXPECT_NE(user_error(dir, [&] { (void)import_trace(dir / "x.gguf", dir / "p", options); })
+                .find("layers that are copies of earlier ones"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace moesim::traces

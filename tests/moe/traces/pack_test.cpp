@@ -205,6 +205,12 @@ TEST_F(PackOnDisk, SequencesMustCoverTheTokensInOrder) {
   EXPECT_EQ(refusal(), "p/sequences.csv: error: empty; expected a header line of column names");
   replace("sequences.csv", "a,\"b\n");
   EXPECT_EQ(refusal(), "p/sequences.csv:1:1: error: a quote is never closed");
+  for (const char* start : {"", "\""}) {  // plain or quoted, as long as the file
+    replace("sequences.csv", std::string(start) + std::string(1'048'577, 'x'));
+    EXPECT_EQ(refusal(), "p/sequences.csv:1:1: error: more than 1048576 bytes in a cell");
+  }
+  replace("sequences.csv", std::string(65'536, ','));
+  EXPECT_EQ(refusal(), "p/sequences.csv:1:1: error: more than 65536 cells");
   replace("sequences.csv", "a,\"b\"c\n");
   EXPECT_EQ(refusal(), "p/sequences.csv:1:1: error: text follows a closing quote");
 }

@@ -6,6 +6,7 @@
 
 #include <numeric>
 
+#include "sim/moe/capacity.hpp"
 #include "sim/moe/traces/import.hpp"
 #include "sim/moe/traces/skew.hpp"
 #include "tests/moe/traces/fixture.hpp"
@@ -108,14 +109,49 @@ TEST_F(RealData, GptOssWithoutLoopsHas494Sequences) {
   EXPECT_EQ(read_pack(dir_ / "p").sequences.size(), 494U);
 }
 
-TEST_F(RealData, EsftReproducesTheTableOfSkew) {
+ImportOptions esft_options() {
   ImportOptions options;
   options.model = "deepseek-v2-lite";
   options.experts = 64;
   options.first_moe_layer = 1;
-  options.index = routing("deepseek-v2lite-esft-prefill/index.csv");
+  options.index = data_sets() / "routing" / "deepseek-v2lite-esft-prefill" / "index.csv";
+  return options;
+}
+
+// The figures of docs/models.md: 32 ranks of 512 tokens, all layers, first step.
+TEST_F(RealData, EsftLosesWhatTheTableOfPublishedDropsSays) {
+  (void)import_trace(
+      routing("deepseek-v2lite-esft-prefill/topk.npy.gz"), dir_ / "p", esft_options());
+  const auto source =
+      open_routing_source({.trace = (dir_ / "p").string(), .domains = {}}, 32, 512, 1);
+  std::vector<Routing> layers;
+  for (int layer = 0; layer < source->info().layers; ++layer) {
+    layers.push_back(source->route(0, layer));
+  }
+  const auto dropped = [&](OverflowPolicy policy, double factor, CapacityScope scope) {
+    std::int64_t lost = 0;
+    std::int64_t all = 0;
+    CapacitySpec spec{.policy = policy, .factor = factor, .scope = scope};
+    spec.micro_batches = 8;
+    for (const Routing& routing : layers) {
+      const Accepted accepted = apply_capacity(routing, spec);
+      lost += accepted.dropped;
+      all += accepted.assignments;
+    }
+    return static_cast<double>(lost) / static_cast<double>(all);
+  };
+  const double rank = dropped(OverflowPolicy::kDrop, 1.0, CapacityScope::kRank);
+  constexpr double kThreeDigits = 0.0006;
+  EXPECT_NEAR(rank, 0.263, kThreeDigits);
+  EXPECT_NEAR(dropped(OverflowPolicy::kSpill, 1.0, CapacityScope::kRank), 0.138, kThreeDigits);
+  EXPECT_NEAR(dropped(OverflowPolicy::kDrop, 1.0625, CapacityScope::kRank) / rank, 0.91, 0.005);
+  EXPECT_NEAR(dropped(OverflowPolicy::kDrop, 1.0, CapacityScope::kGlobal), 0.213, kThreeDigits);
+  EXPECT_NEAR(dropped(OverflowPolicy::kDrop, 1.0, CapacityScope::kMicroBatch), 0.368, kThreeDigits);
+}
+
+TEST_F(RealData, EsftReproducesTheTableOfSkew) {
   const ImportReport report =
-      import_trace(routing("deepseek-v2lite-esft-prefill/topk.npy.gz"), dir_ / "p", options);
+      import_trace(routing("deepseek-v2lite-esft-prefill/topk.npy.gz"), dir_ / "p", esft_options());
   EXPECT_EQ(report.tokens, 33'279);
   EXPECT_THAT(report.warnings, testing::IsEmpty());
   const RoutePack pack = read_pack(dir_ / "p");
