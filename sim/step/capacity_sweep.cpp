@@ -248,11 +248,18 @@ class SweepStep {
   static LayerTotals totals_of(const LayerRungs& layers) {
     LayerTotals totals;
     for (const Rung& rung : layers) {
-      Accepted copy = rung.accepted;
-      copy.keep.clear();
-      copy.experts.clear();
-      copy.slots.clear();
-      totals.push_back(std::move(copy));
+      const Accepted& all = rung.accepted;
+      totals.push_back({.keep = {},
+                        .assignments = all.assignments,
+                        .dropped = all.dropped,
+                        .weight = all.weight,
+                        .dropped_weight = all.dropped_weight,
+                        .experts = {},
+                        .per_token = all.per_token,
+                        .diverted = all.diverted,
+                        .tokens = all.tokens,
+                        .lost_tokens = all.lost_tokens,
+                        .padding_rows = all.padding_rows});
     }
     return totals;
   }
