@@ -288,7 +288,7 @@ Assembly assemble_whole(const Scenario& scenario, AssemblyCache* cache, const Pa
   return assembly;
 }
 
-Assembly assemble_serving(const Scenario& scenario) {
+Assembly assemble_serving(const Scenario& scenario, const Pace& pace) {
   MOESIM_CHECK(scenario.step.kind == StepKind::kServing, "requests over time");
   if (scenario.network.tolerance > 0.0) {
     throw UserError({inexact(scenario)});
@@ -296,7 +296,7 @@ Assembly assemble_serving(const Scenario& scenario) {
   Scenario probe = scenario;  // a source of its own for placements that are made from loads
   probe.batch.tokens_per_rank = kTokensToPlaceBy;
   probe.batch.steps = 0;
-  Assembly assembly = assemble_layers(probe, scenario.model.moe_layers, nullptr, {});
+  Assembly assembly = assemble_layers(probe, scenario.model.moe_layers, nullptr, pace);
   note_whole_model(scenario, assembly.notes);
   return assembly;
 }

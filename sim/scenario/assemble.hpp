@@ -42,6 +42,6 @@ class AssemblyCache;
                                       const Pace& pace = {});
 /// The same for step.kind = serving; routing is what placements were made from, not what requests
 /// take (serving_model.hpp). Memory is checked there.
-[[nodiscard]] Assembly assemble_serving(const Scenario& scenario);
+[[nodiscard]] Assembly assemble_serving(const Scenario& scenario, const Pace& pace = {});
 
 }  // namespace moesim

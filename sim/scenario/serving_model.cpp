@@ -108,7 +108,7 @@ ServingModel serving_model(const Scenario& s, const Pace& pace) {
   ServingModel model;
   model.kv = checked_kv_space(s);
   model.arrivals = read_arrivals(s.requests, s.seed);
-  model.assembly = assemble_serving(s);
+  model.assembly = assemble_serving(s, pace);
   model.routes = open_routes(s, pace);
   model.notes = model.assembly.joins;
   model.notes.insert(model.notes.end(), model.assembly.notes.begin(), model.assembly.notes.end());
