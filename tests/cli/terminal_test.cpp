@@ -110,7 +110,7 @@ TEST_F(Plans, NothingIsWiderThanEightyColumns) {
       whole("train",
             {"--set", "batch.micro_batches=4", "--set", "parallel.ep=2", "--set", "parallel.pp=2"}),
       {"explain", "scenario.toml"},
-      {"capacity", "scenario.toml", "--policies", "drop,spill,pad,replica"},
+      {"capacity", "scenario.toml", "--policies", "drop,spill,pad"},
       {"compare", "scenario.toml", "--set-b", "batch.tokens_per_rank=8", "--seeds", "2"},
       {"place", "scenario.toml", "--every", "1", "--threshold", "1.5", "--moves", "10"},
       {"plan", "plan.toml"},
