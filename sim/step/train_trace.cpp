@@ -165,11 +165,8 @@ void add_exchanges(const PipelineTrace& run,
   put("gather weights", tail.optimiser_end, tail.end);
 }
 
-/// Fewer ranks until spans and flows are within the limits.
-void thin_out(const WholeModel& m,
-              const TraceLimits& limits,
-              std::size_t stride,
-              TrainTrace& trace) {
+/// Fewer of the shown ranks until spans and flows are within the limits.
+void thin_out(const WholeModel& m, const TraceLimits& limits, TrainTrace& trace) {
   const auto of_stage = static_cast<std::size_t>(m.parallel.ep);
   std::vector<std::vector<std::size_t>> spans(trace.records.size());  // by record and rank
   std::vector<std::vector<std::size_t>> flows(trace.records.size());
@@ -188,8 +185,12 @@ void thin_out(const WholeModel& m,
     ++rows[static_cast<std::size_t>(sent.rows.source) * of_stage +
            static_cast<std::size_t>(sent.rows.rank)];
   }
-  for (;; stride *= 2) {
-    trace.shown = shown_ranks(m, stride).ranks;
+  const std::vector<RankId> recorded = trace.shown;
+  for (std::size_t stride = 1;; stride *= 2) {
+    trace.shown.clear();
+    for (const RankId place : rank_sample(recorded.size(), stride)) {
+      trace.shown.push_back(recorded[place.index()]);
+    }
     std::size_t all_spans = 0;
     std::size_t all_flows = 0;
     for (const RankId rank : trace.shown) {
@@ -290,8 +291,7 @@ TrainTrace trace_train_step(const WholeModel& m,
                             SimTime makespan,
                             const TrainControl& control,
                             const TraceLimits& limits) {
-  const std::size_t stride = first_stride(m, limits);
-  ShownRanks shown = shown_ranks(m, stride);
+  ShownRanks shown = shown_ranks(m, first_stride(m, limits));
   TrainTrace trace{.stages = m.parallel.pp,
                    .stage_ranks = m.parallel.ep,
                    .copies = m.parallel.dp,
@@ -325,7 +325,7 @@ TrainTrace trace_train_step(const WholeModel& m,
   MOESIM_CHECK(end == makespan, "the traced step is not the simulated one");
   add_rows(run, trace);
   add_links(recorder, run, trace);
-  thin_out(m, limits, stride, trace);
+  thin_out(m, limits, trace);
   keep_shown_rows(trace);
   return trace;
 }

@@ -168,5 +168,28 @@ TEST_F(TrainTraces, FewerRanksUntilTheLimitsHold) {
   EXPECT_LT(half.rows.size(), all.rows.size());
 }
 
+// Thinned out twice: what is shown was recorded.
+TEST_F(TrainTraces, EveryShownRankHasItsSpans) {
+  make_dualpipe();
+  const TrainTrace all = trace({.ranks = 8});
+  std::size_t spans = 0;
+  for (const PassRecord& record : all.records) {
+    spans += record.spans.size();
+  }
+  const TrainTrace few = trace({.ranks = 8, .spans = spans});
+  ASSERT_LT(few.shown.size(), 8U);
+  ASSERT_GT(few.shown.size(), 1U);
+  for (const RankId rank : few.shown) {
+    for (const StageOp& op : few.ops[rank.index() / 4]) {
+      if (op.has_detail()) {
+        const auto& own = few.records[static_cast<std::size_t>(op.record)].spans;
+        EXPECT_TRUE(std::any_of(own.begin(), own.end(), [&](const PassSpan& span) {
+          return span.rank == rank.value % 4;
+        })) << rank.value;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace moesim
