@@ -14,6 +14,7 @@
 #include "sim/cli/options.hpp"
 #include "sim/cli/simulate.hpp"
 #include "sim/core/atomic_file.hpp"
+#include "sim/report/table.hpp"
 #include "sim/scenario/assemble.hpp"
 #include "sim/scenario/memory_model.hpp"
 #include "sim/scenario/resolved_file.hpp"
@@ -82,10 +83,10 @@ void add_check_command(CLI::App& app) {
     }
     print(options->json ? as_json(scenario, remarks, resolved) : resolved);
     for (const std::string& join : remarks.joins) {
-      print_error("joined: " + join + "\n");
+      print_error(wrapped("joined: " + join));
     }
     for (const std::string& note : remarks.notes) {
-      print_error("note: " + note + "\n");
+      print_error(wrapped("note: " + note));
     }
   });
 }

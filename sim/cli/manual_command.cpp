@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sim/cli/command_tree.hpp"
@@ -47,6 +48,32 @@ const Command& find_command(const Command& program, const std::vector<std::strin
     at = next;
   }
   return *at;
+}
+
+/// A command and those below it as words that may follow `path`, without options.
+Command as_words(const Command& command, std::vector<std::string> path) {
+  Command words;
+  words.path = std::move(path);
+  words.description = command.description;
+  for (const Command& below : command.commands) {
+    std::vector<std::string> longer = words.path;
+    longer.push_back(below.path.back());
+    words.commands.push_back(as_words(below, std::move(longer)));
+  }
+  return words;
+}
+
+/// The program as shells are to know it: what follows "moesim man" are its commands.
+Command command_for_shells(const CLI::App& app) {
+  Command program = describe_command(app);
+  for (Command& command : program.commands) {
+    if (command.path.back() == "man") {
+      command.commands = as_words(program, command.path).commands;
+      command.arguments.clear();
+      break;
+    }
+  }
+  return program;
 }
 
 }  // namespace
@@ -89,7 +116,7 @@ void add_completion_command(CLI::App& app) {
       "them already.\n"
       "Example: moesim completion bash > ~/.local/share/bash-completion/completions/moesim");
   command->callback([&app, shell] {
-    const Command program = describe_command(app);
+    const Command program = command_for_shells(app);
     const std::vector<SettingWords> settings = setting_words();
     print(*shell == "bash"  ? bash_completion(program, settings)
           : *shell == "zsh" ? zsh_completion(program, settings)

@@ -93,9 +93,6 @@ void check_timeline(const ScenarioOptions& options, const std::string& backend) 
   if (backend != "sim") {
     throw UserError("--timeline: only for simulations (--backend sim)");
   }
-  if (load(options).step.kind == StepKind::kTrain) {
-    throw UserError("--timeline: not of training steps, whose passes are simulated one by one");
-  }
 }
 
 void run_on_gpu(const ScenarioOptions& options) {

@@ -321,7 +321,8 @@ void add_sweep_command(CLI::App& app) {
   command
       ->add_option(
           "--from", options->from, "take over the results of another store; may be repeated")
-      ->type_name("STORE");
+      ->type_name("STORE")
+      ->allow_extra_args(false);
   command->add_option("--part", options->part, "only every N-th scenario from the I-th on, from 0")
       ->type_name("I/N");
   command->add_flag("--list", options->list, "show the points and do nothing");

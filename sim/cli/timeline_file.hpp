@@ -12,6 +12,7 @@
 #include "sim/report/whole_report.hpp"
 #include "sim/scenario/scenario.hpp"
 #include "sim/step/step_trace.hpp"
+#include "sim/step/whole_step.hpp"
 
 namespace moesim::cli {
 
@@ -32,11 +33,17 @@ struct TracedStep {
 
 /// Simulates the slowest step of the report again.
 [[nodiscard]] TracedStep trace_slowest(const Scenario& scenario, const RunReport& report);
-/// @pre no training steps
+/// @pre no training steps: those are written as they are simulated
 [[nodiscard]] TracedStep trace_slowest(const Scenario& scenario, const WholeReport& report);
 
 /// Writes its timeline, gzipped (sim/report's timeline.hpp).
 void write_timeline_file(const std::filesystem::path& file, const TracedStep& traced);
+/// Simulates the slowest training step again and writes its timeline (sim/report's
+/// train_timeline.hpp). Throws Cancelled.
+void write_train_timeline_file(const std::filesystem::path& file,
+                               const Scenario& scenario,
+                               const WholeReport& report,
+                               const WholeControl& control);
 /// Of requests over time (sim/report's serving_timeline.hpp).
 void write_timeline_file(const std::filesystem::path& file, const ServingReport& report);
 

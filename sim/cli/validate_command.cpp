@@ -127,7 +127,7 @@ void add_validate_command(CLI::App& app) {
           "folder")
       ->type_name("DIR");
   add_work_options(*command, options->threads, options->json, options->quiet);
-  command->footer("Example: moesim validate scenarios/validation/deepep.csv --out out/validation");
+  command->footer("Example: moesim validate scenarios/validation/large.csv --out out/validation");
   command->callback([options] { run(*options); });
 }
 

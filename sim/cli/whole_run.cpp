@@ -78,6 +78,28 @@ WholeReport simulate_whole(const std::filesystem::path& file,
   return report;
 }
 
+namespace {
+
+/// Of the slowest step.
+void write_whole_timeline(const std::filesystem::path& file,
+                          const Scenario& scenario,
+                          const WholeReport& report,
+                          const ScenarioOptions& options) {
+  if (scenario.step.kind != StepKind::kTrain) {
+    write_timeline_file(file, trace_slowest(scenario, report));
+    return;
+  }
+  Progress progress("passes of the timeline", !options.quiet);
+  const auto on_pass = [&](int done, int total) { progress.update(done, total); };
+  write_train_timeline_file(
+      file,
+      scenario,
+      report,
+      {.threads = options.threads, .cancelled = &interrupted(), .on_progress = on_pass});
+}
+
+}  // namespace
+
 void run_whole(const ScenarioOptions& options, bool timeline) {
   watch_for_interrupt();
   if (options.strict) {
@@ -102,7 +124,7 @@ void run_whole(const ScenarioOptions& options, bool timeline) {
     add_page(files, files.front().text);
     write_folder(options.out, files, [&](const std::filesystem::path& folder) {
       if (timeline) {
-        write_timeline_file(folder / "timeline.json.gz", trace_slowest(scenario, report));
+        write_whole_timeline(folder / "timeline.json.gz", scenario, report, options);
       }
     });
   }

@@ -23,7 +23,7 @@ namespace moesim::cli {
                                          const SimulateControl& control);
 
 /// Simulates the scenario's prefill, decode or training steps and shows them.
-/// @param timeline  also write timeline.json.gz, of the slowest step (no training steps)
+/// @param timeline  also write timeline.json.gz, of the slowest step
 void run_whole(const ScenarioOptions& options, bool timeline = false);
 
 }  // namespace moesim::cli

@@ -9,7 +9,10 @@
 namespace moesim {
 
 /// Rows of cells under a header; the first column is left-aligned, the others right-aligned, two
-/// blanks between columns, no trailing blanks.
+/// blanks between columns, no trailing blanks. What is wider than 80 columns has its headings
+/// broken after blanks and . _ /, then the cells of its first column at blanks (the others stand
+/// beside the last line of it), and is then parted into tables below one another that repeat the
+/// first column.
 [[nodiscard]] std::string table(const std::vector<std::string>& header,
                                 const std::vector<std::vector<std::string>>& rows);
 

@@ -2,13 +2,14 @@
 #include "sim/report/timeline.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
-#include <iterator>
+#include <string>
 
 #include "sim/report/timeline_counters.hpp"
+#include "sim/report/trace_events.hpp"
+#include "sim/step/pass_labels.hpp"
 
 namespace moesim {
 namespace {
@@ -21,34 +22,6 @@ int thread_of(Track track) {
   return static_cast<int>(track) + 1;
 }
 
-std::string json_text(std::string_view text) {
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
-/// Picoseconds as microseconds, exactly.
-std::string us(SimTime time) {
-  return fmt::format("{}.{:06}", time.picoseconds / 1'000'000, time.picoseconds % 1'000'000);
-}
-
-std::string_view name_of(const TaskLabel& label) {
-  switch (label.kind) {
-    case TaskKind::kDispatchFlow:
-      return label.tensor_parallel ? "TP flow" : "dispatch flow";
-    case TaskKind::kCombineFlow:
-      return "combine flow";
-    case TaskKind::kBackground:
-      return "background flow";
-    case TaskKind::kIssue:
-      return "message issue";
-    case TaskKind::kPipelineFill:
-      return "pipeline fill";
-    case TaskKind::kLaunch:
-      return "kernel start";
-    default:
-      return "";
-  }
-}
-
 class Writer {
  public:
   Writer(const TimelineInput& input, const std::function<void(std::string_view)>& sink)
@@ -57,14 +30,19 @@ class Writer {
         times_(input.trace.times),
         ranks_(timeline_ranks(input.trace)),
         shown_(static_cast<std::size_t>(input.trace.ranks)),
-        sink_(sink) {
+        events_(sink,
+                "ns",
+                fmt::format("\"scenario\":{},\"step\":{},\"ranks\":{},\"ranks_shown\":{}",
+                            json_text(input.scenario),
+                            input.step,
+                            input.trace.ranks,
+                            ranks_.size())) {
     for (const RankId rank : ranks_) {
       shown_[rank.index()] = true;
     }
   }
 
   void write() {
-    open();
     for (const RankId rank : ranks_) {
       name_tracks(rank);
     }
@@ -75,57 +53,15 @@ class Writer {
     }
     add_async();
     add_counters();
-    text_ += "\n]}\n";
-    flush(0);
+    events_.close();
   }
 
  private:
-  [[nodiscard]] const std::string& gpu_name(std::size_t rank) const {
-    return input_.fabric.nodes[input_.fabric.gpus[rank]].name;
-  }
-
-  void flush(std::size_t above) {
-    if (text_.size() > above) {
-      sink_(text_);
-      text_.clear();
-    }
-  }
-
-  template <typename... Parts>
-  void event(fmt::format_string<Parts...> format, Parts&&... parts) {
-    text_ += first_ ? "\n" : ",\n";
-    first_ = false;
-    fmt::format_to(std::back_inserter(text_), format, std::forward<Parts>(parts)...);
-    flush(std::size_t{1} << 16U);
-  }
-
-  void open() {
-    text_ = fmt::format(
-        "{{\"displayTimeUnit\":\"ns\",\"otherData\":{{\"scenario\":{},\"step\":{},\"ranks\":{},"
-        "\"ranks_shown\":{}}},\"traceEvents\":[",
-        json_text(input_.scenario),
-        input_.step,
-        shown_.size(),
-        ranks_.size());
-  }
-
   void name_tracks(RankId rank) {
-    const int pid = rank.value;
-    event("{{\"ph\":\"M\",\"pid\":{},\"name\":\"process_name\",\"args\":{{\"name\":{}}}}}",
-          pid,
-          json_text(fmt::format("rank {} ({})", pid, gpu_name(rank.index()))));
-    event(
-        "{{\"ph\":\"M\",\"pid\":{},\"name\":\"process_sort_index\",\"args\":{{\"sort_index\":{}}}}"
-        "}",
-        pid,
-        pid);
+    const std::string& gpu = input_.fabric.nodes[input_.fabric.gpus[rank.index()]].name;
+    events_.name_process(rank.index(), fmt::format("rank {} ({})", rank.value, gpu), rank.value);
     for (int track = 0; track < num_tracks(); ++track) {
-      event(
-          "{{\"ph\":\"M\",\"pid\":{},\"tid\":{},\"name\":\"thread_name\",\"args\":{{\"name\":\"{}"
-          "\"}}}}",
-          pid,
-          track + 1,
-          kTrackNames[static_cast<std::size_t>(track)]);
+      events_.name_thread({rank.index(), track + 1}, kTrackNames[static_cast<std::size_t>(track)]);
     }
   }
 
@@ -139,16 +75,12 @@ class Writer {
 
   void add_span(const TrackSpan& span) {
     const SimTime start = times_.start[span.from.index()];
-    const SimTime length = times_.end[span.to.index()] - start;
-    event(
-        "{{\"ph\":\"X\",\"pid\":{},\"tid\":{},\"ts\":{},\"dur\":{},\"cat\":\"moe\",\"name\":\"{}\","
-        "\"args\":{{\"layer\":{}}}}}",
-        span.rank,
-        thread_of(span.track),
-        us(start),
-        us(length),
-        span.name,
-        span.layer);
+    events_.span({static_cast<std::size_t>(span.rank), thread_of(span.track)},
+                 start,
+                 times_.end[span.to.index()] - start,
+                 "moe",
+                 span.name,
+                 fmt::format("\"layer\":{}", span.layer));
   }
 
   /// Flows, message issue, pipeline fills and second kernels: they overlap, so each is a track.
@@ -159,7 +91,7 @@ class Writer {
     }
     for (std::size_t t = 0; t < tasks_.size(); ++t) {
       const TaskLabel& label = tasks_[t].label;
-      const std::string_view name = name_of(label);
+      const std::string_view name = async_name(label);
       const bool lasts = times_.end[t] > times_.start[t];
       if (!name.empty() && !in_a_span[t] && lasts && shown_[static_cast<std::size_t>(label.rank)]) {
         add_pair(t, name);
@@ -180,48 +112,22 @@ class Writer {
           task.bytes.value,
           path.links.size());
     }
-    const auto half = [&](char phase, SimTime at, const std::string& arguments) {
-      event(
-          "{{\"ph\":\"{}\",\"cat\":\"{}\",\"id\":{},\"pid\":{},\"tid\":{},\"ts\":{},\"name\":\"{}"
-          "\"{}}}",
-          phase,
-          is_flow ? "flow" : "kernel",
-          t,
-          task.label.rank,
-          thread_of(Track::kCommunication),
-          us(at),
-          name,
-          arguments);
-    };
-    half('b', times_.start[t], fmt::format(",\"args\":{{\"layer\":{}{}}}", task.label.layer, more));
-    half('e', times_.end[t], "");
+    const TrackId track{static_cast<std::size_t>(task.label.rank),
+                        thread_of(Track::kCommunication)};
+    const std::string_view category = is_flow ? "flow" : "kernel";
+    events_.begin(track,
+                  category,
+                  t,
+                  times_.start[t],
+                  name,
+                  fmt::format("\"layer\":{}{}", task.label.layer, more));
+    events_.end(track, category, t, times_.end[t], name);
   }
 
-  /// A value is written where it changes.
   void add_counters() {
     const Counters counters = timeline_counters(input_);
-    const std::size_t pid = shown_.size();
-    event("{{\"ph\":\"M\",\"pid\":{},\"name\":\"process_name\",\"args\":{{\"name\":\"network\"}}}}",
-          pid);
-    event(
-        "{{\"ph\":\"M\",\"pid\":{},\"name\":\"process_sort_index\",\"args\":{{\"sort_index\":-1}}}"
-        "}",
-        pid);
-    for (const Counter& counter : counters.counters) {
-      double before = -1.0;
-      for (std::size_t i = 0; i < counter.values.size(); ++i) {
-        const double value = counter.values[i];
-        if (value != before) {
-          event("{{\"ph\":\"C\",\"pid\":{},\"ts\":{},\"name\":{},\"args\":{{\"{}\":{}}}}}",
-                pid,
-                us({counters.interval.picoseconds * static_cast<std::int64_t>(i)}),
-                json_text(counter.name),
-                counter.unit,
-                value);
-        }
-        before = value;
-      }
-    }
+    events_.name_process(shown_.size(), "network", -1);
+    write_counters(counters.counters, counters.interval, shown_.size(), events_);
   }
 
   const TimelineInput& input_;
@@ -229,9 +135,7 @@ class Writer {
   const TaskTimes& times_;
   std::vector<RankId> ranks_;
   std::vector<bool> shown_;  ///< by rank
-  const std::function<void(std::string_view)>& sink_;
-  std::string text_;
-  bool first_ = true;
+  TraceEvents events_;
 };
 
 }  // namespace
@@ -245,12 +149,10 @@ std::vector<RankId> timeline_ranks(const StepTrace& trace) {
     }
   }
   for (std::size_t stride = 1;; stride *= 2) {
-    std::vector<RankId> chosen;
+    std::vector<RankId> chosen = rank_sample(ranks, stride);
     std::size_t events = 0;
-    for (std::size_t run = 0; run * stride < ranks; ++run) {
-      const std::size_t rank = std::min(run * stride + run % stride, ranks - 1);
-      chosen.push_back(id_at<RankId>(rank));
-      events += flows[rank];
+    for (const RankId rank : chosen) {
+      events += flows[rank.index()];
     }
     if (chosen.size() == 1 || (chosen.size() <= kMostTracks && events <= kMostFlowEvents)) {
       return chosen;

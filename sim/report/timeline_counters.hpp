@@ -3,10 +3,13 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "sim/report/timeline.hpp"
+#include "sim/report/trace_events.hpp"
+#include "sim/step/link_sums.hpp"
 
 namespace moesim {
 
@@ -33,5 +36,17 @@ struct Counters {
 /// so that the area under a counter is exact while its shape inside a flow's life is a mean and may
 /// pass 100 %. Checked by: timeline_test (areas equal link bytes; never above 100 %).
 [[nodiscard]] Counters timeline_counters(const TimelineInput& input);
+
+/// The first of these: two of each kind of link that there is.
+/// @param link_rates  effective bytes/s, by LinkId as `kinds`
+[[nodiscard]] std::vector<Counter> kind_counters(const LinkSums& sums,
+                                                 std::span<const double> link_rates,
+                                                 std::span<const LinkKind> kinds);
+
+/// As counters of a process; a value is written where it changes.
+void write_counters(std::span<const Counter> counters,
+                    SimTime interval,
+                    std::size_t process,
+                    TraceEvents& events);
 
 }  // namespace moesim

@@ -8,66 +8,11 @@
 #include <utility>
 
 #include "sim/core/check.hpp"
+#include "sim/step/pass_labels.hpp"
 #include "sim/step/pass_spans.hpp"
 
 namespace moesim {
 namespace {
-
-WholePart part_of(const TaskLabel& label) {
-  if (label.tensor_parallel) {
-    return WholePart::kTensorParallel;
-  }
-  switch (label.kind) {
-    case TaskKind::kAttention:
-      return WholePart::kAttention;
-    case TaskKind::kDense:
-      return WholePart::kDense;
-    case TaskKind::kHead:
-      return WholePart::kHead;
-    case TaskKind::kGate:
-      return WholePart::kGate;
-    case TaskKind::kExperts:
-      return WholePart::kExperts;
-    case TaskKind::kCombineFlow:
-    case TaskKind::kCombineDone:
-    case TaskKind::kReduce:
-      return WholePart::kCombine;
-    case TaskKind::kLaunch:
-    case TaskKind::kIssue:
-    case TaskKind::kPipelineFill:
-    case TaskKind::kDispatchFlow:
-    case TaskKind::kDispatchDone:
-      return label.combine ? WholePart::kCombine : WholePart::kDispatch;
-    case TaskKind::kBackground:  // nothing waits for it
-    case TaskKind::kPipeline:
-      break;
-  }
-  MOESIM_CHECK(false, "unknown task");
-}
-
-TaskKind kind_of(Op op) {
-  switch (op) {
-    case Op::kAttention:
-      return TaskKind::kAttention;
-    case Op::kDense:
-      return TaskKind::kDense;
-    case Op::kGate:
-      return TaskKind::kGate;
-    case Op::kShared:
-    case Op::kExperts:
-      return TaskKind::kExperts;
-    case Op::kReduce:
-      return TaskKind::kReduce;
-    case Op::kHead:
-      return TaskKind::kHead;
-    case Op::kGather:
-    case Op::kDispatch:
-    case Op::kCombine:
-    case Op::kYield:
-      break;
-  }
-  MOESIM_CHECK(false, "a step that computes nothing");
-}
 
 /// A rank's rows, from every rank to every other one of its TP group.
 CommPlan exchange_in_groups(const WholeModel& m, const PassLoad& load) {
@@ -111,42 +56,49 @@ class PassRun {
     serial_kernels_ = lanes_.size() > 1 && kernel_sms(model.step.dispatch) > 0;
   }
 
-  StepTrace trace(SimTime makespan) {
+  TracedPass trace(SimTime makespan) {
     build();
-    WatchedRun run = execute_watched(graph_, *network(), model_.step.cluster, capacity_, makespan);
-    std::vector<TrackSpan> spans = pass_spans(graph_, kernels_, lane_of_kernel_);
-    return {.graph = std::move(graph_),
-            .times = std::move(run.times),
-            .spans = std::move(spans),
-            .ranks = model_.step.ranks,
-            .watched = std::move(run.watched),
-            .links = std::move(run.links)};
+    const auto network = this->network();
+    WatchedRun run = execute_watched(graph_, *network, model_.step.cluster, capacity_, makespan);
+    TracedPass traced{.result = result_of(run.times, *network), .trace = {}};
+    std::vector<TrackSpan> spans = pass_spans(graph_, kernels_, lane_of_kernel_, directions_);
+    traced.trace = {.graph = std::move(graph_),
+                    .times = std::move(run.times),
+                    .spans = std::move(spans),
+                    .ranks = model_.step.ranks,
+                    .watched = std::move(run.watched),
+                    .links = std::move(run.links)};
+    return traced;
   }
 
   PassResult run() {
     build();
     const auto network = this->network();
-    const TaskTimes times = execute(graph_, *network);
-    PassResult result;
-    result.flows = std::count_if(graph_.tasks.begin(), graph_.tasks.end(), [](const Task& task) {
-      return task.flow_path >= 0;
-    });
-    result.network_events = network->events();
-    measure_communication(times, result);
-    attribute(times, result);
-    wait_for_host(result);
-    return result;
+    return result_of(execute(graph_, *network), *network);
   }
 
  private:
   struct Lane {
     const Pass* pass = nullptr;
+    bool is_backward = false;  ///< the pass has backward steps: forward ones are recomputed
     PassCosts alone;
     PassCosts beside;             ///< where work overlaps
     CommPlan gather;              ///< inside TP groups
     std::vector<TaskId> last;     ///< by rank, what it computed last
     std::vector<TaskId> arrived;  ///< by rank, the end of a kernel that nothing has waited for yet
   };
+
+  [[nodiscard]] PassResult result_of(const TaskTimes& times, const Network& network) const {
+    PassResult result;
+    result.flows = std::count_if(graph_.tasks.begin(), graph_.tasks.end(), [](const Task& task) {
+      return task.flow_path >= 0;
+    });
+    result.network_events = network.events();
+    measure_communication(times, result);
+    attribute(times, result);
+    wait_for_host(result);
+    return result;
+  }
 
   void build() {
     interleave();
@@ -168,6 +120,8 @@ class PassRun {
   Lane make_lane(const Pass& pass) {
     Lane lane;
     lane.pass = &pass;
+    lane.is_backward = std::any_of(
+        pass.program.begin(), pass.program.end(), [](const auto& step) { return step.backward; });
     const ComputeModel nominal{model_.step.cluster.gpu, model_.step.constants};
     lane.alone = pass_costs(model_, nominal, pass.load, pass.layers, true);
     if (model_.overlap != Overlap::kNone) {
@@ -194,10 +148,19 @@ class PassRun {
         for (std::size_t s = begin[std::min(turn, begin.size() - 1)];
              turn + 1 < begin.size() && s < begin[turn + 1];
              ++s) {
-          issue(lanes_[i], lanes_[i].pass->program[s]);
+          const ProgramStep& step = lanes_[i].pass->program[s];
+          issue(lanes_[i], step);
+          directions_.resize(graph_.tasks.size(), direction(lanes_[i], step));
         }
       }
     }
+  }
+
+  [[nodiscard]] static PassDirection direction(const Lane& lane, const ProgramStep& step) {
+    if (step.backward) {
+      return PassDirection::kBackward;
+    }
+    return lane.is_backward ? PassDirection::kRecompute : PassDirection::kForward;
   }
 
   void issue(Lane& lane, const ProgramStep& step) {
@@ -380,8 +343,9 @@ class PassRun {
   TaskGraph graph_;
   std::vector<KernelSpan> kernels_;
   std::vector<std::size_t> lane_of_kernel_;
-  std::vector<TaskId> computed_;      ///< by rank, the last task of its compute stream
-  std::vector<TaskId> communicated_;  ///< by rank, the end of its last kernel
+  std::vector<PassDirection> directions_;  ///< by task
+  std::vector<TaskId> computed_;           ///< by rank, the last task of its compute stream
+  std::vector<TaskId> communicated_;       ///< by rank, the end of its last kernel
 };
 
 }  // namespace
@@ -390,7 +354,7 @@ PassResult run_passes(const WholeModel& model, std::span<const Pass> passes) {
   return PassRun(model, passes).run();
 }
 
-StepTrace trace_passes(const WholeModel& model, std::span<const Pass> passes, SimTime makespan) {
+TracedPass trace_passes(const WholeModel& model, std::span<const Pass> passes, SimTime makespan) {
   return PassRun(model, passes).trace(makespan);
 }
 

@@ -43,9 +43,14 @@ struct PassResult {
 /// whole_step_test (worked; nothing overlapped), overlap_test.
 [[nodiscard]] PassResult run_passes(const WholeModel& model, std::span<const Pass> passes);
 
-/// The same with its tasks kept instead of their sums.
-[[nodiscard]] StepTrace trace_passes(const WholeModel& model,
-                                     std::span<const Pass> passes,
-                                     SimTime makespan);
+/// The same with its tasks kept.
+/// @param makespan  about as long: says how closely links are looked at (execute_watched)
+struct TracedPass {
+  PassResult result;
+  StepTrace trace;
+};
+[[nodiscard]] TracedPass trace_passes(const WholeModel& model,
+                                      std::span<const Pass> passes,
+                                      SimTime makespan);
 
 }  // namespace moesim

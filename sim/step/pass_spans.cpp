@@ -1,41 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/step/pass_spans.hpp"
 
+#include "sim/step/pass_labels.hpp"
+
 namespace moesim {
-namespace {
-
-/// "" for what is no compute.
-std::string_view compute_name(TaskKind kind) {
-  switch (kind) {
-    case TaskKind::kAttention:
-      return "attention";
-    case TaskKind::kDense:
-      return "dense";
-    case TaskKind::kHead:
-      return "head";
-    case TaskKind::kGate:
-      return "gate";
-    case TaskKind::kExperts:
-      return "experts";
-    case TaskKind::kReduce:
-      return "weighted sum";
-    default:
-      return "";
-  }
-}
-
-std::string_view kernel_name(const TaskLabel& label) {
-  if (label.tensor_parallel) {
-    return "TP exchange";
-  }
-  return label.combine ? "combine" : "dispatch";
-}
-
-}  // namespace
-
 std::vector<TrackSpan> pass_spans(const TaskGraph& graph,
                                   std::span<const KernelSpan> kernels,
-                                  std::span<const std::size_t> lane_of_kernel) {
+                                  std::span<const std::size_t> lane_of_kernel,
+                                  std::span<const PassDirection> directions) {
   std::vector<TrackSpan> spans;
   for (std::size_t i = 0; i < kernels.size(); ++i) {
     const KernelSpan& kernel = kernels[i];
@@ -45,6 +17,7 @@ std::vector<TrackSpan> pass_spans(const TaskGraph& graph,
         .rank = kernel.rank,
         .track = lane_of_kernel[i] == 0 ? Track::kCommunication : Track::kSecondCommunication,
         .layer = label.layer,
+        .direction = directions[kernel.from.index()],
         .from = kernel.from,
         .to = kernel.until};
     spans.push_back(span);
@@ -62,6 +35,7 @@ std::vector<TrackSpan> pass_spans(const TaskGraph& graph,
                        .rank = task.label.rank,
                        .track = Track::kCompute,
                        .layer = task.label.layer,
+                       .direction = directions[i],
                        .from = id_at<TaskId>(i),
                        .to = id_at<TaskId>(i)});
     }

@@ -2,6 +2,8 @@
 #include "sim/step/pipeline.hpp"
 
 #include <algorithm>
+#include <memory>
+#include <utility>
 
 #include "sim/core/check.hpp"
 #include "sim/step/path_table.hpp"
@@ -39,6 +41,46 @@ class PipelineRun {
   }
 
   PipelineResult run() {
+    build();
+    const auto network = this->network();
+    return result_of(execute(graph_, *network), *network);
+  }
+
+  PipelineTrace trace(const Cluster& cluster, SimTime makespan) {
+    build();
+    const auto network = this->network();
+    PipelineTrace trace;
+    StepTrace& tasks = trace.tasks;
+    if (p_.transfers == nullptr) {
+      tasks.times = execute(graph_, *network);
+    } else {
+      WatchedRun run = execute_watched(graph_, *network, cluster, p_.transfers->capacity, makespan);
+      tasks.times = std::move(run.times);
+      tasks.watched = std::move(run.watched);
+      tasks.links = std::move(run.links);
+      tasks.ranks = p_.shape.stages * p_.transfers->ranks;
+    }
+    trace.result = result_of(tasks.times, *network);
+    tasks.graph = std::move(graph_);
+    for (std::size_t s = 0; s < stages_.size(); ++s) {
+      trace.order.push_back(stage_order(p_.shape, static_cast<int>(s)));
+      trace.ops.push_back(std::move(stages_[s].ops));
+      trace.gathers.push_back(std::move(stages_[s].gathers));
+      trace.reduces.push_back(std::move(stages_[s].reduces));
+    }
+    trace.rows = std::move(rows_);
+    return trace;
+  }
+
+ private:
+  struct Stage {
+    std::vector<TaskId> ops;
+    std::vector<TaskId> gathers;
+    std::vector<TaskId> reduces;
+    SimTime busy;
+  };
+
+  void build() {
     for (int s = 0; s < p_.shape.stages; ++s) {
       add_stage(s);
     }
@@ -47,38 +89,34 @@ class PipelineRun {
         connect(part, batch);
       }
     }
-    const std::vector<BytesPerSecond> none(1, BytesPerSecond{1});
     if (paths_) {
       graph_.paths = paths_->paths();
     }
-    const auto network = p_.transfers == nullptr
-                             ? make_network(NetworkEngine::kFluid, none)
-                             : make_network(p_.transfers->network, p_.transfers->capacity);
-    const TaskTimes times = execute(graph_, *network);
+  }
+
+  [[nodiscard]] std::unique_ptr<Network> network() const {
+    const std::vector<BytesPerSecond> none(1, BytesPerSecond{1});
+    return p_.transfers == nullptr ? make_network(NetworkEngine::kFluid, none)
+                                   : make_network(p_.transfers->network, p_.transfers->capacity);
+  }
+
+  [[nodiscard]] PipelineResult result_of(const TaskTimes& times, const Network& network) const {
     PipelineResult result;
-    result.flows = flows_;
-    result.network_events = network->events();
+    result.flows = static_cast<std::int64_t>(rows_.size());
+    result.network_events = network.events();
     for (const Stage& stage : stages_) {
       const std::size_t last = stage.ops.back().index();
       StageTimes t{.busy = stage.busy,
                    .last_start = times.start[last],
                    .end = times.end[last],
                    .reduced = times.end[last]};
-      if (stage.reduce) {
-        t.reduced = std::max(t.reduced, times.end[stage.reduce->index()]);
+      if (!stage.reduces.empty()) {
+        t.reduced = std::max(t.reduced, times.end[stage.reduces.back().index()]);
       }
       result.stages.push_back(t);
     }
     return result;
   }
-
- private:
-  struct Stage {
-    std::vector<TaskId> ops;
-    std::optional<TaskId> gather;  ///< the last one
-    std::optional<TaskId> reduce;
-    SimTime busy;
-  };
 
   [[nodiscard]] std::size_t slots() const {
     return static_cast<std::size_t>(p_.shape.parts()) *
@@ -136,16 +174,16 @@ class PipelineRun {
       if (exchanges.gather > SimTime{}) {
         add_gather(stage, s, exchanges.gather, task);
       }
-      if (stage.reduce && !exchanges.overlaps) {
-        graph_.add_edge(*stage.reduce, task);
+      if (!stage.reduces.empty() && !exchanges.overlaps) {
+        graph_.add_edge(stage.reduces.back(), task);
       }
       if (op.backward >= 0 && exchanges.reduce > SimTime{}) {
         const TaskId reduce = graph_.add_delay(label(s), exchanges.reduce);
         graph_.add_edge(task, reduce);
-        if (stage.reduce) {
-          graph_.add_edge(*stage.reduce, reduce);
+        if (!stage.reduces.empty()) {
+          graph_.add_edge(stage.reduces.back(), reduce);
         }
-        stage.reduce = reduce;
+        stage.reduces.push_back(reduce);
       }
       stage.ops.push_back(task);
       if (op.forward >= 0) {
@@ -160,14 +198,14 @@ class PipelineRun {
   /// Fetched while the pass before runs, after the gather before.
   void add_gather(Stage& stage, int s, SimTime time, TaskId pass) {
     const TaskId gather = graph_.add_delay(label(s), time);
-    if (stage.gather) {
-      graph_.add_edge(*stage.gather, gather);
+    if (!stage.gathers.empty()) {
+      graph_.add_edge(stage.gathers.back(), gather);
     }
     if (stage.ops.size() >= 2) {
       graph_.add_edge(stage.ops[stage.ops.size() - 2], gather);
     }
     graph_.add_edge(gather, pass);
-    stage.gather = gather;
+    stage.gathers.push_back(gather);
   }
 
   /// What a part's passes hand to the next part, and the gradients back.
@@ -180,11 +218,17 @@ class PipelineRun {
     const std::size_t next = slot(part + 1, batch);
     const int here = stage_of(part, batch);
     const int there = stage_of(part + 1, batch);
-    transfer(forward_[at], here, forward_[next], there);
-    transfer(backward_[next], there, backward_[at], here);
+    transfer(forward_[at],
+             forward_[next],
+             {.part = part, .batch = batch, .source = here, .target = there});
+    transfer(backward_[next],
+             backward_[at],
+             {.part = part + 1, .batch = batch, .backward = true, .source = there, .target = here});
   }
 
-  void transfer(TaskId from, int source, TaskId to, int target) {
+  void transfer(TaskId from, TaskId to, PipelineTrace::Rows rows) {
+    const int source = rows.source;
+    const int target = rows.target;
     if (p_.transfers == nullptr || source == target) {
       graph_.add_edge(from, to);
       return;
@@ -196,7 +240,9 @@ class PipelineRun {
         const TaskId flow = graph_.add_flow(label(source), path.path, t.bytes * path.share);
         graph_.add_edge(from, flow);
         graph_.add_edge(flow, to);
-        ++flows_;
+        rows.rank = r;
+        rows.flow = flow;
+        rows_.push_back(rows);
       }
     }
   }
@@ -207,7 +253,7 @@ class PipelineRun {
   std::vector<TaskId> forward_;   ///< by slot
   std::vector<TaskId> backward_;  ///< by slot
   std::vector<Stage> stages_;
-  std::int64_t flows_ = 0;
+  std::vector<PipelineTrace::Rows> rows_;
 };
 
 }  // namespace
@@ -269,6 +315,10 @@ SimTime PipelineResult::end() const {
 
 PipelineResult run_pipeline(const Pipeline& pipeline) {
   return PipelineRun(pipeline).run();
+}
+
+PipelineTrace trace_pipeline(const Pipeline& pipeline, const Cluster& cluster, SimTime makespan) {
+  return PipelineRun(pipeline).trace(cluster, makespan);
 }
 
 }  // namespace moesim

@@ -10,6 +10,7 @@
 #include "sim/core/sim_time.hpp"
 #include "sim/core/units.hpp"
 #include "sim/network/network.hpp"
+#include "sim/step/step_trace.hpp"
 #include "topology/paths.hpp"
 
 namespace moesim {
@@ -121,5 +122,30 @@ struct PipelineResult {
 /// where b = 2 w and c = f + b, no more elsewhere.
 /// Source: Narayanan et al. 2021, section 2.2. Checked by: pipeline_test (worked, property).
 [[nodiscard]] PipelineResult run_pipeline(const Pipeline& pipeline);
+
+/// The same with its tasks kept.
+struct PipelineTrace {
+  /// Rows of a rank on their way to another stage, or their gradients on the way back.
+  struct Rows {
+    int part = 0;  ///< that they come from
+    int batch = 0;
+    bool backward = false;
+    int source = 0;  ///< stage
+    int target = 0;
+    int rank = 0;  ///< of both stages
+    TaskId flow = {};
+  };
+  PipelineResult result;
+  StepTrace tasks;                             ///< without spans
+  std::vector<std::vector<PipelineOp>> order;  ///< by stage, as all the following but the rows
+  std::vector<std::vector<TaskId>> ops;        ///< of each op of the order
+  std::vector<std::vector<TaskId>> gathers;    ///< before each op; or empty
+  std::vector<std::vector<TaskId>> reduces;    ///< after each backward pass; or empty
+  std::vector<Rows> rows;
+};
+/// @param makespan  about as long (execute_watched)
+[[nodiscard]] PipelineTrace trace_pipeline(const Pipeline& pipeline,
+                                           const Cluster& cluster,
+                                           SimTime makespan);
 
 }  // namespace moesim

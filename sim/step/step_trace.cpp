@@ -32,6 +32,14 @@ std::vector<std::size_t> busiest_links(const TaskGraph& graph,
 
 }  // namespace
 
+std::vector<RankId> rank_sample(std::size_t ranks, std::size_t stride) {
+  std::vector<RankId> chosen;
+  for (std::size_t run = 0; run * stride < ranks; ++run) {
+    chosen.push_back(id_at<RankId>(std::min(run * stride + run % stride, ranks - 1)));
+  }
+  return chosen;
+}
+
 std::vector<TrackSpan> layer_spans(const TaskGraph& graph, const std::vector<LayerTasks>& layers) {
   std::vector<TrackSpan> spans;
   for (const LayerTasks& layer : layers) {
@@ -41,6 +49,7 @@ std::vector<TrackSpan> layer_spans(const TaskGraph& graph, const std::vector<Lay
                          .rank = static_cast<std::int32_t>(r),
                          .track = track,
                          .layer = graph.tasks[layer.gate[r].index()].label.layer,
+                         .direction = PassDirection::kForward,
                          .from = from,
                          .to = to});
       };

@@ -17,12 +17,16 @@ namespace moesim {
 enum class Track : std::uint8_t { kCompute, kCommunication, kSecondCommunication };
 inline constexpr int kNumTracks = 3;
 
+/// Which way a pass of training runs through a layer.
+enum class PassDirection : std::uint8_t { kForward, kBackward, kRecompute };
+
 /// What a rank does from the start of one task to the end of another.
 struct TrackSpan {
   std::string_view name;  ///< a literal
   std::int32_t rank = 0;
   Track track = Track::kCompute;
   std::int32_t layer = 0;
+  PassDirection direction = PassDirection::kForward;
   TaskId from;
   TaskId to;
 };
@@ -36,6 +40,10 @@ struct StepTrace {
   LinkSeries links;  ///< groups: each LinkKind, then each watched link; not known: no rates
 };
 inline constexpr std::size_t kWatchedLinks = 8;
+
+/// Every stride-th of `ranks` ranks: one of each run of that many, not the same place in each, so
+/// that every rail is seen.
+[[nodiscard]] std::vector<RankId> rank_sample(std::size_t ranks, std::size_t stride);
 
 /// gate, experts and weighted sum; dispatch and combine with the start of their kernels inside.
 [[nodiscard]] std::vector<TrackSpan> layer_spans(const TaskGraph& graph,

@@ -9,17 +9,15 @@
 #include <numeric>
 
 #include "sim/core/check.hpp"
-#include "sim/step/collectives.hpp"
-#include "sim/step/memory.hpp"
 #include "sim/step/pipeline.hpp"
 #include "sim/step/replay.hpp"
-#include "sim/step/stage_state.hpp"
+#include "sim/step/train_schedule.hpp"
 
 namespace moesim {
 namespace {
 
 /// The MoE layers of a part, in parallel.
-std::vector<PreparedLayer> prepare_part(const WholeModel& m, StageLayers layers, int sample) {
+std::vector<PreparedLayer> prepare_part(const WholeModel& m, StageLayers layers, int routing) {
   std::vector<int> moe_layers;
   int moe = 0;
   for (int layer = 0; layer < layers.last; ++layer) {
@@ -35,7 +33,7 @@ std::vector<PreparedLayer> prepare_part(const WholeModel& m, StageLayers layers,
   tbb::parallel_for(
       std::size_t{0},
       prepared.size(),
-      [&](std::size_t i) { prepared[i] = prepare_layer(m.step, sample, moe_layers[i]); },
+      [&](std::size_t i) { prepared[i] = prepare_layer(m.step, routing, moe_layers[i]); },
       own);
   return prepared;
 }
@@ -43,25 +41,30 @@ std::vector<PreparedLayer> prepare_part(const WholeModel& m, StageLayers layers,
 TrainPass run_part(const WholeModel& m,
                    int part,
                    int sample,
+                   int routing,
+                   const TrainControl& control,
                    const std::function<void()>& on_pass) {
   const PassShape shape{.layers = part_layers(m.step.model, m.parallel, part),
                         .head = part + 1 == m.parallel.pp * m.parallel.virtual_stages,
                         .tp = m.parallel.tp,
                         .overlap = m.overlap,
                         .recompute = m.training.recompute};
-  const std::vector<PreparedLayer> prepared = prepare_part(m, shape.layers, sample);
+  const std::vector<PreparedLayer> prepared = prepare_part(m, shape.layers, routing);
   const PassLoad load = pass_load(m);
   const Pass forward{forward_program(m.step.model, shape), load, prepared};
   const Pass backward{backward_program(m.step.model, shape), load, prepared};
   TrainPass run;
   run.weights = ticks(weight_gradients_time(m, load, shape.layers, shape.head, prepared));
+  const auto run_kind = [&](PassKind kind, std::span<const Pass> passes) {
+    return control.run ? control.run({part, sample, kind}, passes) : run_passes(m, passes);
+  };
   const auto pass = [&](int which) {
     if (which == 0) {
-      run.forward = run_passes(m, std::array{forward});
+      run.forward = run_kind(PassKind::kForward, std::array{forward});
     } else if (which == 1) {
-      run.backward = run_passes(m, std::array{backward});
+      run.backward = run_kind(PassKind::kBackward, std::array{backward});
     } else {
-      run.pair = run_passes(m, std::array{forward, backward});
+      run.pair = run_kind(PassKind::kPair, std::array{forward, backward});
     }
     on_pass();
   };
@@ -77,16 +80,7 @@ SimTime finish(const PipelineResult& passes,
                bool optimiser) {
   SimTime last;
   for (std::size_t s = 0; s < states.size(); ++s) {
-    const StageTimes& t = passes.stages[s];
-    const StageState& state = states[s];
-    SimTime end = t.end;
-    if (gradients) {
-      const SimTime before = state.reduce - state.last_part;
-      const SimTime begun = before > SimTime{} ? t.last_start + before : t.end;
-      end = std::max({t.reduced, begun + state.last_part, t.end + state.last_part});
-    }
-    end += (optimiser ? state.optimiser : SimTime{}) + state.gather;
-    last = std::max(last, end);
+    last = std::max(last, stage_tail(passes.stages[s], states[s], gradients, optimiser).end);
   }
   return last;
 }
@@ -142,26 +136,6 @@ WholeParts means(const WholeParts& sums, int stages) {
   return mean;
 }
 
-/// The schedule with the time of every pass that was simulated.
-Pipeline pipeline_of(const WholeModel& m, const TrainPasses& runs) {
-  Pipeline pipeline;
-  pipeline.shape = {.stages = m.parallel.pp,
-                    .virtual_stages = m.parallel.virtual_stages,
-                    .micro_batches = m.batch.micro_batches,
-                    .pairs = m.overlap == Overlap::kDualPipe,
-                    .bidirectional = is_bidirectional(m)};
-  for (const auto& samples : runs) {
-    pipeline.times.emplace_back();
-    for (const TrainPass& run : samples) {
-      pipeline.times.back().push_back({run.forward.makespan,
-                                       run.backward.makespan,
-                                       run.pair.makespan,
-                                       std::min(run.weights, run.backward.makespan)});
-    }
-  }
-  return pipeline;
-}
-
 /// Counts the flows and events of the passes into the result.
 void count_network(const TrainPasses& runs, WholeStepResult& result) {
   for (const auto& samples : runs) {
@@ -172,22 +146,6 @@ void count_network(const TrainPasses& runs, WholeStepResult& result) {
       }
     }
   }
-}
-
-/// What a micro-batch's rows take from a stage to the next.
-StageTransfers stage_transfers(const WholeModel& m, const PathFinder& finder) {
-  StageTransfers transfers{
-      .finder = &finder,
-      .capacity = effective_capacities(m.step.cluster, m.step.constants),
-      .network = {},
-      .ranks = m.step.ranks,
-      .bytes = bytes(static_cast<double>(
-          m.batch.tokens_per_rank * activation_row_bytes(m.step.model.hidden_size, Dtype::kBf16)))};
-  transfers.network.engine = m.step.engine;
-  if (m.step.message_chunk.value > 0.0) {
-    transfers.network.chunk = m.step.message_chunk;
-  }
-  return transfers;
 }
 
 }  // namespace
@@ -220,7 +178,7 @@ TrainPasses simulate_train_passes(const WholeModel& m, int step, const TrainCont
         const int part = i / samples;
         const int sample = i % samples;
         runs[static_cast<std::size_t>(part)][static_cast<std::size_t>(sample)] =
-            run_part(m, part, step * samples + sample, on_pass);
+            run_part(m, part, sample, step * samples + sample, control, on_pass);
       },
       own);
   return runs;
@@ -235,31 +193,19 @@ WholeStepResult schedule_train_step(const WholeModel& m, int step, const TrainPa
   WholeStepResult result;
   result.step = step;
   count_network(runs, result);
-  const PathFinder finder(m.step.cluster, m.step.path_policy, m.step.seed, m.step.path_spread);
-  const PathFinder ring_finder(m.step.cluster, PathPolicy::kRailAligned, m.step.seed);
-  StageTransfers transfers = stage_transfers(m, finder);
-  const RingFabric fabric{.cluster = &m.step.cluster,
-                          .finder = &ring_finder,
-                          .capacity = transfers.capacity,
-                          .engine = m.step.engine,
-                          .start = m.step.constants.communication_start};
-  std::vector<StageState> states;
-  for (int s = 0; s < m.parallel.pp; ++s) {
-    states.push_back(stage_state(m, fabric, s));
-  }
-
+  const TrainFabric fabric(m);
+  const std::vector<StageState>& states = fabric.states;
   const PassSums sums = sum_passes(pipeline.shape, runs);
   const SimTime schedule = run_pipeline(pipeline).end();
-  pipeline.transfers = m.parallel.pp > 1 ? &transfers : nullptr;
+  pipeline.transfers = m.parallel.pp > 1 ? &fabric.transfers : nullptr;
   PipelineResult run = run_pipeline(pipeline);
   const SimTime with_transfers = run.end();
   result.flows += run.flows;
   result.network_events += run.network_events;
   const auto rerun = [&](bool reduces) {
-    pipeline.exchanges.clear();
-    for (const StageState& state : states) {
-      pipeline.exchanges.push_back(state.during);
-      pipeline.exchanges.back().reduce = reduces ? state.during.reduce : SimTime{};
+    pipeline.exchanges = fabric.exchanges();
+    for (StageExchanges& during : pipeline.exchanges) {
+      during.reduce = reduces ? during.reduce : SimTime{};
     }
     run = run_pipeline(pipeline);
   };

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "sim/step/pass_graph.hpp"
@@ -19,9 +21,19 @@ struct TrainPass {
   SimTime weights;  ///< of the backward pass, gradients of weights
 };
 
+/// What a simulated pass is.
+enum class PassKind : std::uint8_t { kForward, kBackward, kPair };
+struct PassPlace {
+  int part = 0;    ///< of the model
+  int sample = 0;  ///< routing
+  PassKind kind = PassKind::kForward;
+};
+
 struct TrainControl {
   const std::atomic<bool>* cancelled = nullptr;  ///< checked before each part of the model
   std::function<void()> on_pass;  ///< after each simulated pass, from any thread, one at a time
+  /// Runs a pass in place of run_passes, from any thread; may be empty.
+  std::function<PassResult(const PassPlace&, std::span<const Pass>)> run = {};
 };
 
 /// Simulates a training step in two levels.

@@ -120,9 +120,9 @@ WholeStepResult simulate_whole_step(const WholeModel& model, int step) {
 }
 
 StepTrace trace_whole_step(const WholeModel& model, int step, SimTime makespan) {
-  MOESIM_CHECK(model.kind != StepKind::kTrain, "a training step has no trace");
+  MOESIM_CHECK(model.kind != StepKind::kTrain, "a training step has a trace of its own");
   const std::vector<Prepared> batches = prepare(model, step);
-  return trace_passes(model, passes_of(model, batches), makespan);
+  return trace_passes(model, passes_of(model, batches), makespan).trace;
 }
 
 std::vector<WholeStepResult> replay_whole(const WholeModel& model,

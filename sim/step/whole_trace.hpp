@@ -12,7 +12,7 @@ namespace moesim {
 /// and TP exchanges with the start of their kernels on the communication track, those of a second
 /// micro-batch on a track of their own.
 /// @param makespan  of the step, as simulate_whole_step has it
-/// @pre no training step: its passes do not share one clock (train_step.hpp)
+/// @pre no training step: its passes have a trace of their own (train_trace.hpp)
 /// Checked by: cli_whole_test.
 [[nodiscard]] StepTrace trace_whole_step(const WholeModel& model, int step, SimTime makespan);
 

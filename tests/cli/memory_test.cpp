@@ -116,7 +116,8 @@ TEST_F(Memory, CheckAndRunSayWhatCannotBeRun) {
   const Outcome outcome = moesim(command("check", stages));
   EXPECT_EQ(outcome.code, 0);
   EXPECT_EQ(outcome.err,
-            "note: only the memory was checked: moesim run simulates pipelines in training only\n");
+            "note: only the memory was checked: moesim run simulates pipelines in training\n"
+            "  only\n");
   expect_mistake(command("run", stages),
                  "error: parallel.pp: 2 stages are simulated in training only; moesim memory knows "
                  "them in prefill and decode");

@@ -50,7 +50,7 @@ TEST_F(TrainingPlans, WeighTheWholeRun) {
   const Outcome outcome = moesim({"plan", "plan.toml", "--out", "out"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("plan.toml: train of toy, template "));
-  EXPECT_THAT(outcome.out, HasSubstr(" days "));
+  EXPECT_THAT(outcome.out, HasSubstr(" days\n"));
   const Json report = Json::parse(read("out/plan.json"));
   EXPECT_EQ(report["step_kind"], "train");
   EXPECT_EQ(report["latency_of"], "run");
@@ -140,7 +140,8 @@ TEST_F(ServingPlans, WeighWhatIsWithinTheSlo) {
   const Outcome outcome = moesim({"plan", "plan.toml", "--out", "out"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("\nlimit: at least 20 % of the requests within the SLO\n"));
-  EXPECT_THAT(outcome.out, HasSubstr("good tokens/s/GPU  P95 TTFT  P95 TPOT"));
+  EXPECT_THAT(outcome.out, HasSubstr("  good tokens/s/GPU\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("\n#   P95 TTFT  P95 TPOT"));
   EXPECT_THAT(outcome.out, HasSubstr("\narrival rate "));
   const Json report = Json::parse(read("out/plan.json"));
   EXPECT_EQ(report["latency_of"], "ttft_p95");

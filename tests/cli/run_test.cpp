@@ -283,8 +283,8 @@ TEST_F(Runs, TheResolvedScenarioRunsToTheSameSteps) {
       moesim({"check", "scenario.toml", "--set", "capacity.policy=drop", "--seed", "11"});
   ASSERT_EQ(check.code, 0) << check.err;
   EXPECT_EQ(check.err,
-            "note: cost constants are assumed, not measured: compare scenarios, do not quote "
-            "times\n");
+            "note: cost constants are assumed, not measured: compare scenarios, do not quote\n"
+            "  times\n");
   write("resolved.toml", check.out);
   const json original =
       json_of({"run", "scenario.toml", "--json", "--set", "capacity.policy=drop", "--seed", "11"});

@@ -202,8 +202,8 @@ TEST_F(Serving, CheckReadsTheArrivals) {
   const Outcome outcome = moesim({"check", "scenario.toml"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.err,
-              HasSubstr("note: 5 arrivals share 1 time stamps: bursts of the recording's grid; "
-                        "requests.spread moves them apart\n"));
+              HasSubstr("note: 5 arrivals share 1 time stamps: bursts of the recording's grid;\n"
+                        "  requests.spread moves them apart\n"));
   EXPECT_THAT(outcome.out, HasSubstr("\n[requests]\nsource = \"table\"\n"));
   EXPECT_THAT(outcome.out, Not(HasSubstr("[batch]")));
   write("a.csv", "arrival_s,prompt_tokens\n");
@@ -341,8 +341,8 @@ TEST_F(Serving, MoneyIsOfTheRunItself) {
   EXPECT_NEAR(money["output_tokens_per_joule"], output / power, 1e-9);
   const Outcome text = moesim(run(prices));
   EXPECT_THAT(text.out,
-              HasSubstr("\ncost     an hour  a million tokens  prompt alone  output alone  within "
-                        "SLO     a request\nrented  8.00 USD         0.125 USD "));
+              HasSubstr("\ncost     an hour      tokens       alone       alone  within SLO     a "
+                        "request\nrented  8.00 USD   0.125 USD "));
   EXPECT_THAT(text.out, HasSubstr("\nprices: quoted (an offer), busy "));
   const Outcome split = moesim(run({"price.source=an offer",
                                     "price.basis=quoted",

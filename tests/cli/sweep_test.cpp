@@ -124,7 +124,7 @@ TEST_F(Sweeps, GiveTheSameBytesWhicheverWayTheyRan) {
   ASSERT_EQ(moesim({"sweep", "study.toml", "--store", "a.sqlite", "--part", "0/2"}).code, 0);
   ASSERT_EQ(moesim({"sweep", "study.toml", "--store", "b.sqlite", "--part", "1/2"}).code, 0);
   const Outcome joined = moesim(
-      {"sweep", "study.toml", "--store", "all.sqlite", "--from", "a.sqlite", "--from", "b.sqlite"});
+      {"sweep", "--store", "all.sqlite", "--from", "a.sqlite", "--from", "b.sqlite", "study.toml"});
   EXPECT_EQ(joined.err,
             "a.sqlite: 3 results taken over\nb.sqlite: 3 results taken over\n"
             "10 points, 6 scenarios: 0 simulated, 6 known before; store: all.sqlite\n");

@@ -6,9 +6,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <sstream>
 
-#include "tests/cli/scene.hpp"
+#include "tests/cli/plan_scene.hpp"
 
 namespace moesim::cli_tests {
 namespace {
@@ -63,6 +65,73 @@ TEST_F(Terminal, TraceImportNamesWhatItDoesAndWipesIt) {
       shown_by({"trace", "import", "pack/topk.npy", "other", "--experts", "8"});
   EXPECT_THAT(text, HasSubstr("\r\033[Ktrace import: reading, checking and writing"));
   EXPECT_THAT(text.substr(text.rfind(kWiped)), HasSubstr("read as ids"));
+}
+
+/// Columns of a line: one a code point.
+std::size_t columns(const std::string& line) {
+  return static_cast<std::size_t>(std::count_if(line.begin(), line.end(), [](char c) {
+    return (static_cast<unsigned>(c) & 0xC0U) != 0x80U;
+  }));
+}
+
+using Words = std::vector<std::string>;
+
+/// What is set to make `run` one of a whole model.
+Words whole(const char* kind, Words more = {}) {
+  Words words = {"run", "scenario.toml", "--set", "batch.context_tokens=16", "--set"};
+  words.emplace_back(std::string("step.kind=") + kind);
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+// Tables of every command, with names that leave them no room.
+TEST_F(Plans, NothingIsWiderThanEightyColumns) {
+  write("study.toml",
+        "scenario = \"scenario.toml\"\n"
+        "metrics = [\"summary.step_s.mean\", \"summary.rank_imbalance_ratio\", "
+        "\"steps.0.layers.0.phases.dispatch.max_s\", "
+        "\"steps.0.layers.0.phases.experts.max_s\"]\n"
+        "[set]\ncapacity.policy = \"drop\"\n"
+        "[grid]\ncapacity.factor = [1.0, 2.0]\nbatch.tokens_per_rank = [8, 16]\n");
+  write("cases.csv",
+        "case,tier,scenario,set,quantity,measured,unit,source\n"
+        "a name that is longer than what is left beside the other columns of it,a tier,"
+        "scenario.toml,,steps.0.layers.0.phases.dispatch.max_s,100,us,made up\n");
+  const std::vector<Words> commands = {
+      {"run", "scenario.toml"},
+      {"run", "scenario.toml", "--set", "capacity.policy=drop", "--set", "capacity.factor=1.0"},
+      whole("decode",
+            {"--set",
+             "price.source=invented",
+             "--set",
+             "price.basis=assumed",
+             "--set",
+             "price.gpu_rent=2 USD/h"}),
+      whole("train",
+            {"--set", "batch.micro_batches=4", "--set", "parallel.ep=2", "--set", "parallel.pp=2"}),
+      {"explain", "scenario.toml"},
+      {"capacity", "scenario.toml", "--policies", "drop,spill,pad"},
+      {"compare", "scenario.toml", "--set-b", "batch.tokens_per_rank=8", "--seeds", "2"},
+      {"place", "scenario.toml", "--every", "1", "--threshold", "1.5", "--moves", "10"},
+      {"plan", "plan.toml"},
+      {"sweep", "study.toml", "--list"},
+      {"sweep", "study.toml"},
+      {"results", "study.sqlite", "--times"},
+      {"results", "study.sqlite", "--studies"},
+      {"check", "scenario.toml"},
+      {"topology", "scenario.toml", "--bytes-per-pair", "1 MB"},
+      {"validate", "cases.csv"},
+      {"network-bench", "--gpus", "8"},
+      {"measure", "--list"}};
+  for (const Words& words : commands) {
+    const Outcome outcome = moesim(words);
+    EXPECT_EQ(outcome.code, 0) << words.front() << ": " << outcome.err;
+    EXPECT_GT(outcome.out.size(), 0U) << words.front();
+    std::stringstream lines(outcome.out + outcome.err);
+    for (std::string line; std::getline(lines, line);) {
+      EXPECT_LE(columns(line), 80U) << words.front() << ": " << line;
+    }
+  }
 }
 
 }  // namespace

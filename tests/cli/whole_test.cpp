@@ -201,9 +201,77 @@ class Train : public Scene {
   }
 };
 
-TEST_F(Train, HasNoTimeline) {
-  EXPECT_EQ(moesim(run({"--timeline", "--out", "result"})).err,
-            "error: --timeline: not of training steps, whose passes are simulated one by one\n");
+// Read back: on every rank passes and bubbles fill the step from 0 to the makespan, no track has
+// two things at once, begins have ends, and links are never busier than they can be.
+TEST_F(Train, TheTimelineIsThatOfTheSlowestStep) {
+  const nlohmann::json report = json_of(run({"--json",
+                                             "--timeline",
+                                             "--out",
+                                             "result",
+                                             "--set",
+                                             "step.overlap=dualpipe",
+                                             "--set",
+                                             "memory.recompute=full"}));
+  const nlohmann::json timeline =
+      nlohmann::json::parse(traces::read_text(folder() / "result/timeline.json.gz", 1U << 26U));
+  EXPECT_EQ(timeline["otherData"]["stages"], 2);
+  EXPECT_EQ(timeline["otherData"]["ranks"], 4);
+  EXPECT_EQ(timeline["otherData"]["ranks_shown"], 4);
+  const std::size_t step = timeline["otherData"]["step"];
+  const double makespan = report["steps"][step]["makespan_s"].get<double>() * 1e6;
+  std::map<std::pair<int, int>, std::vector<std::pair<double, double>>> tracks;
+  std::map<std::string, int> count;
+  std::map<std::string, int> open;
+  std::map<int, std::string> processes;
+  double busiest = 0;
+  for (const nlohmann::json& event : timeline["traceEvents"]) {
+    const std::string phase = event["ph"].get<std::string>();
+    const std::string name = event["name"].get<std::string>();
+    if (phase == "X") {
+      ++count[name];
+      if (!name.starts_with("kernel start")) {
+        const double from = event["ts"].get<double>();
+        tracks[{event["pid"].get<int>(), event["tid"].get<int>()}].emplace_back(
+            from, from + event["dur"].get<double>());
+      }
+    } else if (phase == "b" || phase == "e") {
+      open[event["cat"].get<std::string>() + event["id"].dump()] += phase == "b" ? 1 : -1;
+      ++count[name];
+    } else if (phase == "C" && event["args"].contains("percent")) {
+      busiest = std::max(busiest, event["args"]["percent"].get<double>());
+    } else if (name == "process_name") {
+      processes[event["pid"].get<int>()] = event["args"]["name"].get<std::string>();
+    }
+  }
+  EXPECT_EQ(processes[0], "stage 0, rank 0 (node0/gpu0)");
+  EXPECT_EQ(processes[3], "stage 1, rank 3 (node1/gpu1)");
+  EXPECT_EQ(processes[4], "network");
+  for (auto& [track, spans] : tracks) {
+    std::sort(spans.begin(), spans.end());
+    for (std::size_t i = 1; i < spans.size(); ++i) {
+      EXPECT_LE(spans[i - 1].second, spans[i].first + 1e-5) << track.first << ", " << track.second;
+    }
+    if (track.second == 1) {  // passes and bubbles
+      double sum = 0;
+      for (const auto& [from, to] : spans) {
+        sum += to - from;
+      }
+      EXPECT_NEAR(sum, makespan, 1e-5) << track.first;
+    }
+  }
+  EXPECT_TRUE(std::all_of(open.begin(), open.end(), [](const auto& id) { return id.second == 0; }));
+  EXPECT_EQ(count["forward 0"], 4);  // ranks
+  EXPECT_GT(count["bubble"], 0);
+  EXPECT_EQ(count["attention"], 4 * 4);  // ranks, micro-batches; a layer a stage
+  EXPECT_EQ(count["attention (backward)"], count["attention"]);
+  EXPECT_EQ(count["attention (recompute)"], count["attention"]);
+  EXPECT_EQ(count["dispatch"], count["combine (backward)"]);
+  EXPECT_GT(count["rows to another stage"], 0);
+  EXPECT_EQ(count["rows to another stage"], count["gradients to another stage"]);
+  EXPECT_GT(count["dispatch flow"], 0);
+  EXPECT_EQ(count["optimiser"], 2 * 4);  // as a turn and as compute
+  EXPECT_GT(busiest, 0);
+  EXPECT_LE(busiest, 100.01);
 }
 
 TEST_F(Train, PartsAddUpAndRatesFollow) {

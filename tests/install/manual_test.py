@@ -132,6 +132,9 @@ OFFERS = [
     ("moesim run mine.toml --set capacity.po", {"capacity.policy="}),
     ("moesim run mine.toml --set step.kin", {"step.kind="}),
     ("moesim completion ", {"bash", "zsh", "fish"}),
+    ("moesim man ", {"run", "trace", "network-bench"}),
+    ("moesim man trace ", {"info", "learn"}),
+    ("moesim man --ou", {"--out"}),
 ]
 # After the "=", of which shells make parts in their own way.
 VALUES = [

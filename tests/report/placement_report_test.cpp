@@ -127,9 +127,10 @@ TEST(PlacementReport, TextHoldsTimesCostsDriftAndHotSpots) {
 routing:  (drawn)
 evidence: assumed (a test)
 
-placement  imbal.    layer      P99     step      P99  NIC bytes    bound     gap
-baseline     1.25  11.5 ms  13.0 ms  11.5 ms  13.0 ms    2.00 GB        -       -
-eplb         1.25  9.50 ms  11.0 ms  9.50 ms  11.0 ms    2.00 GB  8.00 ms  18.7 %
+                                                            NIC
+placement  imbal.    layer      P99     step      P99     bytes    bound     gap
+baseline     1.25  11.5 ms  13.0 ms  11.5 ms  13.0 ms   2.00 GB        -       -
+eplb         1.25  9.50 ms  11.0 ms  9.50 ms  11.0 ms   2.00 GB  8.00 ms  18.7 %
 
 placement  slots      HBM  KV tokens    moved    pause   beside  lost
 baseline       9      0 B          0      0 B  0.00 ns  0.00 ns     0

@@ -21,6 +21,46 @@ TEST(Table, WithoutRowsItIsItsHeader) {
   EXPECT_EQ(table({"only", "head"}, {}), "only  head\n");
 }
 
+// Less two and the 8 of "measured", 80 columns leave 70 to the first.
+TEST(Table, NamesThatLeaveNoRoomAreBroken) {
+  const std::string name = std::string(40, 'a') + " " + std::string(40, 'b');
+  EXPECT_EQ(table({"case", "measured"}, {{name, "12.3"}, {"c", "4"}}),
+            "case" + std::string(66, ' ') + "  measured\n" + std::string(40, 'a') + "\n  " +
+                std::string(40, 'b') + std::string(28, ' ') + "      12.3\n" + "c" +
+                std::string(69, ' ') + "         4\n");
+}
+
+TEST(Table, AWordThatIsTooLongHasItsLine) {
+  EXPECT_EQ(table({"case", "n"}, {{std::string(90, 'p'), "1"}}),
+            "case" + std::string(73, ' ') + "  n\n" + std::string(90, 'p') + "\n" +
+                std::string(77, ' ') + "  1\n");
+}
+
+TEST(Table, HeadingsAreBrokenBeforeNamesAre) {
+  EXPECT_EQ(table({"point",
+                   "steps.0.layers.0.phases.dispatch.max_s",
+                   "a long heading of words",
+                   "model.expert_width"},
+                  {{"0", "97.6 us", "12", "16384"}}),
+            "           steps.0.layers.0.phases.\n"
+            "point                dispatch.max_s  a long heading of words  model.expert_width\n"
+            "0                           97.6 us                       12               16384\n");
+}
+
+// 3 + 30 + 30 would fit, the third column of 30 does not.
+TEST(Table, ColumnsBeyondEightyStandBelow) {
+  const std::string wide(30, 'w');
+  EXPECT_EQ(table({"n", "a", "b", "c"}, {{"1", wide, wide, wide}, {"2", "x", "y", "z"}}),
+            "n" + std::string(31, ' ') + "a" + std::string(31, ' ') + "b\n" + "1  " + wide + "  " +
+                wide + "\n2" + std::string(31, ' ') + "x" + std::string(31, ' ') + "y\n\nn" +
+                std::string(31, ' ') + "c\n1  " + wide + "\n2" + std::string(31, ' ') + "z\n");
+}
+
+TEST(Table, LettersBeyondAsciiTakeOneColumn) {
+  EXPECT_EQ(table({"name", "n"}, {{"\u00e9t\u00e9", "1"}, {"abcd", "22"}}),
+            "name   n\n\u00e9t\u00e9    1\nabcd  22\n");
+}
+
 TEST(Wrapped, BreaksAtBlanksBeforeColumnEightyAndIndentsTheRest) {
   const std::string forty(40, 'x');
   EXPECT_EQ(wrapped("short"), "short\n");

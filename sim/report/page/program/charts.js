@@ -23,6 +23,13 @@ const kColours = {
   tensor_parallel: ["#12808a", "#4cc3cd"],
   dense: ["#a8821a", "#e0bd57"],
   head: ["#5b6472", "#8d98a8"],
+  slowed: ["#d98cb3", "#f2b6d2"],
+  host: ["#3f4650", "#c3cad4"],
+  pipeline: ["#7fb069", "#a5d68f"],
+  bubble: ["#b9bec7", "#6f7783"],
+  gradients: ["#7a2e12", "#d9825f"],
+  weights: ["#1d4f73", "#86b6d9"],
+  optimiser: ["#c9b800", "#fff066"],
 };
 const kSpare = [["#0b5cad", "#5aa5ec"], ["#c44900", "#ff9457"], ["#2e8b57", "#5cc98c"], ["#8a6fc9", "#b39ddb"],
   ["#a8821a", "#e0bd57"], ["#b3175b", "#f06ba8"], ["#12808a", "#4cc3cd"], ["#5b6472", "#a8adb5"]];

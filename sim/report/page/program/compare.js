@@ -7,7 +7,7 @@ const signedTime = (s) => (s < 0 ? "-" : "+") + timeText(Math.abs(s));
 function differenceRows(list, unit, text) {
   return list.filter((d) => d["a" + unit] !== 0 || d["b" + unit] !== 0).map((d) => {
     const change = d["change" + unit];
-    return [d.name, text(d["a" + unit]), text(d["b" + unit]), (change < 0 ? "-" : "+") + text(Math.abs(change)),
+    return [wordsOf(d.name), text(d["a" + unit]), text(d["b" + unit]), (change < 0 ? "-" : "+") + text(Math.abs(change)),
       orDash(d["half_width" + unit], text), d.verdict === "none" ? "none" : d["a" + unit] === 0 ? d.verdict : signedShareText(d["b" + unit] / d["a" + unit] - 1)];
   });
 }
@@ -28,7 +28,7 @@ function changesFigure(caption, list, sorted) {
       height: rowsHeight(rows.length, rows.length > 30 ? 14 : 24) + 30, data: { values: rows },
       encoding: { y: { field: "name", type: "nominal", sort: sorted ? null : undefined, title: null, axis: { ticks: false, domain: false, labelLimit: 140, labelOverlap: true } } },
       layer: [
-        { mark: { type: "bar" }, encoding: { x: { field: "value", type: "quantitative", title: "B - A (" + unit.name + ")" },
+        { mark: { type: "bar" }, encoding: { x: { field: "value", type: "quantitative", title: "B - A (" + unit.name + ")", axis: { tickCount: width < 500 ? 4 : 10 } },
           color: { field: "verdict", type: "nominal", scale: colours, legend: legendAbove(width, "difference") },
           tooltip: [{ field: "name", title: "of" }, { field: "a", title: "A" }, { field: "b", title: "B" }, { field: "text", title: "B - A" }, { field: "noise" }, { field: "verdict" }] } },
         { mark: { type: "rule", strokeWidth: 2, color: cssColour("--ink") }, encoding: { x: { field: "low", type: "quantitative" }, x2: { field: "high" } } },

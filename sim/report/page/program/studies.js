@@ -60,7 +60,7 @@ function placementBars(report, caption, of, text, title, unit = { factor: 1 }) {
     spec: (width) => ({
       height: rowsHeight(rows.length, 28), data: { values: rows },
       encoding: { y: { field: "name", type: "nominal", sort: null, title: null, axis: { ticks: false, domain: false, labelLimit: width < 500 ? 120 : 240 } },
-        x: { field: "value", type: "quantitative", title, scale: { domain: [0, Math.max(...rows.map((row) => row.value)) * (width < 500 ? 2 : 1.3)], nice: false }, axis: { format: "~s" } } },
+        x: { field: "value", type: "quantitative", title, scale: { domain: [0, Math.max(...rows.map((row) => row.value)) * (width < 500 ? 2 : 1.3)], nice: false }, axis: { format: "~s", tickCount: 8 } } },
       layer: [{ mark: { type: "bar", cornerRadiusEnd: 2 }, encoding: { color: { condition: { test: "datum.name === " + JSON.stringify(rows[0].name), value: cssColour("--soft") }, value: colourScale(["dispatch"]).range[0] },
         tooltip: [{ field: "name", title: "placement" }, { field: "text", title }] } },
         { mark: { type: "text", align: "left", dx: 6, fontSize: 12 }, encoding: { text: { field: "text" } } }],
@@ -80,16 +80,17 @@ function showPlacement(report) {
   const base = report.placements[0];
   const best = report.placements.reduce((a, b) => (b.step_s.mean < a.step_s.mean ? b : a));
   const unit = timeUnit(report.placements.map((placement) => placement.step_s.mean));
+  const bytes = bytesUnit(report.placements.map((placement) => placement.scale_out_bytes.mean));
   lead("moesim place", report.scenario, "placements made from steps " + report.training.first_step + " to " + (report.training.first_step + report.training.steps - 1) + ", judged on the " +
     report.judged.steps + " steps after them; horizon " + countText(report.horizon_steps) + " steps");
   section("summary", "Summary", cards([["baseline: " + base.name, timeText(base.step_s.mean), "mean step"],
     ["fastest: " + best.name, timeText(best.step_s.mean), signedShareText(best.step_s.mean / base.step_s.mean - 1)], ["verdict on it", best.verdict.verdict, null],
     ["evidence", report.evidence.grade, null]]), ...noteElements(report.notes),
-    tableElement("Verdicts", ["placement", "verdict", "why"], report.placements.slice(1).map((placement) => [placement.name, placement.verdict.verdict, placement.verdict.text]), [1, 2]));
+    tableElement("Verdicts", ["placement", "verdict", "why"], report.placements.slice(1).map((placement) => [placement.name, placement.verdict.verdict, placement.verdict.text.replace(placement.name + ": " + placement.verdict.verdict + ": ", "")]), [1, 2]));
   section("before-after", "Before and after",
     placementBars(report, "Mean step time on the judged steps; grey is the baseline.", (p) => p.step_s.mean, timeText, unit.name, unit),
     placementBars(report, "Imbalance of ranks (largest / mean), mean over steps.", (p) => p.rank_imbalance_ratio.mean, ratioText, "imbalance"),
-    placementBars(report, "Bytes over NICs in a step, mean.", (p) => p.scale_out_bytes.mean, bytesText, "bytes"),
+    placementBars(report, "Bytes over NICs in a step, mean.", (p) => p.scale_out_bytes.mean, bytesText, bytes.name, bytes),
     tableElement("Placements", ["placement", "layer mean", "layer P99", "least possible", "step P99", "slots a rank", "most copies", "fits", "replicas take", "moving", "pause"],
       report.placements.map((p) => [p.name, timeText(p.layer_s.mean), timeText(p.layer_s.p99), orDash(p.bound_layer_s, timeText), timeText(p.step_s.p99), p.slots_per_rank, p.most_copies,
         p.fits_memory ? "yes" : "no", bytesText(p.replica_bytes), bytesText(p.migration.bytes), timeText(p.migration.pause_s)])));
@@ -150,24 +151,56 @@ function showValidation(report) {
     threeDigits(one.measured), threeDigits(one.predicted), one.unit, signedShareText(one.error_ratio), one.grade, one.source]), [1, 7]));
 }
 
+/// Figures of a whole step: what they are called, and what more to say.
+const kWholeCards = {
+  communication_s: ["exchanges of a rank", "hidden or not"],
+  exposed_communication_s: ["exposed communication", "that no work hides"],
+  bubble_ratio: ["pipeline bubble", "of the step"],
+  gpus: ["GPUs", null],
+  tokens_per_s_per_rank: ["tokens/s a rank", null],
+  tokens_per_s_per_node: ["tokens/s a node", null],
+  tokens_per_s: ["tokens/s in all", null],
+  model_flops: ["model arithmetic", "of a step"],
+  model_flops_per_s_per_gpu: ["arithmetic of a GPU", null],
+  mfu_ratio: ["MFU", "of the bf16 peak"],
+};
+
 /// Of a key like tokens_per_s_per_rank: the number with the unit that its name ends in.
 function quantityText(key, value) {
-  if (typeof value !== "number") return String(value);
+  if (/flops/.test(key)) return scaled(value, [[1e9, "Gflop"], [1e12, "Tflop"], [1e15, "Pflop"], [1e18, "Eflop"]]) + (/_per_s/.test(key) ? "/s" : "");
   if (/_bytes$/.test(key)) return bytesText(value);
   if (/_s$/.test(key) && !/_per_s$/.test(key)) return timeText(value);
+  if (/imbalance_ratio$/.test(key)) return ratioText(value);
   if (/_ratio$/.test(key)) return shareText(value);
-  if (/flops/.test(key)) return quantityText("", value / 1e12) + (/_per_s/.test(key) ? " TFLOP/s" : " TFLOP");
   if (value !== 0 && Math.abs(value) < 0.1) return value.toPrecision(3);
   return value >= 1000 || Number.isInteger(value) ? countText(value) : threeDigits(value);
+}
+
+function wholeCard([key, value]) {
+  const [name, more] = kWholeCards[key] || [key.replace(/_(bytes|ratio)$|(?<!_per)_s$/, "").replaceAll("_", " "), null];
+  return [name, quantityText(key, value), more];
+}
+
+/// What the step's tokens cost, by owned and by rented GPUs; absent ones are null.
+function moneySection(money) {
+  const dollars = (value) => (value < 0.9995 ? Number(value.toPrecision(3)) + " USD" : scaled(value, [[1, "USD"], [1e3, "kUSD"], [1e6, "MUSD"]]));
+  const rows = ["owned", "rented"].filter((how) => typeof money[how + "_usd_per_h"] === "number").map((how) => [how, dollars(money[how + "_usd_per_h"]),
+    dollars(money[how + "_usd_per_h"] / money.gpus), orDash(money[how + "_usd_per_million_tokens"], dollars)]);
+  section("cost", "Cost", tableElement("Cost", ["GPUs", "an hour", "a GPU and hour", "a million tokens"], rows),
+    ...(money.run ? [element("p", {}, "Run over " + countText(money.run.tokens) + " tokens: " + threeDigits(money.run.days) + " days, " + countText(money.run.gpu_hours) + " GPU-hours"
+      + ["owned", "rented"].filter((how) => typeof money.run[how + "_usd"] === "number").map((how) => "; " + dollars(money.run[how + "_usd"]) + " " + how).join("") + ".")] : []),
+    element("p", { class: "quiet" }, "Prices: " + money.source + " (" + money.basis + ")."));
 }
 
 function showWhole(report) {
   const summary = report.summary;
   lead("moesim run", report.scenario, summary.steps + " " + report.step_kind + " step(s) of a whole model");
-  const more = Object.entries(summary).filter(([key, value]) => typeof value === "number" && key !== "steps");
-  section("summary", "Summary", cards([...stepCards(summary, report.evidence), ...more.map(([key, value]) => [key.replace(/_(bytes|ratio)$|(?<!_per)_s$/, "").replaceAll("_", " "), quantityText(key, value), null])]),
-    ...noteElements(report.notes), ...noteElements(report.faults.map((fault) => "fault: " + fault)));
-  section("path", "Where the time goes", partsFigure("Critical path of a step, mean over steps: the parts sum to the mean step time.", summary.critical_path));
+  const more = Object.entries(summary).filter(([key, value]) => typeof value === "number" && key !== "steps" && (key !== "bubble_ratio" || report.step_kind === "train"));
+  section("summary", "Summary", cards([...stepCards(summary, report.evidence), ...more.map(wholeCard)]),
+    ...noteElements(report.notes), ...noteElements(report.joins.map((join) => "joined: " + join)), ...noteElements(report.faults.map((fault) => "fault: " + fault)));
+  section("path", "Where the time goes", partsFigure(report.step_kind === "train" ? "Time of a stage, mean over stages and steps: the parts sum to the mean step time."
+    : "Critical path of a step, mean over steps: the parts sum to the mean step time.", summary.critical_path));
+  if (report.money) moneySection(report.money);
   if (report.steps.length > 1) section("steps", "Steps", stepsFigure(report.steps, summary.step_s));
   section("evidence", "Evidence", element("p", {}, "Grade: " + report.evidence.grade + ". Constants: " + report.evidence.source + "."));
   sourcesSection(report);

@@ -32,6 +32,13 @@ function timeUnit(values) {
   return top >= 1 ? { factor: 1, name: "s" } : top >= 1e-3 ? { factor: 1e3, name: "ms" } : { factor: 1e6, name: "us" };
 }
 
+/// The same of bytes.
+function bytesUnit(values) {
+  const top = Math.max(0, ...values);
+  const unit = [[1e12, "TB"], [1e9, "GB"], [1e6, "MB"], [1e3, "kB"]].find(([size]) => top >= size) || [1, "B"];
+  return { factor: 1 / unit[0], name: unit[1] };
+}
+
 /// An element with attributes and children (strings become text, never markup).
 function element(name, attributes, ...children) {
   const made = document.createElement(name);
