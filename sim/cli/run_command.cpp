@@ -93,8 +93,12 @@ void check_timeline(const ScenarioOptions& options, const std::string& backend) 
   if (backend != "sim") {
     throw UserError("--timeline: only for simulations (--backend sim)");
   }
-  if (load(options).step.kind == StepKind::kTrain) {
+  const Scenario scenario = load(options);
+  if (scenario.step.kind == StepKind::kTrain) {
     throw UserError("--timeline: not of training steps, whose passes are simulated one by one");
+  }
+  if (scenario.parallel.pp > 1) {
+    throw UserError("--timeline: not of pipelines, whose stages are simulated one by one");
   }
 }
 

@@ -78,7 +78,9 @@ std::vector<Change> model_changes() {
           {"model.attention.nope_dim", "16", mla},
           {"model.attention.biases", "true"},
           {"model.attention.qk_norm", "true"},
-          {"model.attention.sinks", "true"}};
+          {"model.attention.sinks", "true"},
+          {"model.attention.window", "128"},
+          {"model.attention.full_every", "6", {}, {"model.attention.window=64"}}};
 }
 
 std::vector<Change> cluster_changes() {
@@ -202,11 +204,14 @@ std::vector<Change> step_changes() {
                                         "parallel.ep=8",
                                         "parallel.pp=2",
                                         "batch.micro_batches=4"};
+  std::vector<Override> piped = decode;
+  piped.insert(piped.end(), {"parallel.ep=8", "parallel.pp=2"});
   std::vector<Override> pairs = stages;
   pairs.emplace_back("step.overlap=dualpipe");
   return {{"step.kind", "decode", {}, {"batch.context_tokens=128"}},
           {"parallel.tp", "2", decode},
           {"parallel.pp", "2", decode, {"parallel.ep=8"}},
+          {"batch.micro_batches", "3", piped},
           {"parallel.dp", "2", train, {"parallel.ep=8"}},
           {"parallel.virtual_stages", "2", stages},
           {"step.overlap", "two_batch", decode},
