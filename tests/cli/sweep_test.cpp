@@ -59,6 +59,13 @@ class Sweeps : public Scene {
     }
     return all;
   }
+  /// Why no process can be started beside another; empty: they can.
+  [[nodiscard]] std::string no_mpi() const {
+    if (moesim({"--version"}).out.find("MPI: yes") == std::string::npos) {
+      return "this build has no MPI";
+    }
+    return std::system("command -v mpirun >/dev/null 2>&1") != 0 ? "no mpirun on this machine" : "";
+  }
   /// A sweep of many points that takes about a second.
   void write_long_study() const {
     write("long.toml",
@@ -226,14 +233,6 @@ TEST_F(Sweeps, AreFilteredSortedAndCounted) {
   EXPECT_EQ(moesim({"results", "study.sqlite", "--studies"}).out,
             "study  waiting  running  done  refused\n"
             "study        0        0     7        3\n");
-}
-
-/// Why no process can be started beside another; empty: they can.
-std::string no_mpi() {
-  if (moesim({"--version"}).out.find("MPI: yes") == std::string::npos) {
-    return "this build has no MPI";
-  }
-  return std::system("command -v mpirun >/dev/null 2>&1") != 0 ? "no mpirun on this machine" : "";
 }
 
 /// `mpirun` with arguments, `moesim sweep` written as SWEEP.
