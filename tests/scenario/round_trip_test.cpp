@@ -204,14 +204,11 @@ std::vector<Change> step_changes() {
                                         "parallel.ep=8",
                                         "parallel.pp=2",
                                         "batch.micro_batches=4"};
-  std::vector<Override> piped = decode;
-  piped.insert(piped.end(), {"parallel.ep=8", "parallel.pp=2"});
   std::vector<Override> pairs = stages;
   pairs.emplace_back("step.overlap=dualpipe");
   return {{"step.kind", "decode", {}, {"batch.context_tokens=128"}},
           {"parallel.tp", "2", decode},
           {"parallel.pp", "2", decode, {"parallel.ep=8"}},
-          {"batch.micro_batches", "3", piped},
           {"parallel.dp", "2", train, {"parallel.ep=8"}},
           {"parallel.virtual_stages", "2", stages},
           {"step.overlap", "two_batch", decode},
