@@ -46,7 +46,6 @@ Remarks remarks_on(Assembly assembly) {
   return {std::move(assembly.notes), std::move(assembly.joins)};
 }
 
-/// Pipelines of inference cannot be run, but what they hold is checked.
 Remarks remarks_on_check(const Scenario& scenario) {
   const StepKind kind = scenario.step.kind;
   if (kind == StepKind::kMoeLayers) {
@@ -54,12 +53,6 @@ Remarks remarks_on_check(const Scenario& scenario) {
   }
   if (kind == StepKind::kServing) {
     return {.notes = serving_model(scenario).notes, .joins = {}};
-  }
-  if (kind != StepKind::kTrain && scenario.parallel.pp > 1) {
-    check_memory(scenario);
-    return {
-        .notes = {"only the memory was checked: moesim run simulates pipelines in training only"},
-        .joins = {}};
   }
   return remarks_on(assemble_whole(scenario));
 }

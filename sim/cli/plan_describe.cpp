@@ -81,6 +81,7 @@ void describe_rows(const PlanResult& result, PlanReport& report) {
     }
     row.outcome = result.search.outcomes[c];
     row.outcome.by = result.ready[row.outcome.by];
+    row.bound = row.outcome.bound;
     if (row.outcome.state == PlanState::kFeasible || row.outcome.state == PlanState::kOverLimit) {
       row.limit = result.runs[result.ready[c]].limit;
       row.served = result.runs[result.ready[c]].yield.served;

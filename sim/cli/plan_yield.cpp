@@ -3,14 +3,17 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
 #include "sim/cli/console.hpp"
 #include "sim/cli/serving_run.hpp"
 #include "sim/cli/whole_run.hpp"
+#include "sim/core/diagnostics.hpp"
 #include "sim/scenario/assemble.hpp"
 #include "sim/step/replay.hpp"
+#include "sim/step/traffic_bound.hpp"
 
 namespace moesim::cli {
 namespace {
@@ -84,14 +87,34 @@ std::shared_ptr<const TrainPasses> PlanCache::passes(const Scenario& scenario,
   return {kept, &kept->passes};
 }
 
+void PlanCache::keep(const Scenario& scenario, int step, PreparedStep prepared) {
+  const std::scoped_lock lock(mutex_);
+  if (steps_.size() >= 2 * kPlanWave) {
+    steps_.pop_front();
+  }
+  steps_.push_back({&scenario, step, std::move(prepared)});
+}
+
+std::optional<PreparedStep> PlanCache::take(const Scenario& scenario, int step) {
+  const std::scoped_lock lock(mutex_);
+  const auto found = std::find_if(steps_.begin(), steps_.end(), [&](const KeptStep& kept) {
+    return kept.of == &scenario && kept.step == step;
+  });
+  if (found == steps_.end()) {
+    return std::nullopt;
+  }
+  std::optional<PreparedStep> prepared(std::move(found->prepared));
+  steps_.erase(found);
+  return prepared;
+}
+
 std::int64_t gpus_of(const Scenario& s) {
   return s.step.kind == StepKind::kServing ? std::int64_t{s.requests.groups} * s.parallel.ep
                                            : s.parallel.gpus();
 }
 
 PlanYield yield_of_step(const Scenario& s, Seconds step) {
-  const bool trains = s.step.kind == StepKind::kTrain;
-  const double copies = trains ? static_cast<double>(s.batch.micro_batches) * s.parallel.dp : 1;
+  const double copies = static_cast<double>(s.batch.micro_batches) * s.parallel.dp;
   return {.latency = step,
           .tokens_per_s = s.batch.tokens_per_rank / step.value * s.parallel.ep * copies};
 }
@@ -150,8 +173,13 @@ PlanRun simulate_plan_point(const Scenario& scenario, int first, int last, PlanC
     if (interrupted()) {
       throw Cancelled();
     }
-    run.steps.push_back(whole.kind == StepKind::kTrain ? train_step(scenario, whole, step, cache)
-                                                       : simulate_whole_step(whole, step));
+    if (whole.kind == StepKind::kTrain) {
+      run.steps.push_back(train_step(scenario, whole, step, cache));
+    } else if (const std::optional<PreparedStep> prepared = cache.take(scenario, step)) {
+      run.steps.push_back(simulate_prepared_step(whole, step, *prepared));
+    } else {
+      run.steps.push_back(simulate_whole_step(whole, step));
+    }
     for (std::size_t p = 0; p < parts.size(); ++p) {
       parts[p] += run.steps.back().parts[p];
     }
@@ -159,6 +187,32 @@ PlanRun simulate_plan_point(const Scenario& scenario, int first, int last, PlanC
   run.limit = limit_of(whole, parts);
   run.yield = yield_of_step(scenario, mean_step(run.steps));
   return run;
+}
+
+std::optional<Seconds> least_mean_step(const Scenario& scenario, PlanCache& cache) {
+  const StepKind kind = scenario.step.kind;
+  if (kind == StepKind::kServing) {
+    return std::nullopt;
+  }
+  try {
+    const WholeModel whole =
+        whole_model(scenario, assemble_whole(scenario, &cache.assemblies()).step);
+    if (kind == StepKind::kTrain) {
+      return least_training_time(whole);
+    }
+    Seconds sum{};
+    for (int step = 0; step < scenario.batch.steps; ++step) {
+      if (interrupted()) {
+        throw Cancelled();
+      }
+      PreparedStep prepared = prepare_whole_step(whole, step);
+      sum += least_traffic_time(whole, prepared);
+      cache.keep(scenario, step, std::move(prepared));
+    }
+    return sum / static_cast<double>(scenario.batch.steps);
+  } catch (const UserError&) {
+    return std::nullopt;  // the simulation says it again
+  }
 }
 
 Seconds mean_step(std::span<const WholeStepResult> steps) {

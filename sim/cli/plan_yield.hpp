@@ -4,6 +4,7 @@
 
 #include <tbb/collaborative_call_once.h>
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -61,14 +62,25 @@ class PlanCache {
   [[nodiscard]] std::shared_ptr<const TrainPasses> passes(
       const Scenario& scenario, int step, const std::function<TrainPasses()>& simulate);
 
+  /// Keeps what a bound has prepared of a step for its simulation; the last few, the oldest go.
+  void keep(const Scenario& scenario, int step, PreparedStep prepared);
+  /// What was kept of it, once.
+  [[nodiscard]] std::optional<PreparedStep> take(const Scenario& scenario, int step);
+
  private:
   struct Kept {
     tbb::collaborative_once_flag once;
     TrainPasses passes;
   };
+  struct KeptStep {
+    const Scenario* of = nullptr;
+    int step = 0;
+    PreparedStep prepared;
+  };
   AssemblyCache assemblies_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Kept>> kept_;
+  std::deque<KeptStep> steps_;
 };
 
 /// Steps [first, last) of a scenario, or all of its requests.
@@ -83,6 +95,10 @@ struct PlanRun {
                                           int first,
                                           int last,
                                           PlanCache& cache);
+
+/// The least mean step of a scenario from its traffic (traffic_bound.hpp); none of serving, and
+/// where the scenario is refused. Throws Cancelled once interrupted() is set.
+[[nodiscard]] std::optional<Seconds> least_mean_step(const Scenario& scenario, PlanCache& cache);
 
 [[nodiscard]] Seconds mean_step(std::span<const WholeStepResult> steps);
 

@@ -60,7 +60,18 @@ class Planner {
          .steps = to_.steps,
          .threads = control_.threads,
          .cancelled = &interrupted(),
-         .on_progress = [&](int done, int total) { progress.update(done, total); }});
+         .on_progress = [&](int done, int total) { progress.update(done, total); },
+         .sharpen = [&](std::size_t candidate) { return sharpen(to_.ready[candidate]); }});
+  }
+
+  /// The bound of a configuration from its traffic.
+  [[nodiscard]] std::optional<PlanScore> sharpen(std::size_t i) const {
+    const PlanPoint& point = to_.points.points[i];
+    const Scenario& s = *point.scenario;
+    const auto least = least_mean_step(s, *to_.cache);
+    return least ? std::optional(
+                       score_of(s, point.money, plan_.search.cost, yield_of_step(s, *least)))
+                 : std::nullopt;
   }
 
   /// The first `steps` steps of a configuration; those known already are not simulated again.
@@ -148,7 +159,7 @@ class Planner {
       }
       among.push_back(c);
       candidates.push_back(candidate_of(c));
-      candidates.back().bound = is_simulated(outcome) ? outcome.score : candidates.back().bound;
+      candidates.back().bound = is_simulated(outcome) ? outcome.score : outcome.bound;
     }
     Progress progress("alternatives settled", !control_.quiet);
     const PlanSearch found =
@@ -162,8 +173,13 @@ class Planner {
                      .on_progress = [&](int done, int total) { progress.update(done, total); }});
     for (std::size_t i = 0; i < among.size(); ++i) {
       const PlanOutcome& outcome = found.outcomes[i];
-      if (is_simulated(outcome) || outcome.state == PlanState::kRefused) {
-        to_.search.outcomes[among[i]] = outcome;
+      PlanOutcome& known = to_.search.outcomes[among[i]];
+      if (!is_simulated(known) && (is_simulated(outcome) || outcome.state == PlanState::kRefused)) {
+        const PlanScore bound = known.bound;
+        const bool sharpened = known.sharpened;
+        known = outcome;
+        known.bound = bound;
+        known.sharpened = sharpened;
       }
     }
     to_.search.interrupted = found.interrupted;

@@ -93,6 +93,11 @@ void check_timeline(const ScenarioOptions& options, const std::string& backend) 
   if (backend != "sim") {
     throw UserError("--timeline: only for simulations (--backend sim)");
   }
+  const Scenario scenario = load(options);
+  if (scenario.step.kind != StepKind::kTrain && scenario.parallel.pp > 1) {
+    throw UserError(
+        "--timeline: not of pipelines of prefill or decode, whose stages are simulated one by one");
+  }
 }
 
 void run_on_gpu(const ScenarioOptions& options) {

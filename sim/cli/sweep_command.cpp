@@ -259,6 +259,7 @@ void manage(const SweepOptions& options, MpiWorld* world) {
   std::optional<ResultStore> store;
   SweepPlan plan;
   try {
+    (void)parse_part(options.part);  // a mistake of the command line is said once, by process 0
     plan = make_plan(options, *simulator);
     if (!options.list) {
       store.emplace(store_of(options), ResultStore::Mode::kWrite);
@@ -287,7 +288,6 @@ void manage(const SweepOptions& options, MpiWorld* world) {
 
 void run(const SweepOptions& options) {
   watch_for_interrupt();
-  (void)parse_part(options.part);
   if (launched_processes() == 1) {
     manage(options, nullptr);
     return;

@@ -64,8 +64,7 @@ WholeReport simulate_whole(const std::filesystem::path& file,
     report.money = money_report(scenario.price, assembly.step.cluster, scenario.parallel.gpus());
   }
   const WholeModel whole = whole_model(scenario, std::move(assembly.step));
-  const bool trains = whole.kind == StepKind::kTrain;
-  report.gpus = trains ? whole.parallel.gpus() : whole.parallel.ep;
+  report.gpus = whole.parallel.gpus();
   report.step_flops = step_flops(whole);
   report.peak = whole.step.cluster.gpu.bf16_rate;
   report.steps = replay_whole(

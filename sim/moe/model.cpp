@@ -126,6 +126,13 @@ std::int64_t activation_scale_bytes(std::int64_t elements, Dtype dtype) {
   MOESIM_CHECK(false, "unknown dtype");
 }
 
+double windowed_share(const AttentionShape& attention) {
+  if (attention.window == 0) {
+    return 0;
+  }
+  return attention.full_every == 0 ? 1 : 1 - 1.0 / attention.full_every;
+}
+
 bool is_moe_layer(const ModelShape& model, int layer) {
   const int from_first = layer - model.first_moe_layer;
   return from_first >= 0 && from_first % model.moe_interval == 0 &&

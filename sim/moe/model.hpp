@@ -41,7 +41,12 @@ struct AttentionShape {
   bool biases = false;   ///< q, k, v and output projections have biases
   bool qk_norm = false;  ///< RMS norms on query and key heads
   bool sinks = false;    ///< one learned sink logit a head (gpt-oss)
+  int window = 0;        ///< gqa: tokens that a windowed layer looks back, its own counted; 0: all
+  int full_every = 0;    ///< with a window: one layer in so many has none; 0: all have it
 };
+
+/// Part of the layers whose attention has a window: 1 - 1 / full_every.
+[[nodiscard]] double windowed_share(const AttentionShape& attention);
 
 /// A decoder-only MoE model. Widths in elements.
 struct ModelShape {

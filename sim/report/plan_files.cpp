@@ -41,6 +41,7 @@ Json row_json(const PlanReport& report, std::size_t index) {
   json["nodes"] = row.nodes;
   json["memory_ratio"] = row.memory_share;
   json["bound"] = score_json(row.bound, priced);
+  json["bound_of"] = row.outcome.sharpened ? "traffic" : "compute_and_memory";
   if (is_simulated(row)) {
     json["score"] = score_json(row.outcome.score, priced);
     json["grade"] = to_text(row.grade);

@@ -49,6 +49,23 @@ std::size_t count_of(const PlanReport& report, PlanState state) {
       }));
 }
 
+/// " (7 by compute and memory, 30 by traffic)": which bounds left the configurations out.
+std::string by_bound(const PlanReport& report, PlanState state) {
+  if (state != PlanState::kBoundOverLimit && state != PlanState::kDominated) {
+    return "";
+  }
+  const auto traffic = static_cast<std::size_t>(
+      std::count_if(report.rows.begin(), report.rows.end(), [&](const PlanRow& row) {
+        return row.refusal.empty() && row.outcome.state == state && row.outcome.sharpened;
+      }));
+  const std::size_t rest = count_of(report, state) - traffic;
+  std::string words = rest > 0 ? fmt::format("{} by compute and memory", rest) : "";
+  if (traffic > 0) {
+    words += fmt::format("{}{} by traffic", rest > 0 ? ", " : "", traffic);
+  }
+  return fmt::format(" ({})", words);
+}
+
 std::string counts(const PlanReport& report) {
   std::size_t refused = 0;
   for (const PlanRefusal& refusal : report.refusals) {
@@ -62,7 +79,7 @@ std::string counts(const PlanReport& report) {
                                 PlanState::kOverLimit,
                                 PlanState::kFeasible}) {
     if (const std::size_t n = count_of(report, state); n > 0) {
-      text += fmt::format(", {} {}", n, state_name(state));
+      text += fmt::format(", {} {}{}", n, state_name(state), by_bound(report, state));
     }
   }
   return wrapped(text);

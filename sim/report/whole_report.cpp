@@ -41,22 +41,28 @@ bool trains(const WholeReport& report) {
   return report.kind == "train";
 }
 
+/// Runs on stages, whose time the parts are of.
+bool has_stages(const WholeReport& report) {
+  return trains(report) || report.parallel.pp > 1;
+}
+
 /// Parts that the kind of step has.
 std::size_t num_parts(const WholeReport& report) {
-  return trains(report) ? kNumWholeParts : static_cast<std::size_t>(WholePart::kPipeline);
+  const WholePart end = has_stages(report) ? WholePart::kGradients : WholePart::kPipeline;
+  return trains(report) ? kNumWholeParts : static_cast<std::size_t>(end);
 }
 
 std::string layout(const WholeReport& report) {
   const ParallelSpec& p = report.parallel;
   std::string text = fmt::format("{} ranks, tp {}", p.ep, p.tp);
-  if (trains(report)) {
-    text = fmt::format("{} GPUs, ep {}, tp {}, pp {}{}, dp {}, {} micro-batch(es)",
+  if (has_stages(report)) {
+    text = fmt::format("{} GPUs, ep {}, tp {}, pp {}{}{}, {} micro-batch(es)",
                        report.gpus,
                        p.ep,
                        p.tp,
                        p.pp,
                        p.virtual_stages > 1 ? fmt::format(" x {}", p.virtual_stages) : "",
-                       p.dp,
+                       trains(report) ? fmt::format(", dp {}", p.dp) : "",
                        report.batch.micro_batches);
   }
   return report.overlap == "none" ? text : fmt::format("{}, overlap {}", text, report.overlap);
@@ -85,7 +91,7 @@ std::string critical_path(const WholeReport& report, double total) {
                       readable_share(parts[p] / total)});
     }
   }
-  return table({trains(report) ? "time of a stage" : "critical path", "time", "share"}, rows);
+  return table({has_stages(report) ? "time of a stage" : "critical path", "time", "share"}, rows);
 }
 
 std::string throughput_lines(const WholeReport& report, double mean_step) {
@@ -106,7 +112,7 @@ std::string throughput_lines(const WholeReport& report, double mean_step) {
                         readable_time(shares.exposed_s),
                         readable_time(shares.communication_s));
   }
-  if (trains(report) && report.parallel.pp > 1) {
+  if (report.parallel.pp > 1) {
     text += fmt::format("pipeline bubble: {} of the step\n",
                         readable_share(shares.bubble_s / mean_step));
   }
@@ -143,10 +149,8 @@ Json steps_json(const WholeReport& report) {
 Throughput throughput_of(const WholeReport& report) {
   const double step = step_times(report).mean;
   const auto gpus = static_cast<double>(report.gpus);
-  double tokens = static_cast<double>(report.batch.tokens_per_rank) * report.parallel.ep;
-  if (trains(report)) {
-    tokens *= static_cast<double>(report.batch.micro_batches) * report.parallel.dp;
-  }
+  const double tokens = static_cast<double>(report.batch.tokens_per_rank) * report.parallel.ep *
+                        report.batch.micro_batches * report.parallel.dp;
   const double per_rank = tokens / step / gpus;
   const double rate = report.step_flops.value / step / gpus;
   return {.per_rank = per_rank,

@@ -37,8 +37,8 @@ struct WholeReport {
 };
 
 /// Tokens that all steps process over the time they take. A decode step yields one token a
-/// sequence, so its mean time is the time per output token. A training step processes
-/// tokens_per_rank * micro_batches on each of ep * dp ranks.
+/// sequence, so its mean time is the time per output token. A step processes tokens_per_rank *
+/// micro_batches on each of ep * dp ranks.
 struct Throughput {
   double per_rank = 0;  ///< tokens/s, of a GPU
   double per_node = 0;

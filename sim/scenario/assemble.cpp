@@ -167,20 +167,14 @@ void check_replicas(const Scenario& scenario, const std::vector<Placement>& plac
   }
 }
 
-/// What is simulated of pipelines, and what not.
-void check_pipeline(const Scenario& s) {
-  const bool trains = s.step.kind == StepKind::kTrain;
-  if (s.parallel.pp > 1 && !trains) {
-    throw UserError(
-        {mismatch("parallel.pp",
-                  fmt::format("{} stages are simulated in training only; moesim memory knows them "
-                              "in prefill and decode",
-                              s.parallel.pp))});
-  }
-  if (trains && s.parallel.gpus() > s.parallel.ep && !s.faults.empty()) {
+/// Groups of ranks stand for each other, so all must be sound.
+void check_groups(const Scenario& s) {
+  if (s.parallel.gpus() > s.parallel.ep && !s.faults.empty()) {
+    const bool trains = s.step.kind == StepKind::kTrain;
     throw UserError({mismatch("faults",
-                              "training on more than one group of parallel.ep ranks is simulated "
-                              "without faults")});
+                              fmt::format("{} on more than one group of parallel.ep ranks is "
+                                          "simulated without faults",
+                                          trains ? "training" : "a pipeline"))});
   }
 }
 
@@ -279,7 +273,7 @@ Assembly assemble(const Scenario& scenario, AssemblyCache* cache, const Pace& pa
 Assembly assemble_whole(const Scenario& scenario, AssemblyCache* cache, const Pace& pace) {
   MOESIM_CHECK(scenario.step.kind != StepKind::kMoeLayers, "a whole model");
   check_memory(scenario);
-  check_pipeline(scenario);
+  check_groups(scenario);
   if (scenario.network.tolerance > 0.0) {
     throw UserError({inexact(scenario)});
   }

@@ -36,7 +36,7 @@ class AssemblyCache;
 /// What a placement of the scenario's first `layers` MoE layers has to fit.
 [[nodiscard]] PlacementSize placement_size(const Scenario& scenario, int layers);
 /// The same for a whole model, all of its MoE layers; without routing for a dense one. Throws
-/// UserError as well for a model that does not fit its GPUs, for training and for pipelines.
+/// UserError as well for a model that does not fit its GPUs, and for faults beside several groups.
 [[nodiscard]] Assembly assemble_whole(const Scenario& scenario,
                                       AssemblyCache* cache = nullptr,
                                       const Pace& pace = {});

@@ -77,7 +77,8 @@ void check_no_attention(CrossChecker& c, const AttentionShape& a) {
       {"model.attention.nope_dim", a.nope_dim},
       {"model.attention.biases", a.biases ? 1 : 0},
       {"model.attention.qk_norm", a.qk_norm ? 1 : 0},
-      {"model.attention.sinks", a.sinks ? 1 : 0}};
+      {"model.attention.sinks", a.sinks ? 1 : 0},
+      {"model.attention.window", a.window}};
   for (const auto& [path, width] : widths) {
     c.check(width != 0, path, {"model.attention.kind"}, "does not go with " + kind);
   }
@@ -108,6 +109,23 @@ void check_attention(CrossChecker& c, const AttentionShape& a) {
             {"model.attention.kind"},
             fmt::format("{} does not go with {}", width, kind));
   }
+  c.check(!gqa && a.window > 0,
+          "model.attention.window",
+          {"model.attention.kind"},
+          fmt::format("{} does not go with {}", a.window, kind));
+}
+
+void check_window(CrossChecker& c, const AttentionShape& a) {
+  c.check(
+      a.full_every > 0 && a.window == 0,
+      "model.attention.full_every",
+      {"model.attention.window"},
+      fmt::format(
+          "{} has no effect with {}", a.full_every, c.other("model.attention.window", a.window)));
+  c.check(a.full_every == 1 && a.window > 0,
+          "model.attention.full_every",
+          {"model.attention.window"},
+          fmt::format("1: no layer is left for {}", c.other("model.attention.window", a.window)));
 }
 
 }  // namespace
@@ -115,6 +133,7 @@ void check_attention(CrossChecker& c, const AttentionShape& a) {
 void check_model(CrossChecker& c, const ModelShape& m) {
   check_layers(c, m);
   check_attention(c, m.attention);
+  check_window(c, m.attention);
 }
 
 }  // namespace moesim

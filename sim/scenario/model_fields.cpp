@@ -24,6 +24,8 @@ void attention_fields(Fields& f, AttentionShape& a) {
   f.flag(optional("biases"), a.biases);
   f.flag(optional("qk_norm"), a.qk_norm);
   f.flag(optional("sinks"), a.sinks);
+  f.count(optional("window"), a.window, kMayBeZero);
+  f.count(optional("full_every"), a.full_every, kMayBeZero);
   f.end();
 }
 

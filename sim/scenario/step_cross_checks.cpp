@@ -33,9 +33,8 @@ std::string kind_word(StepKind kind) {
 }
 
 bool is_of_training(std::string_view path) {
-  constexpr std::array<std::string_view, 9> kKeys = {"parallel.dp",
+  constexpr std::array<std::string_view, 8> kKeys = {"parallel.dp",
                                                      "parallel.virtual_stages",
-                                                     "batch.micro_batches",
                                                      "memory.gradient_dtype",
                                                      "memory.zero_stage",
                                                      "memory.recompute",
@@ -43,6 +42,10 @@ bool is_of_training(std::string_view path) {
                                                      "step.overlap_gradients",
                                                      "step.schedule"};
   return std::find(kKeys.begin(), kKeys.end(), path) != kKeys.end();
+}
+
+bool infers(StepKind kind) {
+  return kind == StepKind::kPrefill || kind == StepKind::kDecode;
 }
 
 bool is_of_experts(std::string_view path) {
@@ -218,13 +221,15 @@ bool step_key_has_no_effect(std::string_view path, const Scenario& scenario) {
          (path == "memory.kv_dtype" && kind == StepKind::kTrain) ||
          (path == "step.host_layer" && kind == StepKind::kServing) ||
          (is_of_training(path) && kind != StepKind::kTrain) ||
+         (path == "batch.micro_batches" && infers(kind) && scenario.parallel.pp == 1) ||
          (is_of_experts(path) && scenario.model.moe_layers == 0);
 }
 
 void check_step(CrossChecker& c, const Scenario& s) {
   const std::string kind = c.other("step.kind", kind_word(s.step.kind));
   for (const std::string_view path : kStepKeys) {
-    c.check(c.given(path) && step_key_has_no_effect(path, s),
+    const bool one_is_one = path == "batch.micro_batches" && infers(s.step.kind);
+    c.check(c.given(path) && step_key_has_no_effect(path, s) && !one_is_one,
             path,
             {"step.kind"},
             fmt::format("has no effect with {}", kind));
@@ -240,6 +245,13 @@ void check_step(CrossChecker& c, const Scenario& s) {
   if (s.step.kind != StepKind::kServing) {
     check_sequences(c, s);
   }
+  c.check(infers(s.step.kind) && s.parallel.pp == 1 && s.batch.micro_batches > 1,
+          "batch.micro_batches",
+          {"parallel.pp", "step.kind"},
+          fmt::format("{} are of pipelines, but {} and {}",
+                      s.batch.micro_batches,
+                      kind,
+                      c.other("parallel.pp", s.parallel.pp)));
   check_overlap(c, s);
   check_virtual_stages(c, s);
   check_schedule(c, s);

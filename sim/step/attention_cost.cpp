@@ -37,9 +37,10 @@ Seconds roofline(const ComputeModel& compute, StepKind kind, bool backward, Work
   return std::max(arithmetic, memory) + c.constants.kernel_launch;
 }
 
-Work decode_core(const AttentionShape& a, const AttentionLoad& load) {
+Work decode_core(const AttentionShape& a, const AttentionLoad& load, std::int64_t window) {
   const auto sequences = static_cast<double>(load.sequences);
-  const auto context = static_cast<double>(load.context);
+  const auto context =
+      static_cast<double>(window > 0 ? std::min(load.context, window) : load.context);
   const double cache = bytes_per_element(load.kv_dtype);
   const double heads = a.heads;
   if (a.kind == AttentionKind::kMla) {
@@ -53,23 +54,62 @@ Work decode_core(const AttentionShape& a, const AttentionLoad& load) {
                        2 * heads * a.head_dim * kBf16)};
 }
 
-Work prefill_core(const AttentionShape& a, const AttentionLoad& load) {
+/// Of new tokens at the end of a context, each with itself and those before it inside its window.
+double pairs_of(const AttentionLoad& load, std::int64_t window) {
+  const std::int64_t first = load.context - load.new_tokens + 1;  // what the first new one sees
+  const std::int64_t within = window > 0
+                                  ? std::clamp<std::int64_t>(window - first + 1, 0, load.new_tokens)
+                                  : load.new_tokens;
+  const auto free = static_cast<double>(within);
+  return free * static_cast<double>(first) + free * (free - 1) / 2 +
+         static_cast<double>((load.new_tokens - within) * window);
+}
+
+Work prefill_core(const AttentionShape& a, const AttentionLoad& load, std::int64_t window) {
   const auto sequences = static_cast<double>(load.sequences);
-  const auto context = static_cast<double>(load.context);
+  const auto context = static_cast<double>(
+      window > 0 ? std::min(load.context, load.new_tokens + window - 1) : load.context);
   const auto fresh = static_cast<double>(load.new_tokens);
   const bool mla = a.kind == AttentionKind::kMla;
   const double widths = mla ? a.nope_dim + a.rope_dim + a.head_dim : 2.0 * a.head_dim;
   const double key_heads = mla ? a.heads : a.kv_heads;
-  const double pairs = fresh * context - fresh * (fresh - 1) / 2;
-  return {sequences * pairs * 2 * a.heads * widths,
+  return {sequences * pairs_of(load, window) * 2 * a.heads * widths,
           sequences * (fresh * a.heads + context * key_heads) * widths * kBf16};
 }
 
-Work core_of(const AttentionShape& a, const AttentionLoad& load) {
+Work core_of(const AttentionShape& a, const AttentionLoad& load, std::int64_t window) {
   MOESIM_CHECK(load.kind == StepKind::kDecode || load.kind == StepKind::kPrefill,
                "attention runs in prefill and decode");
   MOESIM_CHECK(load.new_tokens <= load.context, "the context counts the new tokens");
-  return load.kind == StepKind::kDecode ? decode_core(a, load) : prefill_core(a, load);
+  return load.kind == StepKind::kDecode ? decode_core(a, load, window)
+                                        : prefill_core(a, load, window);
+}
+
+/// Of a value that depends on a layer's window (0: none).
+template <typename OfWindow>
+auto mean_over_layers(const AttentionShape& a, const OfWindow& of_window) {
+  const double windowed = windowed_share(a);
+  if (windowed == 0) {
+    return of_window(std::int64_t{0});
+  }
+  return (1 - windowed) * of_window(std::int64_t{0}) + windowed * of_window(std::int64_t{a.window});
+}
+
+/// The cores of all loads of one kind in one layer.
+Seconds core_kernel(const ComputeModel& compute,
+                    const AttentionShape& a,
+                    std::span<const AttentionLoad> loads,
+                    StepKind kind,
+                    std::int64_t window) {
+  Work all;
+  for (const AttentionLoad& load : loads) {
+    if (load.kind == kind && load.tokens() > 0) {
+      const Work one = core_of(a, load, window);
+      all.flops += one.flops;
+      all.bytes += one.bytes;
+    }
+  }
+  return roofline(compute, kind, false, all);
 }
 
 Seconds gemm_time(const ComputeModel& compute,
@@ -210,10 +250,17 @@ AttentionLoad attention_load(StepKind kind,
           .kv_dtype = kv_dtype};
 }
 
+double attention_pairs(const AttentionShape& attention, const AttentionLoad& load) {
+  return static_cast<double>(load.sequences) *
+         mean_over_layers(attention, [&](std::int64_t window) { return pairs_of(load, window); });
+}
+
 Seconds attention_core_time(const ComputeModel& compute,
                             const AttentionShape& attention,
                             const AttentionLoad& load) {
-  return roofline(compute, load.kind, false, core_of(attention, load));
+  return mean_over_layers(attention, [&](std::int64_t window) {
+    return roofline(compute, load.kind, false, core_of(attention, load, window));
+  });
 }
 
 Seconds attention_core_time(const ComputeModel& compute,
@@ -221,17 +268,14 @@ Seconds attention_core_time(const ComputeModel& compute,
                             std::span<const AttentionLoad> loads) {
   Seconds time;
   for (const StepKind kind : {StepKind::kDecode, StepKind::kPrefill}) {
-    Work all;
-    bool any = false;
-    for (const AttentionLoad& load : loads) {
-      if (load.kind == kind && load.tokens() > 0) {
-        const Work one = core_of(attention, load);
-        all.flops += one.flops;
-        all.bytes += one.bytes;
-        any = true;
-      }
+    const bool any = std::any_of(loads.begin(), loads.end(), [kind](const AttentionLoad& load) {
+      return load.kind == kind && load.tokens() > 0;
+    });
+    if (any) {
+      time += mean_over_layers(attention, [&](std::int64_t window) {
+        return core_kernel(compute, attention, loads, kind, window);
+      });
     }
-    time += any ? roofline(compute, kind, false, all) : Seconds{};
   }
   return time;
 }
@@ -315,7 +359,9 @@ Seconds attention_backward_time(const ComputeModel& compute,
   const Seconds rest =
       attention_time(compute, model, load) - core - quantise_forward_time(compute, model, load);
   const Seconds core_backward =
-      none ? Seconds{} : roofline(compute, load.kind, true, core_of(model.attention, load));
+      none ? Seconds{} : mean_over_layers(model.attention, [&](std::int64_t window) {
+        return roofline(compute, load.kind, true, core_of(model.attention, load, window));
+      });
   const Seconds backward =
       2.0 * rest + 2.5 * core_backward + quantise_backward_time(compute, model, load);
   if (recompute != Recompute::kSelective) {

@@ -28,6 +28,9 @@ struct AttentionLoad {
                                            const ParallelSpec& parallel,
                                            Dtype kv_dtype);
 
+/// Pairs of a new token and one that it sees, of all sequences: S P below, mean over the layers.
+[[nodiscard]] double attention_pairs(const AttentionShape& attention, const AttentionLoad& load);
+
 /// The core of attention over `load`, without projections: max(flops / rate, bytes / bandwidth) +
 /// kernel_launch; rate = bf16_rate * efficiency, bandwidth = memory_bandwidth * efficiency, from
 /// [calibration.attention] or, where that has none, those of GEMMs and memory. S sequences, n new
@@ -38,10 +41,13 @@ struct AttentionLoad {
 ///   prefill      flops S P 2 h (q + v)        bytes S (n h + c g) (q + v) 2
 /// with P = n c - n (n - 1) / 2 (causal pairs), q and v the widths of a query and a value head, and
 /// g = h for mla, whose prefill expands the latent; mla decodes in the latent space (absorbed).
+/// A layer with a window w reads no more than the last w tokens before each new one, itself
+/// counted: c becomes min(c, w) in decode and min(c, n + w - 1) in the bytes of prefill, P the sum
+/// of min(t, w) over what the new tokens see. The time is the mean over the model's layers.
 /// Source: FlashAttention-2 (Dao 2023) for flops and bytes; DeepSeek-V2 (arXiv 2405.04434) for mla.
 /// Valid for: kernels that read each key once; without [calibration.attention] the efficiencies are
 /// those of GEMMs and streams. Its grade is extrapolated at best. Left out: sequences of unequal
-/// length, split along the context, sliding windows. Checked by: attention_cost_test.
+/// length, split along the context. Checked by: attention_cost_test.
 [[nodiscard]] Seconds attention_core_time(const ComputeModel& compute,
                                           const AttentionShape& attention,
                                           const AttentionLoad& load);

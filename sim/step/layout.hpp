@@ -59,7 +59,7 @@ struct BatchSpec {
   int tokens_per_rank = 0;  ///< tokens each rank brings to every MoE layer of a step
   int steps = 1;            ///< steps replayed over the trace
   int context_tokens = 0;   ///< length of a sequence when the step ends; whole models only
-  int micro_batches = 1;    ///< train: micro-batches of tokens_per_rank a step
+  int micro_batches = 1;    ///< train, pp > 1: micro-batches of tokens_per_rank a step
 };
 
 /// Sequences whose tokens a rank brings: in decode one a token; else as many as context_tokens fit

@@ -39,7 +39,8 @@ Bytes kv_cache(const MemoryModel& m, int stage) {
   if (m.kind == StepKind::kTrain) {
     return {};
   }
-  const double sequences = static_cast<double>(sequences_per_rank(m.kind, m.batch)) * m.parallel.tp;
+  const double sequences = static_cast<double>(sequences_per_rank(m.kind, m.batch)) *
+                           m.parallel.tp * m.batch.micro_batches;
   const double elements =
       static_cast<double>(kv_elements(attention_share(m.model.attention, m.parallel.tp)));
   int layers = 0;

@@ -77,6 +77,7 @@ struct MemoryBill {
 ///   embeddings   vocabulary * hidden / tp * 2 B, for each table that the stage holds
 ///   gates, norms layers' gates, router biases and RMS norms, 2 B each
 ///   KV cache     sequences * tp * context * kv elements of 1/tp of the heads * layers * bytes
+///                * micro_batches (under way on a pipeline)
 ///   reserved     as given
 /// With the dualpipe schedule stage s holds the parts s and pp - 1 - s: everything of both.
 /// Ranks of a TP group share the sequences of all its members, so that a cache whose heads divide

@@ -26,18 +26,15 @@ Flops step_flops(const WholeModel& m) {
   const PassLoad load = pass_load(m);
   const double groups = static_cast<double>(m.step.ranks) / m.parallel.tp;
   const auto tokens = static_cast<double>(load.attention.tokens());
-  const auto sequences = static_cast<double>(load.attention.sequences);
-  const auto fresh = static_cast<double>(load.attention.new_tokens);
-  const auto context = static_cast<double>(load.attention.context);
   const auto table = static_cast<double>(embedding_parameters(shape));
   const double body =
       static_cast<double>(active_parameters(shape)) - table * (shape.tied_embeddings ? 1 : 2);
-  const double pairs = sequences * (fresh * context - fresh * (fresh - 1) / 2);
+  const double pairs = attention_pairs(shape.attention, load.attention);
   const double forward =
       2 * tokens * body + 2 * static_cast<double>(load.head_rows) * table +
       shape.layers * pairs * 2 * shape.attention.heads * head_widths(shape.attention);
   const double passes =
-      m.kind == StepKind::kTrain ? 3.0 * m.batch.micro_batches * m.parallel.dp : 1.0;
+      (m.kind == StepKind::kTrain ? 3.0 * m.parallel.dp : 1.0) * m.batch.micro_batches;
   return flops(forward * groups * passes);
 }
 

@@ -14,27 +14,6 @@
 namespace moesim {
 namespace {
 
-/// A rank's rows, from every rank to every other one of its TP group.
-CommPlan exchange_in_groups(const WholeModel& m, const PassLoad& load) {
-  CommPlan plan;
-  plan.row_bytes = activation_row_bytes(m.step.model.hidden_size, Dtype::kBf16);
-  const int tp = m.parallel.tp;
-  for (int source = 0; source < m.step.ranks; ++source) {
-    const int first = source / tp * tp;
-    const std::int64_t tokens = load.tokens(static_cast<std::size_t>(source / tp));
-    const std::int64_t own = tokens * (source - first + 1) / tp - tokens * (source - first) / tp;
-    for (int destination = first; destination < first + tp; ++destination) {
-      if (destination != source && own > 0) {
-        plan.transfers.push_back({.source = RankId{source},
-                                  .destination = RankId{destination},
-                                  .bytes = own * plan.row_bytes,
-                                  .messages = 1});
-      }
-    }
-  }
-  return plan;
-}
-
 class PassRun {
  public:
   PassRun(const WholeModel& model, std::span<const Pass> passes)
@@ -134,25 +113,16 @@ class PassRun {
     return lane;
   }
 
-  /// Turn by turn, each up to its next yield.
   void interleave() {
-    std::vector<std::vector<std::size_t>> begins;
-    std::size_t most = 0;
+    std::vector<Program> programs;
     for (const Lane& lane : lanes_) {
-      begins.push_back(segments(lane.pass->program));
-      most = std::max(most, begins.back().size() - 1);
+      programs.push_back(lane.pass->program);
     }
-    for (std::size_t turn = 0; turn < most; ++turn) {
-      for (std::size_t i = 0; i < lanes_.size(); ++i) {
-        const std::vector<std::size_t>& begin = begins[i];
-        for (std::size_t s = begin[std::min(turn, begin.size() - 1)];
-             turn + 1 < begin.size() && s < begin[turn + 1];
-             ++s) {
-          const ProgramStep& step = lanes_[i].pass->program[s];
-          issue(lanes_[i], step);
-          directions_.resize(graph_.tasks.size(), direction(lanes_[i], step));
-        }
-      }
+    for (const IssuedStep& issued : order_of_issue(programs)) {
+      Lane& lane = lanes_[issued.program];
+      const ProgramStep& step = programs[issued.program][issued.step];
+      issue(lane, step);
+      directions_.resize(graph_.tasks.size(), direction(lane, step));
     }
   }
 
@@ -191,21 +161,12 @@ class PassRun {
     }
   }
 
-  /// The layer's place among those of the pass.
-  [[nodiscard]] std::size_t moe_index(const Lane& lane, const ProgramStep& step) const {
-    if (lane.pass->layers.empty() || !is_moe_layer(model_.step.model, step.layer)) {
-      return 0;
-    }
-    const ModelShape& shape = model_.step.model;
-    const int moe = (step.layer - shape.first_moe_layer) / shape.moe_interval;
-    return static_cast<std::size_t>(moe - lane.pass->layers.front().work.layer);
-  }
   [[nodiscard]] const LayerWork& work(const Lane& lane, const ProgramStep& step) const {
-    return lane.pass->layers[moe_index(lane, step)].work;
+    return lane.pass->layers[moe_index(model_.step.model, lane.pass->layers, step)].work;
   }
 
   void compute(Lane& lane, const ProgramStep& step) {
-    const std::size_t moe = moe_index(lane, step);
+    const std::size_t moe = moe_index(model_.step.model, lane.pass->layers, step);
     const bool waits = step.op != Op::kShared;
     std::vector<TaskId> tasks;
     for (std::size_t r = 0; r < static_cast<std::size_t>(model_.step.ranks); ++r) {
@@ -349,6 +310,36 @@ class PassRun {
 };
 
 }  // namespace
+
+CommPlan exchange_in_groups(const WholeModel& m, const PassLoad& load) {
+  CommPlan plan;
+  plan.row_bytes = activation_row_bytes(m.step.model.hidden_size, Dtype::kBf16);
+  const int tp = m.parallel.tp;
+  for (int source = 0; source < m.step.ranks; ++source) {
+    const int first = source / tp * tp;
+    const std::int64_t tokens = load.tokens(static_cast<std::size_t>(source / tp));
+    const std::int64_t own = tokens * (source - first + 1) / tp - tokens * (source - first) / tp;
+    for (int destination = first; destination < first + tp; ++destination) {
+      if (destination != source && own > 0) {
+        plan.transfers.push_back({.source = RankId{source},
+                                  .destination = RankId{destination},
+                                  .bytes = own * plan.row_bytes,
+                                  .messages = 1});
+      }
+    }
+  }
+  return plan;
+}
+
+std::size_t moe_index(const ModelShape& model,
+                      std::span<const PreparedLayer> layers,
+                      const ProgramStep& step) {
+  if (layers.empty() || !is_moe_layer(model, step.layer)) {
+    return 0;
+  }
+  const int moe = (step.layer - model.first_moe_layer) / model.moe_interval;
+  return static_cast<std::size_t>(moe - layers.front().work.layer);
+}
 
 PassResult run_passes(const WholeModel& model, std::span<const Pass> passes) {
   return PassRun(model, passes).run();

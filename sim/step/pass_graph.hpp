@@ -29,6 +29,14 @@ struct PassResult {
   std::int64_t network_events = 0;
 };
 
+/// A rank's rows, from every rank to every other one of its TP group.
+[[nodiscard]] CommPlan exchange_in_groups(const WholeModel& model, const PassLoad& load);
+
+/// Which of the layers of a pass a step is of; 0 for other layers than MoE ones.
+[[nodiscard]] std::size_t moe_index(const ModelShape& model,
+                                    std::span<const PreparedLayer> layers,
+                                    const ProgramStep& step);
+
 /// Runs one pass, or two that take turns at their yields, every rank ready at time 0.
 ///
 /// A rank computes one thing at a time in the order in which the programs issue it. A communication

@@ -27,6 +27,11 @@ std::vector<Group> groups_of(const CommPlan& plan) {
   return groups;
 }
 
+/// The rank whose kernel moves the bytes.
+RankId worker_of(const PhaseRules& rules, const Transfer& t) {
+  return rules.pulled ? t.destination : t.source;
+}
+
 /// Appends one communication phase (dispatch or combine) of one layer.
 class PhaseBuilder {
  public:
@@ -137,10 +142,7 @@ class PhaseBuilder {
     for_flows(transfer, [&](TaskId flow) { graph_.add_edge(before, flow); });
   }
 
-  /// The rank whose kernel moves the bytes.
-  [[nodiscard]] RankId worker(const Transfer& t) const {
-    return rules_.pulled ? t.destination : t.source;
-  }
+  [[nodiscard]] RankId worker(const Transfer& t) const { return worker_of(rules_, t); }
 
   [[nodiscard]] TaskId add_join() {
     const TaskKind join = label_.combine ? TaskKind::kCombineDone : TaskKind::kDispatchDone;
@@ -249,24 +251,12 @@ class PhaseBuilder {
     return longest;
   }
 
-  [[nodiscard]] Seconds copy_time(double sent) const {
-    const BytesPerSecond rate = label_.combine ? model_.combine_copy_rate : model_.copy_rate;
-    return rate.value > 0 ? bytes(sent) / rate : Seconds{};
-  }
-
   /// The messages of a kernel go one after the other: neither its rank nor, where it sends, the
   /// receivers are done before.
   void add_issue() {
-    std::vector<std::int64_t> messages(start.size());
-    std::vector<std::int64_t> copied(start.size());
-    for (const Transfer& t : plan_.transfers) {
-      messages[worker(t).index()] += t.messages;
-      copied[worker(t).index()] += t.bytes;
-      copied[t.destination.index()] += rules_.receiver_copies ? t.bytes : 0;
-    }
+    const std::vector<Seconds> lengths = issue_times(plan_, model_, label_.combine, start.size());
     for (std::size_t r = 0; r < start.size(); ++r) {
-      const SimTime length = ticks(std::max(static_cast<double>(messages[r]) * model_.message_gap,
-                                            copy_time(static_cast<double>(copied[r]))));
+      const SimTime length = ticks(lengths[r]);
       issue_.push_back(graph_.add_delay(label(TaskKind::kIssue, id_at<RankId>(r)), length));
       graph_.add_edge(start[r], issue_[r]);
       graph_.add_edge(issue_[r], done[r]);
@@ -302,6 +292,28 @@ CommunicationModel communication_model(const DispatchSpec& dispatch,
           .copy_rate = constants.sm_copy_rate * sms,
           .combine_copy_rate = constants.combine_sm_copy_rate * sms,
           .capacities = capacities};
+}
+
+std::vector<Seconds> issue_times(const CommPlan& plan,
+                                 const CommunicationModel& model,
+                                 bool combine,
+                                 std::size_t ranks) {
+  const PhaseRules rules = phase_rules(model.dispatch.kind, combine);
+  const BytesPerSecond rate = combine ? model.combine_copy_rate : model.copy_rate;
+  std::vector<std::int64_t> messages(ranks);
+  std::vector<std::int64_t> copied(ranks);
+  for (const Transfer& t : plan.transfers) {
+    messages[worker_of(rules, t).index()] += t.messages;
+    copied[worker_of(rules, t).index()] += t.bytes;
+    copied[t.destination.index()] += rules.receiver_copies ? t.bytes : 0;
+  }
+  std::vector<Seconds> times;
+  for (std::size_t r = 0; r < ranks; ++r) {
+    const Seconds copying =
+        rate.value > 0 ? bytes(static_cast<double>(copied[r])) / rate : Seconds{};
+    times.push_back(std::max(static_cast<double>(messages[r]) * model.message_gap, copying));
+  }
+  return times;
 }
 
 PhaseTasks append_phase(TaskGraph& graph,

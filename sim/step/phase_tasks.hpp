@@ -32,6 +32,13 @@ struct CommunicationModel {
                                                      const CostConstants& constants,
                                                      std::span<const BytesPerSecond> capacities);
 
+/// How long each rank's kernel issues messages and copies at least: the longer of its messages, one
+/// after the other, and its copying.
+[[nodiscard]] std::vector<Seconds> issue_times(const CommPlan& plan,
+                                               const CommunicationModel& model,
+                                               bool combine,
+                                               std::size_t ranks);
+
 /// Where a phase begins and ends, by rank.
 struct PhaseTasks {
   std::vector<TaskId> start;  ///< launch of the kernel

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/step/program.hpp"
 
+#include <algorithm>
+
 namespace moesim {
 namespace {
 
@@ -126,6 +128,27 @@ std::vector<std::size_t> segments(const Program& program) {
   }
   begin.push_back(program.size());
   return begin;
+}
+
+std::vector<IssuedStep> order_of_issue(std::span<const Program> programs) {
+  std::vector<std::vector<std::size_t>> begins;
+  std::size_t most = 0;
+  for (const Program& program : programs) {
+    begins.push_back(segments(program));
+    most = std::max(most, begins.back().size() - 1);
+  }
+  std::vector<IssuedStep> order;
+  for (std::size_t turn = 0; turn < most; ++turn) {
+    for (std::size_t i = 0; i < programs.size(); ++i) {
+      const std::vector<std::size_t>& begin = begins[i];
+      for (std::size_t s = begin[std::min(turn, begin.size() - 1)];
+           turn + 1 < begin.size() && s < begin[turn + 1];
+           ++s) {
+        order.push_back({i, s});
+      }
+    }
+  }
+  return order;
 }
 
 }  // namespace moesim

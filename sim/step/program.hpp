@@ -2,7 +2,9 @@
 // The order in which a rank issues the work of a pass through some layers. No times, no clock.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "sim/moe/model.hpp"
@@ -65,5 +67,14 @@ struct PassShape {
 
 /// Runs of a program between yields: steps [begin[i], begin[i + 1]).
 [[nodiscard]] std::vector<std::size_t> segments(const Program& program);
+
+/// A step of one of several programs.
+struct IssuedStep {
+  std::size_t program = 0;
+  std::size_t step = 0;
+};
+
+/// Every step of programs that take turns, each up to its next yield.
+[[nodiscard]] std::vector<IssuedStep> order_of_issue(std::span<const Program> programs);
 
 }  // namespace moesim

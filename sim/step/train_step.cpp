@@ -10,7 +10,9 @@
 
 #include "sim/core/check.hpp"
 #include "sim/step/pipeline.hpp"
+#include "sim/step/prepared_batch.hpp"
 #include "sim/step/replay.hpp"
+#include "sim/step/stage_parts.hpp"
 #include "sim/step/train_schedule.hpp"
 
 namespace moesim {
@@ -18,16 +20,7 @@ namespace {
 
 /// The MoE layers of a part, in parallel.
 std::vector<PreparedLayer> prepare_part(const WholeModel& m, StageLayers layers, int routing) {
-  std::vector<int> moe_layers;
-  int moe = 0;
-  for (int layer = 0; layer < layers.last; ++layer) {
-    if (is_moe_layer(m.step.model, layer)) {
-      if (layer >= layers.first) {
-        moe_layers.push_back(moe);
-      }
-      ++moe;
-    }
-  }
+  const std::vector<int> moe_layers = moe_layers_in(m.step.model, layers);
   std::vector<PreparedLayer> prepared(moe_layers.size());
   tbb::task_group_context own(tbb::task_group_context::isolated);  // see prepare_step()
   tbb::parallel_for(
@@ -85,21 +78,6 @@ SimTime finish(const PipelineResult& passes,
   return last;
 }
 
-/// What all stages' passes consist of, added up.
-struct PassSums {
-  WholeParts parts{};
-  SimTime busy;
-  SimTime communication;
-};
-
-void add(PassSums& sums, const PassResult& pass) {
-  for (std::size_t i = 0; i < kNumWholeParts; ++i) {
-    sums.parts[i] += pass.parts[i];
-  }
-  sums.busy += pass.makespan;
-  sums.communication += pass.communication;
-}
-
 PassSums sum_passes(const PipelineShape& shape, const TrainPasses& runs) {
   const auto of = [&](int part, int batch) -> const TrainPass& {
     const auto& samples = runs[static_cast<std::size_t>(part)];
@@ -112,28 +90,17 @@ PassSums sum_passes(const PipelineShape& shape, const TrainPasses& runs) {
         continue;  // counted with the gradients of inputs
       }
       if (op.forward >= 0 && op.backward >= 0) {
-        add(sums, of(op.forward, op.forward_batch).pair);
+        add_pass(sums, of(op.forward, op.forward_batch).pair);
       } else if (op.forward >= 0) {
-        add(sums, of(op.forward, op.forward_batch).forward);
+        add_pass(sums, of(op.forward, op.forward_batch).forward);
       } else {
-        add(sums, of(op.backward, op.backward_batch).backward);
+        add_pass(sums, of(op.backward, op.backward_batch).backward);
       }
     }
   }
   return sums;
 }
 
-/// The sums over `stages` as means that add up to `total`, the mean of their total.
-WholeParts means(const WholeParts& sums, int stages) {
-  WholeParts mean{};
-  std::int64_t before = 0;
-  std::int64_t given = 0;
-  for (std::size_t i = 0; i < kNumWholeParts; ++i) {
-    before += sums[i].picoseconds;
-    mean[i] = {before / stages - given};
-    given = before / stages;
-  }
-  return mean;
 }
 
 /// Counts the flows and events of the passes into the result.
@@ -221,7 +188,7 @@ WholeStepResult schedule_train_step(const WholeModel& m, int step, const TrainPa
   const SimTime with_gradients = finish(run, states, true, false);
   result.makespan = finish(run, states, true, true);
 
-  result.parts = means(sums.parts, m.parallel.pp);
+  result.parts = mean_parts(sums.parts, m.parallel.pp);
   result.communication = {sums.communication.picoseconds / m.parallel.pp};
   const auto put = [&](WholePart part, SimTime time) {
     result.parts[static_cast<std::size_t>(part)] = time;

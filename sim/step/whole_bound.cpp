@@ -136,38 +136,83 @@ Seconds least_backward(const WholeShape& s, const LeastTimes& t, StageLayers lay
          exchanges(count, layers) * t.exchange_start + (head ? 2.0 * t.head : Seconds{});
 }
 
-Seconds least_training_step(const WholeShape& s) {
+/// Of inference: on pp stages as forward_step() has it, transfers taken for free.
+Seconds least_inference_step(const WholeShape& s) {
+  const LeastTimes t = least_times(s);
+  Seconds once{};
+  Seconds longest{};
+  for (int stage = 0; stage < s.parallel.pp; ++stage) {
+    const Seconds pass =
+        least_forward(s, t, part_layers(s.model, s.parallel, stage), stage + 1 == s.parallel.pp);
+    once += pass;
+    longest = std::max(longest, pass);
+  }
+  const double micro_batches = s.batch.micro_batches;
+  return s.kind == StepKind::kDecode ? std::max(once, micro_batches * longest)
+                                     : once + (micro_batches - 1) * longest;
+}
+
+std::vector<Seconds> stage_ends(const WholeShape& s) {
   if (s.schedule != Schedule::kOneForwardOneBackward) {
     return {};
   }
   const LeastTimes t = least_times(s);
   const int stages = s.parallel.pp;
   const int parts = stages * s.parallel.virtual_stages;
-  std::vector<Seconds> both;
+  std::vector<Seconds> forward;
+  std::vector<Seconds> backward;
   for (int part = 0; part < parts; ++part) {
     const StageLayers layers = part_layers(s.model, s.parallel, part);
     const bool head = part + 1 == parts;
-    both.push_back(least_forward(s, t, layers, head) + least_backward(s, t, layers, head));
+    forward.push_back(least_forward(s, t, layers, head));
+    backward.push_back(least_backward(s, t, layers, head));
   }
+  std::vector<Seconds> ends;
   Seconds before{};
-  Seconds longest{};
   for (int stage = 0; stage < stages; ++stage) {
     Seconds own{};
     for (int part = stage; part < parts; part += stages) {
-      own += both[static_cast<std::size_t>(part)];
+      const auto p = static_cast<std::size_t>(part);
+      own += forward[p] + backward[p];
     }
-    longest = std::max(longest, before + static_cast<double>(s.batch.micro_batches) * own);
-    before += both[static_cast<std::size_t>(stage)];
+    ends.push_back(before + static_cast<double>(s.batch.micro_batches) * own);
+    before += forward[static_cast<std::size_t>(stage)];
   }
-  return longest;
+  for (std::size_t stage = ends.size() - 1; stage > 0; --stage) {
+    ends[stage - 1] = std::max(ends[stage - 1], ends[stage] + backward[stage - 1]);
+  }
+  return ends;
 }
 
 }  // namespace
 
+std::vector<Seconds> least_stage_ends(const WholeShape& s) {
+  std::vector<Seconds> ends = stage_ends(s);
+  for (Seconds& end : ends) {
+    end = (1 - kClockRounding) * end;
+  }
+  return ends;
+}
+
 Seconds least_step_time(const WholeShape& s) {
-  return (1 - kClockRounding) * (s.kind == StepKind::kTrain
-                                     ? least_training_step(s)
-                                     : least_forward(s, least_times(s), {0, s.model.layers}, true));
+  if (s.kind != StepKind::kTrain) {
+    return (1 - kClockRounding) * least_inference_step(s);
+  }
+  const std::vector<Seconds> ends = least_stage_ends(s);
+  return ends.empty() ? Seconds{} : ends.front();
+}
+
+WholeShape shape_of(const WholeModel& m) {
+  return {.model = m.step.model,
+          .compute = {m.step.cluster.gpu, m.step.constants},
+          .kind = m.kind,
+          .parallel = m.parallel,
+          .batch = m.batch,
+          .kv_dtype = m.kv_dtype,
+          .dropless = m.step.capacity.policy == OverflowPolicy::kNone,
+          .overlap = m.overlap,
+          .recompute = m.training.recompute,
+          .schedule = m.training.schedule};
 }
 
 }  // namespace moesim

@@ -3,6 +3,8 @@
 // to leave configurations out with proof.
 #pragma once
 
+#include <vector>
+
 #include "sim/core/units.hpp"
 #include "sim/step/whole_step.hpp"
 
@@ -32,6 +34,7 @@ struct WholeShape {
 ///   starts  of the dispatch's and the combine's kernel and of each exchange of a TP group; beside
 ///           shared experts (overlap shared_expert) the longer of them and the dispatch's start; 0
 ///           where batches take turns (two_batch, dualpipe)
+/// and with pp > 1 forward_step() (forward_pipeline.hpp) of the stages' sums, transfers for free.
 /// Training: no step takes less than any stage s of it,
 ///   sum over parts q < s of (f_q + b_q) + micro_batches * sum over parts q of stage s of (f_q +
 ///   b_q)
@@ -51,5 +54,14 @@ struct WholeShape {
 /// they may all stay at home; gradients, optimiser and weights. Checked by: whole_bound_test
 /// (worked; property: no step beats it, INV-3).
 [[nodiscard]] Seconds least_step_time(const WholeShape& shape);
+
+/// Training: no stage s ends its last pass earlier than the largest, over stages t from s on, of
+///   sum over parts q < t of f_q + micro_batches * sum over parts q of stage t of (f_q + b_q)
+///   + sum over parts q from s to t - 1 of b_q
+/// (the gradients of the last micro-batch of t come back to s); of the first one, the above. None
+/// of the schedule dualpipe.
+[[nodiscard]] std::vector<Seconds> least_stage_ends(const WholeShape& shape);
+
+[[nodiscard]] WholeShape shape_of(const WholeModel& model);
 
 }  // namespace moesim

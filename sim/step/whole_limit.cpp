@@ -100,10 +100,11 @@ Resource exchange_resource(const WholeModel& m, Seconds time, Seconds starts) {
   return in_one_domain(m, m.step.ranks) ? Resource::kScaleUpLinks : Resource::kScaleOutLinks;
 }
 
-/// How often a stage goes through a layer of its own: once, in training there and back for each
-/// micro-batch; of all layers that many over the stages.
+/// How often a stage goes through a layer of its own: for each micro-batch once, in training there
+/// and back; of all layers that many over the stages.
 double passes_per_layer(const WholeModel& m) {
-  return m.kind == StepKind::kTrain ? 2.0 * m.batch.micro_batches / m.parallel.pp : 1;
+  const double ways = m.kind == StepKind::kTrain ? 2 : 1;
+  return ways * m.batch.micro_batches / m.parallel.pp;
 }
 
 }  // namespace

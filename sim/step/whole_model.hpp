@@ -28,7 +28,7 @@ struct TrainingSpec {
 struct WholeModel {
   StepModel step;  ///< its layers are the model's MoE layers; a dense model has none and no routing
   StepKind kind = StepKind::kDecode;  ///< not kMoeLayers
-  ParallelSpec parallel;              ///< prefill and decode: one pipeline stage
+  ParallelSpec parallel;
   BatchSpec batch;
   Dtype kv_dtype = Dtype::kBf16;
   Overlap overlap = Overlap::kNone;
@@ -51,12 +51,12 @@ enum class WholePart : std::uint8_t {
   kExperts,  ///< routed and shared
   kCombine,  ///< transfers and the weighted sum
   kHead,
-  kSlowed,    ///< compute beyond its time alone, beside communication kernels
-  kHost,      ///< waiting for the host to issue kernels
-  kPipeline,  ///< this and the following in training only: waiting for rows of another stage
-  kBubble,    ///< waiting for the schedule of the pipeline
-  kGradients,
-  kWeights,  ///< gathering the weights that ZeRO divides
+  kSlowed,     ///< compute beyond its time alone, beside communication kernels
+  kHost,       ///< waiting for the host to issue kernels
+  kPipeline,   ///< with pp > 1, as the next: waiting for rows of another stage
+  kBubble,     ///< waiting for the schedule of the pipeline
+  kGradients,  ///< this and the following in training only
+  kWeights,    ///< gathering the weights that ZeRO divides
   kOptimiser,
 };
 inline constexpr std::size_t kNumWholeParts = 15;

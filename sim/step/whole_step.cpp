@@ -8,8 +8,7 @@
 #include <utility>
 
 #include "sim/core/check.hpp"
-#include "sim/step/layer_work.hpp"
-#include "sim/step/micro_batch.hpp"
+#include "sim/step/forward_pipeline.hpp"
 #include "sim/step/pass_graph.hpp"
 #include "sim/step/replay.hpp"
 #include "sim/step/train_step.hpp"
@@ -33,57 +32,6 @@ constexpr std::array<std::string_view, kNumWholeParts> kPartNames = {"attention"
                                                                      "gradients",
                                                                      "weights",
                                                                      "optimiser"};
-
-/// A micro-batch and its layers.
-struct Prepared {
-  MicroBatch batch;
-  std::vector<PreparedLayer> layers;
-};
-
-/// Every MoE layer of the step, whole or in halves (layers in parallel).
-std::vector<Prepared> prepare(const WholeModel& m, int step) {
-  std::vector<Prepared> batches;
-  if (m.overlap == Overlap::kTwoBatch) {
-    for (const MicroBatch& half : halves(m)) {
-      batches.push_back({half, {}});
-    }
-  } else {
-    batches.push_back({{0, m.batch.tokens_per_rank, pass_load(m)}, {}});
-  }
-  const auto layers = static_cast<std::size_t>(m.step.layers);
-  for (Prepared& prepared : batches) {
-    prepared.layers.resize(layers);
-  }
-  tbb::task_group_context own(tbb::task_group_context::isolated);
-  const auto prepare_one = [&](std::size_t layer) {
-    const int moe = static_cast<int>(layer);
-    if (batches.size() == 1) {
-      batches.front().layers[layer] = prepare_layer(m.step, step, moe);
-      return;
-    }
-    const Routing routing = m.step.routing->route(step, moe);
-    for (Prepared& prepared : batches) {
-      prepared.layers[layer] = prepare_routed(
-          m.step, moe, tokens_of(routing, prepared.batch.first_token, prepared.batch.tokens));
-    }
-  };
-  tbb::parallel_for(std::size_t{0}, layers, prepare_one, own);
-  return batches;
-}
-
-std::vector<Pass> passes_of(const WholeModel& model, const std::vector<Prepared>& batches) {
-  std::vector<Pass> passes;
-  for (const Prepared& prepared : batches) {
-    const PassShape shape{.layers = {0, model.step.model.layers},
-                          .head = prepared.batch.load.head_rows > 0,
-                          .tp = model.parallel.tp,
-                          .overlap = model.overlap};
-    passes.push_back({.program = forward_program(model.step.model, shape),
-                      .load = prepared.batch.load,
-                      .layers = prepared.layers});
-  }
-  return passes;
-}
 
 }  // namespace
 
@@ -109,8 +57,28 @@ WholeStepResult simulate_whole_step(const WholeModel& model, int step) {
   if (model.kind == StepKind::kTrain) {
     return simulate_train_step(model, step);
   }
-  const std::vector<Prepared> batches = prepare(model, step);
-  const PassResult run = run_passes(model, passes_of(model, batches));
+  return simulate_prepared_step(model, step, prepare_whole_step(model, step));
+}
+
+WholeStepResult simulate_prepared_step(const WholeModel& model,
+                                       int step,
+                                       const PreparedStep& prepared) {
+  MOESIM_CHECK(prepared.size() == static_cast<std::size_t>(model.parallel.pp), "of this model");
+  std::vector<PassResult> stages(prepared.size());
+  tbb::task_group_context own(tbb::task_group_context::isolated);
+  tbb::parallel_for(
+      std::size_t{0},
+      stages.size(),
+      [&](std::size_t s) {
+        const StageLayers layers =
+            part_layers(model.step.model, model.parallel, static_cast<int>(s));
+        stages[s] = run_passes(model, passes_of(model, prepared[s], layers));
+      },
+      own);
+  if (stages.size() > 1) {
+    return forward_result(model, step, stages);
+  }
+  const PassResult& run = stages.front();
   return {.step = step,
           .makespan = run.makespan,
           .parts = run.parts,
@@ -120,9 +88,10 @@ WholeStepResult simulate_whole_step(const WholeModel& model, int step) {
 }
 
 StepTrace trace_whole_step(const WholeModel& model, int step, SimTime makespan) {
-  MOESIM_CHECK(model.kind != StepKind::kTrain, "a training step has a trace of its own");
-  const std::vector<Prepared> batches = prepare(model, step);
-  return trace_passes(model, passes_of(model, batches), makespan).trace;
+  MOESIM_CHECK(model.kind != StepKind::kTrain && model.parallel.pp == 1, "a step with a trace");
+  const StageLayers all{0, model.step.model.layers};
+  const std::vector<PreparedBatch> batches = prepare_batches(model, step, all);
+  return trace_passes(model, passes_of(model, batches, all), makespan).trace;
 }
 
 std::vector<WholeStepResult> replay_whole(const WholeModel& model,

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "sim/core/sim_time.hpp"
+#include "sim/step/prepared_batch.hpp"
 #include "sim/step/whole_model.hpp"
 
 namespace moesim {
@@ -17,8 +18,8 @@ namespace moesim {
 struct WholeStepResult {
   int step = 0;
   SimTime makespan;
-  /// Of the critical path; in training of the time of a rank, mean over the stages. They sum to the
-  /// makespan exactly.
+  /// Of the critical path; in training and with pp > 1 of the time of a rank, mean over the stages.
+  /// They sum to the makespan exactly.
   WholeParts parts{};
   SimTime communication;  ///< of a rank: dispatch, combine and TP kernels, mean over ranks
   std::int64_t flows = 0;
@@ -36,9 +37,15 @@ struct WholeStepResult {
 /// Source: Megatron-LM with sequence parallelism (Korthikanti et al. 2022); DeepSeek-V3 report 3.4
 /// for data-parallel attention between expert-parallel layers. Valid for: direct exchanges inside a
 /// scale-up domain; the adding up of partial sums is free. Left out: multicast in the switch
-/// (NVLS); sampling. Training: train_step.hpp. Checked by: whole_step_test (by hand; sum of parts;
-/// a dense model), overlap_test.
+/// (NVLS); sampling. With pp > 1 a step is that of batch.micro_batches micro-batches:
+/// forward_pipeline.hpp. Training: train_step.hpp. Checked by: whole_step_test (by hand; sum of
+/// parts; a dense model), overlap_test.
 [[nodiscard]] WholeStepResult simulate_whole_step(const WholeModel& model, int step);
+
+/// The same of prefill and decode, prepared before. @param prepared  by prepare_whole_step
+[[nodiscard]] WholeStepResult simulate_prepared_step(const WholeModel& model,
+                                                     int step,
+                                                     const PreparedStep& prepared);
 
 struct WholeControl {
   int threads = 0;                               ///< 0: all cores

@@ -50,6 +50,9 @@ class Search {
          const PlanControl& control)
       : candidates_(candidates), evaluate_(evaluate), control_(control) {
     result_.outcomes.resize(candidates.size());
+    for (const PlanCandidate& candidate : candidates) {
+      bounds_.push_back({candidate.bound, false});
+    }
   }
 
   PlanSearch run() {
@@ -67,6 +70,10 @@ class Search {
       if (simulated && outcome.steps < control_.steps) {
         outcome = {};  // a short run that an interruption left behind
       }
+    }
+    for (std::size_t p = 0; p < bounds_.size(); ++p) {
+      result_.outcomes[p].bound = bounds_[p].score;
+      result_.outcomes[p].sharpened = bounds_[p].sharpened;
     }
     result_.front = front();
     return std::move(result_);
@@ -87,6 +94,9 @@ class Search {
           wave.push_back(points[at]);
         }
       }
+      if (prune && control_.sharpen) {
+        sharpen(wave);
+      }
       tbb::task_group_context own(tbb::task_group_context::isolated);
       tbb::parallel_for(
           std::size_t{0}, wave.size(), [&](std::size_t i) { settle(wave[i], steps); }, own);
@@ -98,16 +108,52 @@ class Search {
     }
   }
 
+  /// The second bound of each, where there is none yet; leaves out those that it rules out.
+  void sharpen(Points& wave) {
+    tbb::task_group_context own(tbb::task_group_context::isolated);
+    tbb::parallel_for(
+        std::size_t{0},
+        wave.size(),
+        [&](std::size_t i) {
+          Bound& bound = bounds_[wave[i]];
+          if (cancelled() || bound.sharpened || (feasible_.empty() && !has_limit(wave[i]))) {
+            return;
+          }
+          try {
+            if (const std::optional<PlanScore> second = control_.sharpen(wave[i])) {
+              bound = {tighter(bound.score, *second), true};
+            }
+          } catch (const Cancelled&) {
+            return;  // stays as it was
+          }
+        },
+        own);
+    std::erase_if(wave, [&](std::size_t point) { return ruled_out(point); });
+  }
+
+  /// Whether a bound alone can rule the configuration out.
+  [[nodiscard]] bool has_limit(std::size_t point) const {
+    const PlanLimits& limits = candidates_[point].limits;
+    return limits.throughput > 0 || limits.latency < PlanLimits{}.latency ||
+           limits.cost < PlanLimits{}.cost;
+  }
+
+  static PlanScore tighter(const PlanScore& a, const PlanScore& b) {
+    return {.throughput = std::min(a.throughput, b.throughput),
+            .latency = std::max(a.latency, b.latency),
+            .cost = std::max(a.cost, b.cost),
+            .within = a.within && b.within};
+  }
+
   /// Whether a bound rules the configuration out, which is then settled.
   bool ruled_out(std::size_t point) {
     PlanOutcome& outcome = result_.outcomes[point];
-    if (!candidates_[point].limits.admits(candidates_[point].bound)) {
+    if (!candidates_[point].limits.admits(bounds_[point].score)) {
       outcome = {.state = PlanState::kBoundOverLimit, .score = {}, .steps = 0, .by = 0};
       return report_settled(), true;
     }
     const auto better = std::find_if(feasible_.begin(), feasible_.end(), [&](std::size_t other) {
-      return dominates(
-          result_.outcomes[other].score, candidates_[point].bound, control_.objectives);
+      return dominates(result_.outcomes[other].score, bounds_[point].score, control_.objectives);
     });
     if (better == feasible_.end()) {
       return false;
@@ -125,7 +171,7 @@ class Search {
     }
     PlanOutcome outcome{.state = PlanState::kRefused, .score = {}, .steps = steps, .by = 0};
     if (score) {
-      check_bound(*score, candidates_[point].bound);
+      check_bound(*score, bounds_[point].score);
       outcome.score = *score;
       outcome.state =
           candidates_[point].limits.admits(*score) ? PlanState::kFeasible : PlanState::kOverLimit;
@@ -221,10 +267,16 @@ class Search {
     }
   }
 
+  struct Bound {
+    PlanScore score;
+    bool sharpened = false;
+  };
+
   std::span<const PlanCandidate> candidates_;
   const EvaluatePlan& evaluate_;
   const PlanControl& control_;
   PlanSearch result_;
+  std::vector<Bound> bounds_;
   Points feasible_;  ///< whole simulations within the limits, in order of waves
   std::mutex mutex_;
   int settled_ = 0;

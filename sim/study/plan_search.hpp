@@ -62,9 +62,11 @@ enum class PlanState : std::uint8_t {
 
 struct PlanOutcome {
   PlanState state = PlanState::kNotReached;
-  PlanScore score;     ///< kFeasible, kOverLimit; of the short run for kLeftOut
-  int steps = 0;       ///< simulated for it
-  std::size_t by = 0;  ///< kDominated: the configuration that dominates it
+  PlanScore score;         ///< kFeasible, kOverLimit; of the short run for kLeftOut
+  int steps = 0;           ///< simulated for it
+  std::size_t by = 0;      ///< kDominated: the configuration that dominates it
+  PlanScore bound = {};    ///< what it was known not to exceed
+  bool sharpened = false;  ///< `bound` is PlanControl::sharpen's
 };
 
 /// One configuration before it is simulated.
@@ -80,6 +82,10 @@ struct PlanControl {
   int threads = 0;                                 ///< 0: all cores
   const std::atomic<bool>* cancelled = nullptr;    ///< set: what is known so far is kept
   std::function<void(int, int)> on_progress = {};  ///< configurations settled, all; one at a time
+  /// A second bound (none: not of this one), dearer than the first and no simulation; may be empty.
+  /// Asked once for each configuration that the first one leaves, from any thread. May throw
+  /// Cancelled.
+  std::function<std::optional<PlanScore>(std::size_t)> sharpen = {};
 };
 
 /// The score of a configuration over the first `steps` steps; none: it is refused. Called from any
@@ -98,7 +104,8 @@ struct PlanSearch {
 /// beyond the limit, or dominated, as well. So kBounds gives the front of kExhaustive. A
 /// simulation that beats its bound is our bug and ends the search.
 /// Order: the best bound of each objective in turn. Configurations are simulated kPlanWave at a
-/// time and pruned between waves, so the result does not depend on the number of threads.
+/// time and pruned between waves, so the result does not depend on the number of threads. Where a
+/// second bound is given, it is taken of the configurations of a wave before they are simulated.
 /// kHalving: every survivor runs 1, 2, 4, ... steps; after each rung but the last the better half
 /// stays, by non-dominated rank (first front always), those beyond a limit last.
 /// Checked by: plan_search_test (INV-10: front of kBounds = front of kExhaustive).

@@ -112,15 +112,15 @@ TEST_F(Memory, RunAndCheckRefuseWhatDoesNotFitWithTheBill) {
 }
 
 TEST_F(Memory, CheckAndRunSayWhatCannotBeRun) {
-  const std::vector<std::string> stages = {"--set", "parallel.ep=2", "--set", "parallel.pp=2"};
-  const Outcome outcome = moesim(command("check", stages));
-  EXPECT_EQ(outcome.code, 0);
-  EXPECT_EQ(outcome.err,
-            "note: only the memory was checked: moesim run simulates pipelines in training\n"
-            "  only\n");
-  expect_mistake(command("run", stages),
-                 "error: parallel.pp: 2 stages are simulated in training only; moesim memory knows "
-                 "them in prefill and decode");
+  expect_mistake(command("run",
+                         {"--set",
+                          "parallel.ep=2",
+                          "--set",
+                          "parallel.pp=2",
+                          "--set",
+                          "faults.gpus=[\"node0/gpu0: 0.5\"]"}),
+                 "error: faults: a pipeline on more than one group of parallel.ep ranks is "
+                 "simulated without faults");
   expect_mistake(
       command("run", {"--set", "network.tolerance=0.05"}),
       "error: network.tolerance: 0.05, but whole models are simulated exactly; leave it out");

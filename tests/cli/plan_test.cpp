@@ -125,7 +125,10 @@ TEST_F(Plans, SayWhenNothingWillDo) {
   const Outcome outcome = moesim({"plan", "plan.toml"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("limit: time per output token up to 1.00 ns\n"));
-  EXPECT_THAT(outcome.out, HasSubstr("24 configurations: 6 refused, 18 bound over a limit\n"));
+  EXPECT_THAT(
+      outcome.out,
+      HasSubstr(
+          "24 configurations: 6 refused, 18 bound over a limit (18 by compute\n  and memory)\n"));
   EXPECT_THAT(outcome.out, HasSubstr("\nno configuration is within the limits\n"));
 }
 

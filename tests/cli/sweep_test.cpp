@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <sstream>
 #include <thread>
 
 #include "tests/cli/scene.hpp"
@@ -57,6 +58,13 @@ class Sweeps : public Scene {
       all += moesim({"results", store, "--report", point}).out;
     }
     return all;
+  }
+  /// Why no process can be started beside another; empty: they can.
+  [[nodiscard]] std::string no_mpi() const {
+    if (moesim({"--version"}).out.find("MPI: yes") == std::string::npos) {
+      return "this build has no MPI";
+    }
+    return std::system("command -v mpirun >/dev/null 2>&1") != 0 ? "no mpirun on this machine" : "";
   }
   /// A sweep of many points that takes about a second.
   void write_long_study() const {
@@ -227,32 +235,76 @@ TEST_F(Sweeps, AreFilteredSortedAndCounted) {
             "study        0        0     7        3\n");
 }
 
-TEST_F(Sweeps, GiveTheSameBytesWithAnyNumberOfMpiProcesses) {
-  const Outcome version = moesim({"--version"});
-  if (version.out.find("MPI: yes") == std::string::npos) {
-    GTEST_SKIP() << "this build has no MPI";
+/// `mpirun` with arguments, `moesim sweep` written as SWEEP.
+std::string mpirun(std::string arguments) {
+  const std::string sweep = "'" MOESIM_BINARY "' sweep";
+  for (std::size_t at = 0; (at = arguments.find("SWEEP", at)) != std::string::npos;) {
+    arguments.replace(at, 5, sweep);
+    at += sweep.size();
   }
-  if (std::system("command -v mpirun >/dev/null 2>&1") != 0) {
-    GTEST_SKIP() << "no mpirun on this machine";
+  return "ASAN_OPTIONS=detect_leaks=0 mpirun --allow-run-as-root --oversubscribe " + arguments;
+}
+
+/// Some processes fail, and one says so: the lines that begin with "error: ", all of a run.
+std::string errors_of(const std::string& log) {
+  std::string errors;
+  std::istringstream lines(log);
+  for (std::string line; std::getline(lines, line);) {
+    errors += line.starts_with("error: ") ? line + "\n" : "";
+  }
+  return errors;
+}
+
+TEST_F(Sweeps, SayOnceWhatIsWrongUnderMpi) {
+  if (const std::string why = no_mpi(); !why.empty()) {
+    GTEST_SKIP() << why;
+  }
+  struct Case {
+    const char* arguments;
+    int code;
+    const char* words;
+  };
+  for (const Case& c :
+       {Case{"-n 2 SWEEP study.toml --store nowhere/s.sqlite",
+             1,
+             "error: store nowhere/s.sqlite: unable to open database file\n"},
+        Case{"-n 2 SWEEP study.toml --part 3/2",
+             2,
+             "error: --part \"3/2\": expected I/N with I from 0 to N - 1, such as 0/8\n"},
+        Case{"-n 2 SWEEP study.toml --store s.sqlite --stop", 2, "error: point 6 is refused:\n"},
+        Case{"-n 1 SWEEP study.toml --store t.sqlite : "
+             "-n 1 -x MOESIM_DATA=/nowhere SWEEP study.toml",
+             1,
+             "error: process 1: MOESIM_DATA: /nowhere is not a folder\n"},
+        Case{"-n 2 SWEEP study.toml --store s.sqlite --from none.sqlite",
+             2,
+             "error: none.sqlite is no file; expected a result store, as moesim sweep makes\n"}}) {
+    EXPECT_EQ(shell(folder(), mpirun(c.arguments)), c.code) << c.arguments;
+    EXPECT_EQ(errors_of(read(".log")), c.words) << c.arguments << read(".log");
+  }
+  // What a worker could not do is left to do.
+  EXPECT_EQ(moesim({"sweep", "study.toml", "--store", "t.sqlite"}).code, 0);
+  EXPECT_EQ(moesim({"results", "t.sqlite", "--studies"}).out,
+            "study  waiting  running  done  refused\n"
+            "study        0        0     7        3\n");
+}
+
+TEST_F(Sweeps, GiveTheSameBytesWithAnyNumberOfMpiProcesses) {
+  if (const std::string why = no_mpi(); !why.empty()) {
+    GTEST_SKIP() << why;
   }
   ASSERT_EQ(moesim({"sweep", "study.toml", "--store", "p0.sqlite"}).code, 0);
   for (const std::string processes : {"1", "2", "4"}) {
     const std::string store = "p" + processes + ".sqlite";
     const int code =
-        shell(folder(),
-              "ASAN_OPTIONS=detect_leaks=0 mpirun --allow-run-as-root "
-              "--oversubscribe -n " +
-                  processes + " '" MOESIM_BINARY "' sweep study.toml --store " + store);
+        shell(folder(), mpirun("-n " + processes + " SWEEP study.toml --store " + store));
     ASSERT_EQ(code, 0) << read(".log");
     EXPECT_EQ(csv(store), csv("p0.sqlite")) << processes;
     EXPECT_EQ(reports(store), reports("p0.sqlite")) << processes;
   }
   // A study that is wrong ends the workers too.
   write("wrong.toml", "scenario = 1\n");
-  EXPECT_EQ(shell(folder(),
-                  "ASAN_OPTIONS=detect_leaks=0 mpirun --allow-run-as-root --oversubscribe -n 2 "
-                  "'" MOESIM_BINARY "' sweep wrong.toml"),
-            2);
+  EXPECT_EQ(shell(folder(), mpirun("-n 2 SWEEP wrong.toml")), 2);
 }
 
 // Layers, a whole step, training and requests over time in one study.

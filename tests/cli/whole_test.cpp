@@ -162,6 +162,46 @@ TEST_F(Whole, TheTimelineIsThatOfTheSlowestStep) {
   }
 }
 
+// Two stages of two ranks, one layer each, with two micro-batches under way.
+TEST_F(Whole, RunsOnAPipelineOfStages) {
+  const std::vector<std::string> stages = {
+      "--set", "parallel.ep=2", "--set", "parallel.pp=2", "--set", "batch.micro_batches=2"};
+  const auto on_stages = [&](std::vector<std::string> more) {
+    more.insert(more.end(), stages.begin(), stages.end());
+    return run(std::move(more));
+  };
+  const nlohmann::json json = json_of(on_stages({"--json"}));
+  for (const nlohmann::json& step : json["steps"]) {
+    double sum = 0;
+    for (const auto& [name, seconds] : step["critical_path"].items()) {
+      sum += seconds.get<double>();
+    }
+    EXPECT_NEAR(sum, step["makespan_s"].get<double>(), 1e-12);
+    EXPECT_GT(step["critical_path"]["bubble_s"].get<double>(), 0);  // the head
+    EXPECT_FALSE(step["critical_path"].contains("optimiser_s"));
+  }
+  const nlohmann::json& summary = json["summary"];
+  const double step = summary["step_s"]["mean"].get<double>();
+  EXPECT_EQ(summary["gpus"], 4);
+  EXPECT_DOUBLE_EQ(summary["tokens_per_s"].get<double>(), 2 * 2 * 16 / step);
+  EXPECT_DOUBLE_EQ(summary["tokens_per_s_per_rank"].get<double>(), 2 * 2 * 16 / step / 4);
+  const Outcome text = moesim(on_stages({}));
+  EXPECT_THAT(text.out, HasSubstr("on 4 GPUs, ep 2, tp 1, pp 2, 2\n  micro-batch(es)"));
+  EXPECT_THAT(text.out, HasSubstr("\ntime of a stage "));
+  EXPECT_THAT(text.out, HasSubstr("\npipeline bubble: "));
+  EXPECT_EQ(moesim(on_stages({"--timeline", "--out", "result"})).err,
+            "error: --timeline: not of pipelines of prefill or decode, whose stages are simulated one "
+            "by one\n");
+  EXPECT_THAT(moesim(run({"--set", "batch.micro_batches=2"})).err,
+              HasSubstr("error: batch.micro_batches: 2 are of pipelines, but step.kind = decode "));
+  EXPECT_EQ(moesim(run({"--set", "batch.micro_batches=1"})).code, 0);
+  const auto cache = [&](std::vector<std::string> arguments) {
+    arguments.front() = "memory";
+    return json_of(arguments)["stages"][0]["parts"]["KV_cache_bytes"].get<double>();
+  };
+  EXPECT_EQ(cache(on_stages({"--json"})), cache(run({"--json"})));  // 2 micro-batches, 1 layer of 2
+}
+
 // The same command, another model: dense.
 TEST_F(Whole, ADenseModelRunsWithoutRouting) {
   const Outcome outcome = moesim(run({"--set",

@@ -78,7 +78,9 @@ std::vector<Change> model_changes() {
           {"model.attention.nope_dim", "16", mla},
           {"model.attention.biases", "true"},
           {"model.attention.qk_norm", "true"},
-          {"model.attention.sinks", "true"}};
+          {"model.attention.sinks", "true"},
+          {"model.attention.window", "128"},
+          {"model.attention.full_every", "6", {}, {"model.attention.window=64"}}};
 }
 
 std::vector<Change> cluster_changes() {

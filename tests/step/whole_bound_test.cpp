@@ -6,6 +6,7 @@
 #include <rapidcheck/gtest.h>
 
 #include "sim/step/attention_cost.hpp"
+#include "sim/step/traffic_bound.hpp"
 #include "sim/step/whole_limit.hpp"
 #include "tests/step/random_steps.hpp"
 
@@ -39,17 +40,15 @@ struct RandomWhole {
       model.overlap = Overlap::kSharedExpert;
     }
   }
-  [[nodiscard]] WholeShape shape() const {
-    return {.model = model.step.model,
-            .compute = {model.step.cluster.gpu, model.step.constants},
-            .kind = model.kind,
-            .parallel = model.parallel,
-            .batch = model.batch,
-            .kv_dtype = model.kv_dtype,
-            .dropless = model.step.capacity.policy == OverflowPolicy::kNone,
-            .overlap = model.overlap,
-            .recompute = model.training.recompute,
-            .schedule = model.training.schedule};
+  [[nodiscard]] WholeShape shape() const { return shape_of(model); }
+
+  /// Gives it one to three stages with one to four micro-batches under way.
+  void pipeline(std::uint64_t seed) {
+    RngStream rng(seed, "random pipeline");
+    model.kind = rng.below(2) == 0 ? StepKind::kPrefill : StepKind::kDecode;
+    model.parallel.pp = 1 + static_cast<int>(rng.below(2));
+    model.batch.micro_batches = model.parallel.pp == 1 ? 1 : 1 + static_cast<int>(rng.below(4));
+    widen(seed);
   }
 
   /// Makes it a training step on one or two stages, on a cluster that holds them.
@@ -61,6 +60,12 @@ struct RandomWhole {
     model.overlap = rng.below(3) == 0 ? Overlap::kDualPipe : Overlap::kNone;
     model.training.recompute = static_cast<Recompute>(rng.below(3));
     model.training.zero_stage = static_cast<int>(rng.below(4));
+    widen(seed);
+  }
+
+ private:
+  /// The same cluster for all stages.
+  void widen(std::uint64_t seed) {
     RngStream same(seed, "random step");
     ClusterSpec spec = testing::random_cluster_spec(same, false);
     spec.nodes *= model.parallel.pp;
@@ -77,6 +82,27 @@ RC_GTEST_PROP(WholeBound, NoStepBeatsItINV3, (std::uint16_t seed)) {
   const Seconds bound = least_step_time(whole.shape());
   RC_ASSERT(bound.value > 0);
   RC_ASSERT(bound <= step);
+  const Seconds by_traffic = least_traffic_time(whole.model, prepare_whole_step(whole.model, 0));
+  RC_ASSERT(by_traffic.value > 0 || whole.model.step.engine != NetworkEngine::kFluid);
+  RC_ASSERT(by_traffic <= step);
+}
+
+RC_GTEST_PROP(WholeBound, NoPipelineBeatsItINV3, (std::uint16_t seed)) {
+  RandomWhole whole(seed);
+  if (whole.model.batch.tokens_per_rank == 0) {
+    return;
+  }
+  whole.pipeline(seed);
+  const WholeStepResult run = simulate_whole_step(whole.model, 0);
+  RC_ASSERT(least_step_time(whole.shape()) <= run.makespan.to_seconds());
+  RC_ASSERT(least_traffic_time(whole.model, prepare_whole_step(whole.model, 0)) <=
+            run.makespan.to_seconds());
+  SimTime sum;
+  for (const SimTime part : run.parts) {
+    RC_ASSERT(part >= SimTime{});
+    sum += part;
+  }
+  RC_ASSERT(sum == run.makespan);
 }
 
 RC_GTEST_PROP(WholeBound, NoTrainingStepBeatsItINV3, (std::uint16_t seed)) {
@@ -87,8 +113,11 @@ RC_GTEST_PROP(WholeBound, NoTrainingStepBeatsItINV3, (std::uint16_t seed)) {
   whole.train(seed);
   const Seconds step = simulate_whole_step(whole.model, 0).makespan.to_seconds();
   const Seconds bound = least_step_time(whole.shape());
-  RC_ASSERT(bound.value > 0);
+  RC_ASSERT(bound.value > 0 || whole.model.training.schedule == Schedule::kDualPipe);
   RC_ASSERT(bound <= step);
+  const Seconds with_copies = least_training_time(whole.model);
+  RC_ASSERT(with_copies > bound);
+  RC_ASSERT(with_copies <= step);
 }
 
 // Two stages of one dense layer each, 4 micro-batches, nothing sent: forwards f and f + head,

@@ -43,21 +43,34 @@ struct Scene {
       candidates.push_back(c);
     }
   }
+  /// A second bound of two configurations in three: half of the way from the first to the score.
+  [[nodiscard]] std::optional<PlanScore> second(std::size_t i) const {
+    const PlanScore& a = candidates[i].bound;
+    const PlanScore& b = scores[i];
+    return i % 3 == 0 ? std::nullopt
+                      : std::optional(PlanScore{(a.throughput + b.throughput) / 2,
+                                                (a.latency + b.latency) / 2,
+                                                (a.cost + b.cost) / 2});
+  }
+  bool sharpens = false;
   [[nodiscard]] PlanSearch search(PlanMethod method,
                                   std::vector<PlanObjective> objectives = {kAll.begin(),
                                                                            kAll.end()},
                                   int threads = 0,
                                   int steps = 1) {
     simulated = 0;
-    return search_plan(candidates,
-                       [&](std::size_t i, int) {
-                         ++simulated;
-                         return std::optional(scores[i]);
-                       },
-                       {.method = method,
-                        .objectives = std::move(objectives),
-                        .steps = steps,
-                        .threads = threads});
+    return search_plan(
+        candidates,
+        [&](std::size_t i, int) {
+          ++simulated;
+          return std::optional(scores[i]);
+        },
+        {.method = method,
+         .objectives = std::move(objectives),
+         .steps = steps,
+         .threads = threads,
+         .sharpen = sharpens ? [&](std::size_t i) { return second(i); }
+                             : std::function<std::optional<PlanScore>(std::size_t)>{}});
   }
 };
 
@@ -80,6 +93,47 @@ RC_GTEST_PROP(PlanSearch, BoundsLoseNoPointOfTheFrontINV10, (std::uint16_t seed)
     RC_ASSERT(outcome.state != PlanState::kDominated ||
               dominates(scene.scores[outcome.by], scene.scores[i], objectives));
   }
+  const int by_first_bound = scene.simulated;
+  scene.sharpens = true;
+  const PlanSearch twice = scene.search(PlanMethod::kBounds, objectives);
+  RC_ASSERT(twice.front == all.front);
+  RC_ASSERT(scene.simulated <= by_first_bound);
+  for (std::size_t i = 0; i < scene.scores.size(); ++i) {
+    const PlanOutcome& outcome = twice.outcomes[i];
+    RC_ASSERT(!outcome.sharpened || i % 3 != 0);
+    RC_ASSERT(outcome.bound.latency <= scene.scores[i].latency);
+  }
+}
+
+// The first bound says nothing, the second all: what it rules out is never simulated, and nobody
+// asks for it where it could rule out nothing (the first wave, without limits).
+TEST(PlanSearch, TakesASecondBoundOfWhatTheFirstOneLeaves) {
+  std::vector<PlanCandidate> candidates(20, PlanCandidate{.bound = {1e9, 0, 0}, .limits = {}});
+  candidates[12].limits.latency = 5;
+  std::atomic<int> simulated{0};
+  std::atomic<int> asked{0};
+  const auto score = [](std::size_t i) {
+    const auto worse = static_cast<double>(i);
+    return PlanScore{100 - worse, 1 + worse, 1 + worse};
+  };
+  const PlanSearch found =
+      search_plan(candidates,
+                  [&](std::size_t i, int) {
+                    ++simulated;
+                    return std::optional(score(i));
+                  },
+                  {.objectives = {kAll.begin(), kAll.end()}, .sharpen = [&](std::size_t i) {
+                     ++asked;
+                     return std::optional(score(i));
+                   }});
+  EXPECT_THAT(found.front, ElementsAre(0));
+  EXPECT_EQ(simulated, static_cast<int>(kPlanWave));
+  EXPECT_EQ(asked, 20 - static_cast<int>(kPlanWave));
+  EXPECT_FALSE(found.outcomes[0].sharpened);
+  EXPECT_EQ(found.outcomes[9].state, PlanState::kDominated);
+  EXPECT_TRUE(found.outcomes[9].sharpened);
+  EXPECT_EQ(found.outcomes[9].bound.latency, 10);
+  EXPECT_EQ(found.outcomes[12].state, PlanState::kBoundOverLimit);
 }
 
 RC_GTEST_PROP(PlanSearch, TheFrontIsWhatNothingDominates, (std::uint16_t seed)) {
