@@ -5,7 +5,9 @@
 #include <tbb/task_arena.h>
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "sim/core/check.hpp"
@@ -17,6 +19,8 @@
 #include "sim/study/pair_bound.hpp"
 #include "sim/study/placement_cost.hpp"
 #include "sim/study/placement_program.hpp"
+#include "sim/study/slot_pieces.hpp"
+#include "sim/study/wave_bound.hpp"
 
 namespace moesim {
 namespace {
@@ -41,6 +45,13 @@ std::int64_t least_of_busiest(const std::vector<std::int64_t>& loads, std::int64
   return low;
 }
 
+template <typename T>
+T sum_of_largest(std::vector<T> values, std::size_t count) {
+  const auto last = values.begin() + static_cast<std::ptrdiff_t>(std::min(count, values.size()));
+  std::partial_sort(values.begin(), last, values.end(), std::greater<>());
+  return std::accumulate(values.begin(), last, T{});
+}
+
 /// All that the bounds of one layer are made from.
 class Bounds {
  public:
@@ -60,8 +71,27 @@ class Bounds {
   }
 
   PlacementBound make() {
+    count_rank_pairs();
+    const RankFloor floor(compute_, model_.model);
+    const std::vector<SlotPieces> pieces = pieces_of_steps(floor);
+    std::int64_t most = 0;
+    for (const SlotPieces& of_step : pieces) {
+      most = std::max(most, of_step.rows());
+    }
+    const WaveBound waves(
+        floor,
+        {.ranks = model_.ranks, .slots_per_rank = slots_ / model_.ranks, .speed = speed_},
+        most);
+    double slowest = 0.0;
+    double mean = 0.0;
+    for (int step = 0; step < traffic_.steps; ++step) {
+      const SlotPieces& of_step = pieces[static_cast<std::size_t>(step)];
+      slowest += waves.slowest(of_step, arrivals(step)) / traffic_.steps;
+      mean += waves.mean(of_step) / traffic_.steps;
+    }
     return {.load = seconds(load() * (1 - kSolverMargin)),
-            .linear = seconds(linear() * (1 - kSolverMargin))};
+            .waves = seconds((fixed_ + slowest) * (1 - kSolverMargin)),
+            .linear = seconds(linear(mean) * (1 - kSolverMargin))};
   }
 
  private:
@@ -121,7 +151,81 @@ class Bounds {
     return fixed_ + sum / traffic_.steps;
   }
 
-  [[nodiscard]] PlacementProgram program() const {
+  [[nodiscard]] bool shares_evenly() const {
+    return model_.replicas.choice == ReplicaChoice::kEven || slots_ == traffic_.experts;
+  }
+  [[nodiscard]] std::size_t spare() const {
+    return static_cast<std::size_t>(slots_ - traffic_.experts);
+  }
+
+  [[nodiscard]] std::vector<SlotPieces> pieces_of_steps(const RankFloor& floor) const {
+    std::vector<SlotPieces> pieces;
+    pieces.reserve(static_cast<std::size_t>(traffic_.steps));
+    for (int step = 0; step < traffic_.steps; ++step) {
+      pieces.emplace_back(traffic_,
+                          step,
+                          slots_,
+                          shares_evenly() ? RowSharing::kEven : RowSharing::kAny,
+                          floor.tile_rows());
+    }
+    return pieces;
+  }
+
+  /// Pairs of a token's experts and of an expert and its source rank, by step.
+  void count_rank_pairs() {
+    if (counts_assignments(model_.dispatch.kind)) {
+      return;
+    }
+    std::vector<std::size_t> rank_itself(ranks());
+    std::iota(rank_itself.begin(), rank_itself.end(), std::size_t{0});
+    for (int step = 0; step < traffic_.steps; ++step) {
+      rank_pairs_.push_back(count_pairs(
+          *model_.routing, {.first = window_.first + step, .steps = 1}, layer_, rank_itself));
+    }
+  }
+
+  /// Of the assignments of an expert.
+  [[nodiscard]] double largest_part_of_a_source(int step) const {
+    double largest = 0.0;
+    for (std::size_t e = 0; e < experts(); ++e) {
+      const auto counts = traffic_.of(step, e);
+      const auto all = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
+      const double most = *std::max_element(counts.begin(), counts.end());
+      largest = all > 0 ? std::max(largest, most / static_cast<double>(all)) : largest;
+    }
+    return largest;
+  }
+
+  /// What the rank of a step spends on rows of others.
+  [[nodiscard]] ArrivalTime arrivals(int step) const {
+    const auto of_rank = static_cast<std::size_t>(slots_ / model_.ranks);
+    ArrivalTime arrivals{.per_copy = copy_.any.both()};
+    for (std::size_t source = 0; source < ranks(); ++source) {
+      std::vector<double> counts;
+      for (std::size_t e = 0; e < experts(); ++e) {
+        counts.push_back(traffic_.of(step, e)[source]);
+      }
+      arrivals.own = std::max(arrivals.own, sum_of_largest(std::move(counts), of_rank));
+    }
+    if (shares_evenly()) {  // ceil(n / c) of a slot, whose rows are at least those of all / c -
+                            // ranks
+      const auto slots = static_cast<double>(of_rank);
+      arrivals.own_part = largest_part_of_a_source(step);
+      arrivals.own_rounding = slots * static_cast<double>(ranks());
+      arrivals.own_slots = slots;
+    }
+    if (!rank_pairs_.empty()) {
+      arrivals.shared_by =
+          static_cast<double>(std::min(static_cast<std::size_t>(traffic_.top_k), of_rank));
+      arrivals.shared_pairs =
+          sum_of_largest(largest_pairs(rank_pairs_[static_cast<std::size_t>(step)], of_rank - 1),
+                         of_rank) /
+          2;
+    }
+    return arrivals;
+  }
+
+  [[nodiscard]] PlacementProgram program(double mean_experts) const {
     PlacementProgram program;
     program.fixed = fixed_;
     std::int64_t most = 1;
@@ -150,7 +254,7 @@ class Bounds {
     program.slots_per_rank = slots_ / model_.ranks;
     program.over_rows = lines_over_rows(compute_, model_.model, most);
     program.over_slots = lines_over_slots(compute_, model_.model, program.slots_per_rank);
-    program.least_experts = least_experts();
+    program.least_experts = std::max(least_experts(), mean_experts);
     program.speed = speed_;
     program.remote_copy = copy_.remote;
     program.any_copy = copy_.any;
@@ -180,8 +284,8 @@ class Bounds {
       widest = std::max(widest, members.size());
     }
     const auto of_rank = static_cast<std::size_t>(program.slots_per_rank);
+    program.least_arriving = not_own() / traffic_.steps;
     if (counts_assignments(model_.dispatch.kind)) {
-      program.least_arriving = not_own() / traffic_.steps;
       return;
     }
     const auto sharing = [&](std::size_t slots) {
@@ -189,21 +293,41 @@ class Bounds {
     };
     program.remote_shared_by = sharing(widest * of_rank);
     program.arriving_shared_by = sharing(of_rank);
-    std::vector<std::size_t> rank_itself(ranks());
-    std::iota(rank_itself.begin(), rank_itself.end(), std::size_t{0});
-    program.least_remote = copies_between(domains_.of_rank, widest * of_rank);
-    program.least_arriving = copies_between(rank_itself, of_rank);
+    PairCounts by_rank = rank_pairs_.front();
+    for (std::size_t step = 1; step < rank_pairs_.size(); ++step) {
+      add_pairs(by_rank, rank_pairs_[step]);
+    }
+    program.least_remote =
+        fewest_copies(count_pairs(*model_.routing, window_, layer_, domains_.of_rank),
+                      {.slots = widest * of_rank, .spare = spare()},
+                      traffic_.top_k) /
+        traffic_.steps;
+    program.least_arriving =
+        std::max(fewest_copies(by_rank, {.slots = of_rank, .spare = spare()}, traffic_.top_k),
+                 not_own() - most_shared(by_rank, {.slots = of_rank, .spare = spare()})) /
+        traffic_.steps;
   }
 
-  [[nodiscard]] double copies_between(const std::vector<std::size_t>& group_of_rank,
-                                      std::size_t slots) const {
-    const PairCounts counts = count_pairs(*model_.routing, window_, layer_, group_of_rank);
-    const auto spare = static_cast<std::size_t>(slots_ - traffic_.experts);
-    return fewest_copies(counts, {.slots = slots, .spare = spare}, traffic_.top_k) / traffic_.steps;
-  }
-
-  /// Assignments that no rank serves for itself, however its slots are filled.
+  /// Assignments that ranks do not serve for themselves, whatever their slots hold.
   [[nodiscard]] double not_own() const {
+    return std::max(not_own_of_any(), shares_evenly() ? not_own_in_turn() : 0.0);
+  }
+
+  /// Of c slots that take turns each serves ceil(n / c) of a source's n assignments at most.
+  [[nodiscard]] double not_own_in_turn() const {
+    std::int64_t sum = 0;
+    for (int step = 0; step < traffic_.steps; ++step) {
+      for (std::size_t e = 0; e < experts(); ++e) {
+        const auto counts = traffic_.of(step, e);
+        sum += std::accumulate(counts.begin(), counts.end(), std::int64_t{0}) -
+               *std::max_element(counts.begin(), counts.end());
+      }
+      sum -= slots_ - traffic_.experts;
+    }
+    return static_cast<double>(sum);
+  }
+
+  [[nodiscard]] double not_own_of_any() const {
     double sum = 0.0;
     for (std::size_t rank = 0; rank < ranks(); ++rank) {
       std::vector<double> counts(experts());
@@ -219,7 +343,9 @@ class Bounds {
     return sum;
   }
 
-  [[nodiscard]] double linear() const { return least_time(program()); }
+  [[nodiscard]] double linear(double mean_experts) const {
+    return least_time(program(mean_experts));
+  }
 
   const StepModel& model_;
   TrafficWindow window_;
@@ -231,6 +357,7 @@ class Bounds {
   CopyTimes copy_;
   double speed_ = 0.0;
   double fixed_ = 0.0;
+  std::vector<PairCounts> rank_pairs_;  ///< by step; none where each assignment is a copy
 };
 
 }  // namespace
