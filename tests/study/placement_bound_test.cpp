@@ -325,6 +325,7 @@ TEST(WaveBound, TheSlowestRankPaysWholeTilesAndWaves) {
   RngStream rng(1, "waves");
   ClusterSpec cluster = random_cluster_spec(rng, true);
   cluster.gpu.sms = 132;
+  cluster.gpu.memory_bandwidth = gigabytes_per_second(1e6);
   CostConstants constants = plain_constants();
   constants.tile_rows = 128;
   constants.tile_columns = 128;
@@ -347,9 +348,11 @@ TEST(WaveBound, TheSlowestRankPaysWholeTilesAndWaves) {
     return floor.least({.size = 0, .tiles = tiles, .active = active}).value;
   };
   EXPECT_NEAR(slowest({128, 128, 128, 128}, 4), least(2, 2), 1e-3 * least(2, 2));
-  EXPECT_NEAR(slowest({129, 127, 129, 127}, 4), least(3, 2), 1e-3 * least(3, 2));
+  // Smaller tiles for the rows beyond 128 are not ruled out, at their price.
+  EXPECT_NEAR(slowest({129, 127, 129, 127}, 4), least(3, 2), 0.02 * least(3, 2));
+  EXPECT_GT(slowest({129, 127, 129, 127}, 4), 1.3 * least(2, 2));
   // A third slot a rank: the halves of 129 are a tile each, three a rank again.
-  EXPECT_NEAR(slowest({129, 127, 129, 127}, 6), least(3, 3), 1e-3 * least(3, 3));
+  EXPECT_NEAR(slowest({129, 127, 129, 127}, 6), least(3, 3), 0.02 * least(3, 3));
 }
 
 /// A slot of part `part`, by itself.
