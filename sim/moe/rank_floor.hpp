@@ -27,7 +27,7 @@ struct RankFill {
 ///   them bound   = the cheaper of the two GEMMs having t, with the other's best t' <= t
 ///
 /// since a slot of a tiles holds t (a - 1) + 1 rows or more. No less with more tiles of as many
-/// slots. Valid for: what expert_time is. Checked by: rank_floor in placement_bound_test (no rows
+/// slots. Valid for: what expert_time is. Checked by: wave_bound_test (no rows
 /// of a rank take less; full tiles take as much).
 class RankFloor {
  public:

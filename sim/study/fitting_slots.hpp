@@ -23,7 +23,7 @@ struct FitRoom {
 };
 
 /// The least cost over the numbers of slots c[e] >= 1 that sum to experts + spare.
-/// @param costs  [expert][its slots - 1], spare + 1 of each. Checked by: placement_bound_test.
+/// @param costs  [expert][its slots - 1], spare + 1 of each. Checked by: wave_bound_test.
 [[nodiscard]] double least_of_choices(const std::vector<std::vector<double>>& costs,
                                       std::size_t spare);
 
@@ -36,7 +36,7 @@ struct FitRoom {
 ///     still to come),
 ///   - or, at most 2 a rank, cannot pair: the largest with the smallest, and so on.
 /// False also when 20,000 numbers have not settled it.
-/// Source: Martello & Toth 1990 (bin packing, bound L2). Checked by: placement_bound_test.
+/// Source: Martello & Toth 1990 (bin packing, bound L2). Checked by: wave_bound_test.
 [[nodiscard]] bool cannot_fit(const SlotChoices& choices, const FitRoom& room);
 
 }  // namespace moesim

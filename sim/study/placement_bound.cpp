@@ -5,9 +5,7 @@
 #include <tbb/task_arena.h>
 
 #include <algorithm>
-#include <functional>
 #include <numeric>
-#include <utility>
 #include <vector>
 
 #include "sim/core/check.hpp"
@@ -19,6 +17,7 @@
 #include "sim/study/pair_bound.hpp"
 #include "sim/study/placement_cost.hpp"
 #include "sim/study/placement_program.hpp"
+#include "sim/study/rank_arrivals.hpp"
 #include "sim/study/slot_pieces.hpp"
 #include "sim/study/wave_bound.hpp"
 
@@ -45,13 +44,6 @@ std::int64_t least_of_busiest(const std::vector<std::int64_t>& loads, std::int64
   return low;
 }
 
-template <typename T>
-T sum_of_largest(std::vector<T> values, std::size_t count) {
-  const auto last = values.begin() + static_cast<std::ptrdiff_t>(std::min(count, values.size()));
-  std::partial_sort(values.begin(), last, values.end(), std::greater<>());
-  return std::accumulate(values.begin(), last, T{});
-}
-
 /// All that the bounds of one layer are made from.
 class Bounds {
  public:
@@ -63,7 +55,8 @@ class Bounds {
         compute_{model.cluster.gpu, model.constants},
         traffic_(summarise_traffic(*model.routing, window, layer)),
         domains_(make_domains(rank_places(model.cluster, model.ranks))),
-        copy_(copy_times(model, domains_, slots)) {
+        copy_(copy_times(model, domains_, slots)),
+        arrivals_(model, window, layer, slots, traffic_) {
     for (std::size_t r = 0; r < static_cast<std::size_t>(model.ranks); ++r) {
       speed_ = std::max(speed_, model.cluster.place(id_at<GpuId>(r)).speed);
     }
@@ -71,7 +64,6 @@ class Bounds {
   }
 
   PlacementBound make() {
-    count_rank_pairs();
     const RankFloor floor(compute_, model_.model);
     const std::vector<SlotPieces> pieces = pieces_of_steps(floor);
     std::int64_t most = 0;
@@ -86,7 +78,7 @@ class Bounds {
     double mean = 0.0;
     for (int step = 0; step < traffic_.steps; ++step) {
       const SlotPieces& of_step = pieces[static_cast<std::size_t>(step)];
-      slowest += waves.slowest(of_step, arrivals(step)) / traffic_.steps;
+      slowest += waves.slowest(of_step, arrivals_.of_rank(step, copy_.any.both())) / traffic_.steps;
       mean += waves.mean(of_step) / traffic_.steps;
     }
     return {.load = seconds(load() * (1 - kSolverMargin)),
@@ -151,78 +143,13 @@ class Bounds {
     return fixed_ + sum / traffic_.steps;
   }
 
-  [[nodiscard]] bool shares_evenly() const {
-    return model_.replicas.choice == ReplicaChoice::kEven || slots_ == traffic_.experts;
-  }
-  [[nodiscard]] std::size_t spare() const {
-    return static_cast<std::size_t>(slots_ - traffic_.experts);
-  }
-
   [[nodiscard]] std::vector<SlotPieces> pieces_of_steps(const RankFloor& floor) const {
     std::vector<SlotPieces> pieces;
     pieces.reserve(static_cast<std::size_t>(traffic_.steps));
     for (int step = 0; step < traffic_.steps; ++step) {
-      pieces.emplace_back(traffic_,
-                          step,
-                          slots_,
-                          shares_evenly() ? RowSharing::kEven : RowSharing::kAny,
-                          floor.tile_rows());
+      pieces.emplace_back(traffic_, step, slots_, row_sharing(model_, slots_), floor.tile_rows());
     }
     return pieces;
-  }
-
-  /// Pairs of a token's experts and of an expert and its source rank, by step.
-  void count_rank_pairs() {
-    if (counts_assignments(model_.dispatch.kind)) {
-      return;
-    }
-    std::vector<std::size_t> rank_itself(ranks());
-    std::iota(rank_itself.begin(), rank_itself.end(), std::size_t{0});
-    for (int step = 0; step < traffic_.steps; ++step) {
-      rank_pairs_.push_back(count_pairs(
-          *model_.routing, {.first = window_.first + step, .steps = 1}, layer_, rank_itself));
-    }
-  }
-
-  /// Of the assignments of an expert.
-  [[nodiscard]] double largest_part_of_a_source(int step) const {
-    double largest = 0.0;
-    for (std::size_t e = 0; e < experts(); ++e) {
-      const auto counts = traffic_.of(step, e);
-      const auto all = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
-      const double most = *std::max_element(counts.begin(), counts.end());
-      largest = all > 0 ? std::max(largest, most / static_cast<double>(all)) : largest;
-    }
-    return largest;
-  }
-
-  /// What the rank of a step spends on rows of others.
-  [[nodiscard]] ArrivalTime arrivals(int step) const {
-    const auto of_rank = static_cast<std::size_t>(slots_ / model_.ranks);
-    ArrivalTime arrivals{.per_copy = copy_.any.both()};
-    for (std::size_t source = 0; source < ranks(); ++source) {
-      std::vector<double> counts;
-      for (std::size_t e = 0; e < experts(); ++e) {
-        counts.push_back(traffic_.of(step, e)[source]);
-      }
-      arrivals.own = std::max(arrivals.own, sum_of_largest(std::move(counts), of_rank));
-    }
-    if (shares_evenly()) {  // ceil(n / c) of a slot, whose rows are at least those of all / c -
-                            // ranks
-      const auto slots = static_cast<double>(of_rank);
-      arrivals.own_part = largest_part_of_a_source(step);
-      arrivals.own_rounding = slots * static_cast<double>(ranks());
-      arrivals.own_slots = slots;
-    }
-    if (!rank_pairs_.empty()) {
-      arrivals.shared_by =
-          static_cast<double>(std::min(static_cast<std::size_t>(traffic_.top_k), of_rank));
-      arrivals.shared_pairs =
-          sum_of_largest(largest_pairs(rank_pairs_[static_cast<std::size_t>(step)], of_rank - 1),
-                         of_rank) /
-          2;
-    }
-    return arrivals;
   }
 
   [[nodiscard]] PlacementProgram program(double mean_experts) const {
@@ -279,68 +206,26 @@ class Bounds {
 
   /// How many copies there are at least.
   void set_copies(PlacementProgram& program) const {
+    program.least_arriving = arrivals_.least_copies() / traffic_.steps;
+    if (counts_assignments(model_.dispatch.kind)) {
+      return;
+    }
     std::size_t widest = 1;
     for (const auto& members : domains_.members) {
       widest = std::max(widest, members.size());
     }
     const auto of_rank = static_cast<std::size_t>(program.slots_per_rank);
-    program.least_arriving = not_own() / traffic_.steps;
-    if (counts_assignments(model_.dispatch.kind)) {
-      return;
-    }
     const auto sharing = [&](std::size_t slots) {
       return static_cast<double>(std::min(static_cast<std::size_t>(traffic_.top_k), slots));
     };
     program.remote_shared_by = sharing(widest * of_rank);
     program.arriving_shared_by = sharing(of_rank);
-    PairCounts by_rank = rank_pairs_.front();
-    for (std::size_t step = 1; step < rank_pairs_.size(); ++step) {
-      add_pairs(by_rank, rank_pairs_[step]);
-    }
     program.least_remote =
         fewest_copies(count_pairs(*model_.routing, window_, layer_, domains_.of_rank),
-                      {.slots = widest * of_rank, .spare = spare()},
+                      {.slots = widest * of_rank,
+                       .spare = static_cast<std::size_t>(slots_ - traffic_.experts)},
                       traffic_.top_k) /
         traffic_.steps;
-    program.least_arriving =
-        std::max(fewest_copies(by_rank, {.slots = of_rank, .spare = spare()}, traffic_.top_k),
-                 not_own() - most_shared(by_rank, {.slots = of_rank, .spare = spare()})) /
-        traffic_.steps;
-  }
-
-  /// Assignments that ranks do not serve for themselves, whatever their slots hold.
-  [[nodiscard]] double not_own() const {
-    return std::max(not_own_of_any(), shares_evenly() ? not_own_in_turn() : 0.0);
-  }
-
-  /// Of c slots that take turns each serves ceil(n / c) of a source's n assignments at most.
-  [[nodiscard]] double not_own_in_turn() const {
-    std::int64_t sum = 0;
-    for (int step = 0; step < traffic_.steps; ++step) {
-      for (std::size_t e = 0; e < experts(); ++e) {
-        const auto counts = traffic_.of(step, e);
-        sum += std::accumulate(counts.begin(), counts.end(), std::int64_t{0}) -
-               *std::max_element(counts.begin(), counts.end());
-      }
-      sum -= slots_ - traffic_.experts;
-    }
-    return static_cast<double>(sum);
-  }
-
-  [[nodiscard]] double not_own_of_any() const {
-    double sum = 0.0;
-    for (std::size_t rank = 0; rank < ranks(); ++rank) {
-      std::vector<double> counts(experts());
-      for (int step = 0; step < traffic_.steps; ++step) {
-        for (std::size_t e = 0; e < experts(); ++e) {
-          counts[e] += traffic_.of(step, e)[rank];
-        }
-      }
-      std::sort(counts.begin(), counts.end());
-      const std::size_t own = std::min(experts(), static_cast<std::size_t>(slots_ / model_.ranks));
-      sum += std::accumulate(counts.begin(), counts.end() - static_cast<std::ptrdiff_t>(own), 0.0);
-    }
-    return sum;
   }
 
   [[nodiscard]] double linear(double mean_experts) const {
@@ -357,7 +242,7 @@ class Bounds {
   CopyTimes copy_;
   double speed_ = 0.0;
   double fixed_ = 0.0;
-  std::vector<PairCounts> rank_pairs_;  ///< by step; none where each assignment is a copy
+  RankArrivals arrivals_;
 };
 
 }  // namespace

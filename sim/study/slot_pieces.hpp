@@ -31,7 +31,7 @@ enum class RowSharing {
 ///   kAny   sum over e with rows of (slot + the cheapest tiles, of any heights, that hold its rows)
 ///
 /// exactly for kEven (dynamic programming over experts and spare slots).
-/// Checked by: placement_bound_test (no placement costs less; worked).
+/// Checked by: placement_bound_test (no placement is faster), wave_bound_test (worked).
 class SlotPieces {
  public:
   /// @param tile_rows  heights, falling
@@ -72,7 +72,7 @@ class SlotPieces {
 };
 
 /// Rows of each of `replicas` slots that take turns: the n-th of source s to (s + n) mod replicas.
-/// Checked by: placement_bound_test (as even_split).
+/// Checked by: wave_bound_test (as even_split).
 [[nodiscard]] std::vector<std::int64_t> even_rows(std::span<const std::int32_t> by_source,
                                                   std::size_t replicas);
 

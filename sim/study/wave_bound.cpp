@@ -12,6 +12,7 @@ namespace {
 
 constexpr double kInfinite = std::numeric_limits<double>::infinity();
 constexpr double kGrid = 0.0005;     // logarithm of a step
+constexpr int kFirstStep = 64;       // of the grid
 constexpr std::int64_t kEach = 128;  // numbers of tiles looked at one by one; then 1 in 50
 constexpr std::int64_t kOneIn = 50;
 
@@ -123,11 +124,14 @@ double WaveBound::slowest(const SlotPieces& pieces, const ArrivalTime& arrivals)
     first = std::min(first, time_of(size, 1, 1));
   }
   const auto at = [&](int step) { return first * portable_exp(kGrid * step); };
-  int low = 0;  // some rank takes as long
-  int high = 1;
+  // Some rank takes as long as the mean.
+  int low = static_cast<int>(portable_log(std::max(1.0, mean(pieces) / first)) / kGrid);
+  int step = kFirstStep;
+  int high = low + step;
   while (!is_enough(at(high), pieces, arrivals)) {
     low = high;
-    high *= 2;
+    step *= 2;
+    high = low + step;
   }
   while (high - low > 1) {
     const int middle = (low + high) / 2;

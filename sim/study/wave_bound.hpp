@@ -45,7 +45,8 @@ struct RankRoom {
 ///            is at least (a * ranks with rows + SlotPieces::least(b, s)) / ranks, the best of some
 ///            a, s.
 /// Source: linear programming duality; whole waves as expert_cost.hpp.
-/// Checked by: placement_bound_test (no placement of small cases is faster; worked).
+/// Checked by: placement_bound_test (no placement of small cases is faster), wave_bound_test
+/// (worked).
 class WaveBound {
  public:
   /// @param most_rows  of a step, all ranks
