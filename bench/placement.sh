@@ -27,7 +27,7 @@ judge() { # judge NAME SLOTS TRAIN [OPTION...]
   name=$1 slots=$2 train=$3
   shift 3
   "$moesim" place "$work/$name.toml" --slots "$slots" --train "$train" --quiet "$@" 2>/dev/null |
-    awk -v name="$name" '/^(baseline|eplb|optimised) / && ++seen[$1] == 1 { print name, $0 }'
+    awk -v name="$name" '/^(baseline|eplb|optimised|hindsight) / && ++seen[$1] == 1 { print name, $0 }'
 }
 
 esft=deepseek-v2lite-esft-prefill gptoss=gpt-oss-20b-decode counts=olmoe-mixtral-counts/expert_counts.csv
@@ -62,13 +62,13 @@ scenario lognormal 'preset = "deepseek-v3"' 4 128 16 "$generated"
 scenario ep64 'preset = "deepseek-v3"' 8 128 9 "$generated"
 
 echo "set placement imbalance layer mean, P99; step mean, P99; NIC bytes; bound, gap"
-judge esft 96 8 --placements eplb,optimised
-judge gptoss 48 16 --placements eplb,optimised
-judge olmoe 80 8 --placements eplb,optimised
-judge smartmoe 48 8 --placements eplb,optimised --set step.layers=6
-judge mixtral 16 8 --placements eplb,optimised
-judge granite 40 4 --placements eplb,optimised
-judge lognormal 288 8 --placements eplb,optimised --set step.layers=8
+judge esft 96 8 --placements eplb,optimised,hindsight
+judge gptoss 48 16 --placements eplb,optimised,hindsight
+judge olmoe 80 8 --placements eplb,optimised,hindsight
+judge smartmoe 48 8 --placements eplb,optimised,hindsight --set step.layers=6
+judge mixtral 16 8 --placements eplb,optimised,hindsight
+judge granite 40 4 --placements eplb,optimised,hindsight
+judge lognormal 288 8 --placements eplb,optimised,hindsight --set step.layers=8
 echo "58 layers at EP64, 20,000 candidates a layer, 8 steps to learn from, 1 to judge, two threads:"
 start=$(date +%s)
 judge ep64 320 8 --placements optimised --no-bounds --threads 2

@@ -131,7 +131,7 @@ Contender searched(const std::string& name,
   const bool hindsight = name == kHindsight;
   const StepWindow from = hindsight ? input.judged : input.train;
   const TrafficWindow window{.first = from.first, .steps = from.steps};
-  Contender best{.name = name, .placements = {}, .hindsight = hindsight};
+  Contender best{.name = name, .placements = {}, .hindsight = hindsight, .is_searched = true};
   Seconds least;
   for (const ReplicaRule& rule : rules) {
     StepModel model = input.assembly.step;
@@ -246,18 +246,21 @@ void add_bounds(PlacementStudy& study, const ContenderInput& input) {
   const StepModel& model = input.assembly.step;
   const TrafficWindow judged{.first = study.options.train.first + study.options.train.steps,
                              .steps = study.options.steps};
-  std::map<int, Seconds> of_size;
+  std::map<std::pair<int, ReplicaChoice>, Seconds> known;
   for (JudgedPlacement& placement : study.judged) {
+    StepModel under = model;
+    under.replicas.choice = placement.replicas;
     const int slots = placement.slots_per_rank * model.ranks;
-    if (!of_size.contains(slots)) {
+    const auto key = std::pair(slots, placement.replicas);
+    if (!known.contains(key)) {
       const std::optional<Seconds> bound =
-          mean_layer_bound(model, judged, slots, input.control.threads, input.control.cancelled);
+          mean_layer_bound(under, judged, slots, input.control.threads, input.control.cancelled);
       if (!bound) {
         throw Cancelled();
       }
-      of_size[slots] = *bound;
+      known[key] = *bound;
     }
-    placement.bound_layer_s = of_size[slots].value;
+    placement.bound_layer_s = known[key].value;
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "sim/moe/replica_names.hpp"
 #include "sim/report/json_report.hpp"
+#include "sim/report/placement_gap.hpp"
 #include "sim/report/placement_report.hpp"
 
 namespace moesim {
@@ -69,6 +70,18 @@ Json verdict_json(const JudgedPlacement& j, const PlacementStudy& study) {
           {"text", verdict_text(j, study.judged.front(), study.options.horizon)}};
 }
 
+Json gap_json(const JudgedPlacement& j, const PlacementStudy& study) {
+  const std::optional<PlacementGap> gap = placement_gap(study, j);
+  if (!gap) {
+    return nullptr;
+  }
+  return {{"ratio", gap->gap},
+          {"unknown_before_ratio", or_null(gap->unknown_before)},
+          {"open_ratio", gap->open},
+          {"most_gain_ratio", gap->most_gain},
+          {"gained_over_eplb_ratio", or_null(gap->gained)}};
+}
+
 Json placement_of(const JudgedPlacement& j, const PlacementReport& report) {
   Json json = {{"name", j.name},
                {"replica_choice", to_text(j.replicas)},
@@ -91,6 +104,7 @@ Json placement_of(const JudgedPlacement& j, const PlacementReport& report) {
                        {"pause_s", j.pause.value},
                        {"beside_s", j.beside.value}};
   json["window_gain_ratio"] = j.window_gain;
+  json["gap"] = gap_json(j, report.study);
   json["verdict"] = verdict_json(j, report.study);
   json["slowest_layer"] = hot_json(j, report.run);
   return json;

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "sim/moe/replica_names.hpp"
+#include "sim/report/placement_gap.hpp"
 #include "sim/report/placement_report.hpp"
 #include "sim/report/table.hpp"
 #include "sim/report/text_report.hpp"
@@ -185,6 +186,18 @@ std::string changes(const PlacementReport& report) {
   return &best == &baseline ? text : text + hot_spots(best, report.run);
 }
 
+/// What is left to gain, of those that a search found.
+std::string gaps(const PlacementStudy& study) {
+  std::string text;
+  for (const JudgedPlacement& j : study.judged) {
+    const std::optional<PlacementGap> gap = placement_gap(study, j);
+    if (gap && !j.hindsight && j.is_searched) {
+      text += wrapped(gap_text(j, *gap));
+    }
+  }
+  return text.empty() ? text : "\nleft to gain:\n" + text;
+}
+
 /// Who has another choice of replicas than the baseline.
 std::string choices(const PlacementStudy& study) {
   std::string text;
@@ -297,7 +310,7 @@ std::string placement_text(const PlacementReport& report) {
   for (std::size_t i = 1; i < study.judged.size(); ++i) {
     text += wrapped(verdict_text(study.judged[i], study.judged.front(), study.options.horizon));
   }
-  text += "\n";
+  text += gaps(study) + "\n";
   text += wrapped(
       "imbal.: max/mean assignments of a rank, mean over steps and layers. NIC bytes: of a step. "
       "slots: of a rank and layer. HBM: of a rank, beyond the baseline's, and the tokens whose "

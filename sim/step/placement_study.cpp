@@ -201,6 +201,7 @@ PlacementStudy study_placements(const StepModel& model,
     judged.bound_layer_s = contender.bound_layer_s;
     judged.replicas = with.replicas.choice;
     judged.hindsight = contender.hindsight;
+    judged.is_searched = contender.is_searched;
     describe_slots(judged, with, baseline_slots);
     judge_move(judged, model, with, study.judged.front(), options);
     study.judged.push_back(std::move(judged));

@@ -23,6 +23,7 @@ struct Contender {
   std::optional<double> bound_layer_s{};  ///< no placement with these slots has a faster mean layer
   std::optional<ReplicaRule> replicas{};  ///< none: the model's
   bool hindsight = false;  ///< made from the judged steps: shows what is left to gain
+  bool is_searched = false;
 };
 
 struct StudyOptions {
@@ -45,6 +46,7 @@ struct JudgedPlacement {
   std::optional<double> bound_layer_s;
   ReplicaChoice replicas = ReplicaChoice::kEven;
   bool hindsight = false;
+  bool is_searched = false;
   std::vector<double> step_s;           ///< by judged step
   std::vector<double> layer_s;          ///< [step][layer] makespans
   std::vector<double> rank_imbalance;   ///< [step][layer] max/mean assignments of a rank

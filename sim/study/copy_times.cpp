@@ -5,6 +5,8 @@
 #include <optional>
 #include <vector>
 
+#include "sim/step/phase_rules.hpp"
+#include "sim/step/phase_tasks.hpp"
 #include "sim/study/layer_resources.hpp"
 
 namespace moesim {
@@ -85,6 +87,16 @@ double time_at(double bytes, const std::vector<double>& rates) {
   return largest(rates) > 0.0 ? bytes / largest(rates) : 0.0;
 }
 
+/// What the multiprocessors of a rank take to copy a row that it gives back.
+double combine_copying(const StepModel& model, const CopyBytes& copy) {
+  const CommunicationModel communication = communication_model(
+      model.dispatch, model.constants, effective_capacities(model.cluster, model.constants));
+  const double rate = communication.combine_copy_rate.value;
+  return rate > 0.0 && !phase_rules(model.dispatch.kind, true).pulled
+             ? static_cast<double>(copy.combine) / rate
+             : 0.0;
+}
+
 }  // namespace
 
 CopyTimes copy_times(const StepModel& model, const Domains& domains, int slots) {
@@ -97,12 +109,14 @@ CopyTimes copy_times(const StepModel& model, const Domains& domains, int slots) 
   const double in = static_cast<double>(copy.dispatch()) + overhead;
   const double out = static_cast<double>(copy.combine) + overhead;
   const GpuRates rates = gpu_rates(model);
+  const double copying = combine_copying(model, copy);
   const bool scale_up_alone =
       domains.size() == 1 && model.dispatch.scale_up && largest(rates.scale_up_in) > 0.0;
   return {
       .remote = {.in = time_at(in, rates.scale_out_in), .out = time_at(out, rates.scale_out_out)},
-      .any = {.in = time_at(in, scale_up_alone ? rates.scale_up_in : rates.in),
-              .out = time_at(out, scale_up_alone ? rates.scale_up_out : rates.out)}};
+      .any = {
+          .in = time_at(in, scale_up_alone ? rates.scale_up_in : rates.in),
+          .out = std::max(copying, time_at(out, scale_up_alone ? rates.scale_up_out : rates.out))}};
 }
 
 }  // namespace moesim

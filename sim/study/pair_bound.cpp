@@ -7,6 +7,8 @@
 #include <functional>
 #include <numeric>
 
+#include "sim/core/check.hpp"
+
 namespace moesim {
 namespace {
 
@@ -145,6 +147,34 @@ double fewest_copies(const PairCounts& counts, const GroupSizes& sizes, int top_
   const double pairs = most_pairs_together(counts, sizes) / counts.tokens;
   return counts.tokens *
          (fewest_groups(static_cast<std::size_t>(top_k) + 1, counts.groups, pairs) - 1.0);
+}
+
+void add_pairs(PairCounts& counts, const PairCounts& more) {
+  MOESIM_CHECK(counts.pairs.size() == more.pairs.size(), "as many experts and groups");
+  counts.tokens += more.tokens;
+  for (std::size_t i = 0; i < counts.pairs.size(); ++i) {
+    counts.pairs[i] += more.pairs[i];
+  }
+}
+
+std::vector<double> largest_pairs(const PairCounts& counts, std::size_t others) {
+  std::vector<double> sums;
+  for (std::size_t e = 0; e < counts.experts; ++e) {
+    const auto row = row_of(counts, e).first(counts.experts);
+    std::vector<double> largest(row.begin(), row.end());
+    std::sort(largest.begin(), largest.end(), std::greater<>());
+    const auto last = static_cast<std::ptrdiff_t>(std::min(others, largest.size()));
+    sums.push_back(std::accumulate(largest.begin(), largest.begin() + last, 0.0));
+  }
+  return sums;
+}
+
+double most_shared(const PairCounts& counts, const GroupSizes& sizes) {
+  const std::vector<double> of_slot = largest_pairs(counts, sizes.slots - 1);
+  const double most = *std::max_element(of_slot.begin(), of_slot.end());
+  return (std::accumulate(of_slot.begin(), of_slot.end(), 0.0) +
+          static_cast<double>(sizes.spare) * most) /
+         2;
 }
 
 }  // namespace moesim

@@ -58,4 +58,17 @@ struct GroupSizes {
 /// tokens * (fewest_groups(top_k + 1, groups, most pairs / tokens) - 1).
 [[nodiscard]] double fewest_copies(const PairCounts& counts, const GroupSizes& sizes, int top_k);
 
+/// Adds the pairs and tokens of `more`. @pre as many experts and groups
+void add_pairs(PairCounts& counts, const PairCounts& more);
+
+/// By expert: its `others` largest counts of pairs with other experts, summed.
+[[nodiscard]] std::vector<double> largest_pairs(const PairCounts& counts, std::size_t others);
+
+/// Assignments beyond the first of a token in a group, summed over tokens and groups, at most: a
+/// group of m slots has of each of its experts the pairs with m - 1 others, counted twice, and x -
+/// 1 is at most x (x - 1) / 2:
+///   half of (sum over experts of largest_pairs(m - 1) + spare slots * the largest of them)
+/// Checked by: placement_bound_test (no placement shares more).
+[[nodiscard]] double most_shared(const PairCounts& counts, const GroupSizes& sizes);
+
 }  // namespace moesim

@@ -17,6 +17,9 @@
 #include "sim/study/pair_bound.hpp"
 #include "sim/study/placement_cost.hpp"
 #include "sim/study/placement_program.hpp"
+#include "sim/study/rank_arrivals.hpp"
+#include "sim/study/slot_pieces.hpp"
+#include "sim/study/wave_bound.hpp"
 
 namespace moesim {
 namespace {
@@ -52,7 +55,8 @@ class Bounds {
         compute_{model.cluster.gpu, model.constants},
         traffic_(summarise_traffic(*model.routing, window, layer)),
         domains_(make_domains(rank_places(model.cluster, model.ranks))),
-        copy_(copy_times(model, domains_, slots)) {
+        copy_(copy_times(model, domains_, slots)),
+        arrivals_(model, window, layer, slots, traffic_) {
     for (std::size_t r = 0; r < static_cast<std::size_t>(model.ranks); ++r) {
       speed_ = std::max(speed_, model.cluster.place(id_at<GpuId>(r)).speed);
     }
@@ -60,8 +64,26 @@ class Bounds {
   }
 
   PlacementBound make() {
+    const RankFloor floor(compute_, model_.model);
+    const std::vector<SlotPieces> pieces = pieces_of_steps(floor);
+    std::int64_t most = 0;
+    for (const SlotPieces& of_step : pieces) {
+      most = std::max(most, of_step.rows());
+    }
+    const WaveBound waves(
+        floor,
+        {.ranks = model_.ranks, .slots_per_rank = slots_ / model_.ranks, .speed = speed_},
+        most);
+    double slowest = 0.0;
+    double mean = 0.0;
+    for (int step = 0; step < traffic_.steps; ++step) {
+      const SlotPieces& of_step = pieces[static_cast<std::size_t>(step)];
+      slowest += waves.slowest(of_step, arrivals_.of_rank(step, copy_.any.both())) / traffic_.steps;
+      mean += waves.mean(of_step) / traffic_.steps;
+    }
     return {.load = seconds(load() * (1 - kSolverMargin)),
-            .linear = seconds(linear() * (1 - kSolverMargin))};
+            .waves = seconds((fixed_ + slowest) * (1 - kSolverMargin)),
+            .linear = seconds(linear(mean) * (1 - kSolverMargin))};
   }
 
  private:
@@ -121,7 +143,16 @@ class Bounds {
     return fixed_ + sum / traffic_.steps;
   }
 
-  [[nodiscard]] PlacementProgram program() const {
+  [[nodiscard]] std::vector<SlotPieces> pieces_of_steps(const RankFloor& floor) const {
+    std::vector<SlotPieces> pieces;
+    pieces.reserve(static_cast<std::size_t>(traffic_.steps));
+    for (int step = 0; step < traffic_.steps; ++step) {
+      pieces.emplace_back(traffic_, step, slots_, row_sharing(model_, slots_), floor.tile_rows());
+    }
+    return pieces;
+  }
+
+  [[nodiscard]] PlacementProgram program(double mean_experts) const {
     PlacementProgram program;
     program.fixed = fixed_;
     std::int64_t most = 1;
@@ -150,7 +181,7 @@ class Bounds {
     program.slots_per_rank = slots_ / model_.ranks;
     program.over_rows = lines_over_rows(compute_, model_.model, most);
     program.over_slots = lines_over_slots(compute_, model_.model, program.slots_per_rank);
-    program.least_experts = least_experts();
+    program.least_experts = std::max(least_experts(), mean_experts);
     program.speed = speed_;
     program.remote_copy = copy_.remote;
     program.any_copy = copy_.any;
@@ -175,51 +206,31 @@ class Bounds {
 
   /// How many copies there are at least.
   void set_copies(PlacementProgram& program) const {
+    program.least_arriving = arrivals_.least_copies() / traffic_.steps;
+    if (counts_assignments(model_.dispatch.kind)) {
+      return;
+    }
     std::size_t widest = 1;
     for (const auto& members : domains_.members) {
       widest = std::max(widest, members.size());
     }
     const auto of_rank = static_cast<std::size_t>(program.slots_per_rank);
-    if (counts_assignments(model_.dispatch.kind)) {
-      program.least_arriving = not_own() / traffic_.steps;
-      return;
-    }
     const auto sharing = [&](std::size_t slots) {
       return static_cast<double>(std::min(static_cast<std::size_t>(traffic_.top_k), slots));
     };
     program.remote_shared_by = sharing(widest * of_rank);
     program.arriving_shared_by = sharing(of_rank);
-    std::vector<std::size_t> rank_itself(ranks());
-    std::iota(rank_itself.begin(), rank_itself.end(), std::size_t{0});
-    program.least_remote = copies_between(domains_.of_rank, widest * of_rank);
-    program.least_arriving = copies_between(rank_itself, of_rank);
+    program.least_remote =
+        fewest_copies(count_pairs(*model_.routing, window_, layer_, domains_.of_rank),
+                      {.slots = widest * of_rank,
+                       .spare = static_cast<std::size_t>(slots_ - traffic_.experts)},
+                      traffic_.top_k) /
+        traffic_.steps;
   }
 
-  [[nodiscard]] double copies_between(const std::vector<std::size_t>& group_of_rank,
-                                      std::size_t slots) const {
-    const PairCounts counts = count_pairs(*model_.routing, window_, layer_, group_of_rank);
-    const auto spare = static_cast<std::size_t>(slots_ - traffic_.experts);
-    return fewest_copies(counts, {.slots = slots, .spare = spare}, traffic_.top_k) / traffic_.steps;
+  [[nodiscard]] double linear(double mean_experts) const {
+    return least_time(program(mean_experts));
   }
-
-  /// Assignments that no rank serves for itself, however its slots are filled.
-  [[nodiscard]] double not_own() const {
-    double sum = 0.0;
-    for (std::size_t rank = 0; rank < ranks(); ++rank) {
-      std::vector<double> counts(experts());
-      for (int step = 0; step < traffic_.steps; ++step) {
-        for (std::size_t e = 0; e < experts(); ++e) {
-          counts[e] += traffic_.of(step, e)[rank];
-        }
-      }
-      std::sort(counts.begin(), counts.end());
-      const std::size_t own = std::min(experts(), static_cast<std::size_t>(slots_ / model_.ranks));
-      sum += std::accumulate(counts.begin(), counts.end() - static_cast<std::ptrdiff_t>(own), 0.0);
-    }
-    return sum;
-  }
-
-  [[nodiscard]] double linear() const { return least_time(program()); }
 
   const StepModel& model_;
   TrafficWindow window_;
@@ -231,6 +242,7 @@ class Bounds {
   CopyTimes copy_;
   double speed_ = 0.0;
   double fixed_ = 0.0;
+  RankArrivals arrivals_;
 };
 
 }  // namespace

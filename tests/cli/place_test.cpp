@@ -205,10 +205,16 @@ TEST_F(Place, TriesChoicesOfReplicasAndShowsWhatHindsightWouldGive) {
       ContainsRegex("^hindsight: skip: made from the steps it is judged on, so no placement "
                     "to use; it saves [0-9.]+ % of a step: what knowing them would give$"));
   EXPECT_LE(hindsight["bound_layer_s"], hindsight["layer_s"]["mean"]);
+  const json& gap = report["placements"][2]["gap"];
+  EXPECT_NEAR(gap["ratio"].get<double>(),
+              gap["unknown_before_ratio"].get<double>() + gap["open_ratio"].get<double>(),
+              1e-12);
+  EXPECT_GE(gap["open_ratio"], 0.0);
   EXPECT_THAT(read("results/optimised.sglang.json"), StartsWith("{"));
   EXPECT_FALSE(std::filesystem::exists(folder() / "results/hindsight.sglang.json"));
   // One choice leaves none: what is judged is what was searched.
   const Outcome text = moesim(with("nearest"));
+  EXPECT_THAT(text.out, HasSubstr("\nleft to gain:\noptimised: "));
   EXPECT_THAT(
       text.out,
       HasSubstr("\noptimised: with placement.replica_choice = \"nearest\" (the scenario has "

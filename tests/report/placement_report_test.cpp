@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "sim/report/placement_gap.hpp"
+
 namespace moesim {
 namespace {
 
@@ -110,6 +112,48 @@ TEST(PlacementReport, SkipsWhatDoesNotFit) {
   report.study.judged[1].expert_bytes = 150e9;
   EXPECT_EQ(verdict_of(report),
             "eplb: skip: its experts take 150 GB of a rank, more than the GPU has");
+}
+
+// Mean layers: eplb 10 ms, optimised 9.5 ms, hindsight 9.12 ms, none below 7.6 ms. Of 25 % above
+// the bound hindsight gains 0.38 / 7.6 = 5 %; of the 9.5 ms none saves more than 1.9.
+TEST(PlacementReport, SaysWhatIsLeftToGain) {
+  PlacementReport report = report_of({0.010, 0.010, 0.010, 0.010}, 0.060, 100);
+  report.study.judged.push_back(judged("optimised", kFaster, 0.060));
+  report.study.judged.back().is_searched = true;
+  report.study.judged.back().bound_layer_s = 0.0076;
+  const auto left = [&] {
+    const std::string text = placement_text(report);
+    const auto from = text.find("\nleft to gain:\n");
+    return from == std::string::npos ? "" : text.substr(from, text.find("\n\n", from) - from);
+  };
+  EXPECT_EQ(left(),
+            "\nleft to gain:\n"
+            "optimised: 5.00 % faster than eplb; no placement with as many slots saves more\n"
+            "  than 20.0 % of its mean layer (--placements ...,hindsight shows what training\n"
+            "  steps cannot tell of it)");
+  report.study.judged.push_back(judged("hindsight", {0.009, 0.009, 0.009, 0.00948}, 0.060));
+  report.study.judged.back().hindsight = true;
+  report.study.judged.back().is_searched = true;
+  report.study.judged.back().bound_layer_s = 0.0076;
+  EXPECT_EQ(left(),
+            "\nleft to gain:\n"
+            "optimised: 5.00 % faster than eplb; no placement with as many slots saves more\n"
+            "  than 20.0 % of its mean layer; of its gap, 5.00 % is what hindsight gains and\n"
+            "  the training steps did not tell, 20.0 % is neither found nor ruled out");
+  const auto json = nlohmann::json::parse(placement_json(report));
+  EXPECT_TRUE(json["placements"][1]["gap"].is_null());
+  const auto& gap = json["placements"][2]["gap"];
+  EXPECT_NEAR(gap["ratio"], 0.25, 1e-12);
+  EXPECT_NEAR(gap["unknown_before_ratio"], 0.05, 1e-12);
+  EXPECT_NEAR(gap["open_ratio"], 0.20, 1e-12);
+  EXPECT_NEAR(gap["most_gain_ratio"], 0.20, 1e-12);
+  EXPECT_NEAR(gap["gained_over_eplb_ratio"], 0.05, 1e-12);
+  EXPECT_TRUE(json["placements"][3]["gap"]["unknown_before_ratio"].is_null());
+  report.study.judged.pop_back();
+  report.study.judged.back().slots_per_rank = 8;  // eplb has others: not compared
+  EXPECT_TRUE(nlohmann::json::parse(
+                  placement_json(report))["placements"][2]["gap"]["gained_over_eplb_ratio"]
+                  .is_null());
 }
 
 TEST(PlacementReport, TextHoldsTimesCostsDriftAndHotSpots) {

@@ -12,9 +12,12 @@
 
 #include "sim/moe/domains.hpp"
 #include "sim/moe/least_expert_time.hpp"
+#include "sim/moe/rank_floor.hpp"
 #include "sim/step/layer_work.hpp"
 #include "sim/study/expert_floor.hpp"
 #include "sim/study/pair_bound.hpp"
+#include "sim/study/rank_arrivals.hpp"
+#include "sim/study/wave_bound.hpp"
 #include "tests/study/placement_scenes.hpp"
 
 namespace moesim::testing {
@@ -40,6 +43,26 @@ double simulated_layer(StepModel model, const Placement& placement) {
     sum += simulate_step(model, step).makespan.to_seconds().value;
   }
   return sum / kSceneSteps;
+}
+
+/// WaveBound of the experts by themselves: of the slowest rank, no less than the mean.
+double experts_alone(const CostScene& scene, int slots) {
+  const StepModel& model = scene.step.model;
+  const RankFloor floor({model.cluster.gpu, model.constants}, model.model);
+  double speed = 0.0;
+  for (int r = 0; r < model.ranks; ++r) {
+    speed = std::max(speed, model.cluster.place(id_at<GpuId>(static_cast<std::size_t>(r))).speed);
+  }
+  double sum = 0.0;
+  for (int step = 0; step < kSceneSteps; ++step) {
+    const SlotPieces pieces(
+        scene.traffic, step, slots, row_sharing(model, slots), floor.tile_rows());
+    const RankRoom room{
+        .ranks = model.ranks, .slots_per_rank = slots / model.ranks, .speed = speed};
+    const WaveBound waves(floor, room, pieces.rows());
+    sum += std::max(waves.slowest(pieces, {}), waves.mean(pieces));
+  }
+  return sum / kSceneSteps * (1 - 1e-9);
 }
 
 /// The same top-1 routing in every step.
@@ -89,6 +112,7 @@ RC_GTEST_PROP(PlacementBound, NoPlacementIsFaster, (std::uint64_t seed)) {
         random_placement_of(model.model.num_experts, slots, model.ranks, rng);
     const PlacementCost cost(model, scene.traffic, scene.resources, placement);
     RC_ASSERT(cost.cost().total().value >= bound);
+    RC_ASSERT(cost.cost().experts.value >= experts_alone(scene, slots));
     RC_ASSERT(simulated_layer(model, placement) >= bound);
   }
 }
@@ -135,6 +159,7 @@ TEST(PlacementBound, LoadBoundIsTheRankOfTheBusiestSlot) {
 struct Visits {
   double pairs = 0.0;   ///< elements of a token that meet, its own group one of them
   double copies = 0.0;  ///< groups that tokens visit beside their own
+  double shared = 0.0;  ///< experts of a token beyond its first in a group
 };
 
 Visits visits_of(const Routing& routing,
@@ -145,9 +170,14 @@ Visits visits_of(const Routing& routing,
   for (std::size_t source = 0; source < group_of_rank.size(); ++source) {
     for (std::int32_t t = routing.token_begin[source]; t < routing.token_begin[source + 1]; ++t) {
       std::map<std::size_t, double> elements = {{group_of_rank[source], 1.0}};
+      std::map<std::size_t, double> experts;
       for (const ExpertIndex expert : routing.of_token(t)) {
         const auto slots = placement.slots_of(ExpertId{expert});
-        ++elements[group_of_rank[placement.rank_of(slots[rng.below(slots.size())]).index()]];
+        const std::size_t group =
+            group_of_rank[placement.rank_of(slots[rng.below(slots.size())]).index()];
+        ++elements[group];
+        visits.shared += experts[group] > 0.0 ? 1.0 : 0.0;
+        ++experts[group];
       }
       for (const auto& [group, count] : elements) {
         visits.pairs += count * (count - 1) / 2;
@@ -184,6 +214,7 @@ RC_GTEST_PROP(PairBound, NoPlacementHasMorePairsTogetherOrFewerCopies, (std::uin
         const Visits visits = visits_of(routing, placement, group_of_rank, rng);
         RC_ASSERT(visits.pairs <= most + 1e-6);
         RC_ASSERT(visits.copies >= fewest - 1e-6);
+        RC_ASSERT(visits.shared <= most_shared(counts, sizes) + 1e-6);
       }
     }
   }
