@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ascend MindIE's expert loads: prefill_<rank>.csv and decode_<rank>.csv, each [layer, expert of
 // the rank] without a header; ranks stand side by side.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <charconv>
