@@ -7,9 +7,12 @@
 # and never exported.
 
 option(MOESIM_WERROR "Warnings are errors" OFF)
+# Clang reads them in no time; for gcc they are as slow as the text. OFF by default, so that a file that lacks an include is found.
+option(MOESIM_PCH "Precompile the headers that most files include" OFF)
 find_program(MOESIM_CCACHE ccache)
 if(MOESIM_CCACHE AND PROJECT_IS_TOP_LEVEL AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${MOESIM_CCACHE})
+  # Precompiled headers may be cached when the macros that they define and __TIME__ are left out of account.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${MOESIM_CCACHE})
 endif()
 
 add_library(moesim_warnings INTERFACE)
@@ -19,6 +22,25 @@ target_compile_options(
   INTERFACE
     $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wconversion;-Wsign-conversion;-Wnon-virtual-dtor;-Wold-style-cast;-Wcast-qual;-Wunused;-Woverloaded-virtual;-ffp-contract=off>
     $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${MOESIM_WERROR}>>:-Werror>)
+
+# moesim_precompiled_headers(target HEADER...) compiles the headers once with the options of this target;
+# moesim_use_precompiled_headers(target donor) has another target with the same options read them.
+function(moesim_precompiled_headers target)
+  if(MOESIM_PCH)
+    target_precompile_headers(${target} PRIVATE ${ARGN})
+    # What lets ccache see that they are in use, and that they are the same.
+    target_compile_options(${target} PRIVATE "$<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>"
+                                             "$<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>")
+  endif()
+endfunction()
+
+function(moesim_use_precompiled_headers target donor)
+  if(MOESIM_PCH)
+    target_precompile_headers(${target} REUSE_FROM ${donor})
+    target_compile_options(${target} PRIVATE "$<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>"
+                                             "$<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>")
+  endif()
+endfunction()
 
 function(moesim_module name)
   cmake_parse_arguments(ARG "" "" "HEADERS;SOURCES;LINKS;PRIVATE_LINKS;HEADER_ONLY_LINKS" ${ARGN})
@@ -33,6 +55,9 @@ function(moesim_module name)
   endforeach()
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON
                                              VERIFY_INTERFACE_HEADER_SETS ON EXPORT_NAME ${name})
+  if(NOT name STREQUAL "core")
+    moesim_use_precompiled_headers(${target} moesim_core)
+  endif()
   install(TARGETS ${target} EXPORT moesim ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}/moesim
           FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/moesim)
 endfunction()

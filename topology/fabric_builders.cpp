@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Between the nodes: one plane's leaves, spines, cores or routers.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 

@@ -4,7 +4,7 @@
 #include <boost/graph/graphml.hpp>
 #include <boost/property_tree/detail/rapidxml.hpp>
 #include <boost/property_tree/exceptions.hpp>
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <optional>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The inside of nodes: GPUs, scale-up switches or PCIe trees, NICs.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <utility>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Published tables of dispatch, combine and all-to-all.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <memory>
 #include <utility>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Published tables of expert operators and GEMMs.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cctype>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `moesim calibrate`: measurements -> a calibration file with its errors.
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <memory>

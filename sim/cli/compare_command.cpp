@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `moesim compare`: two scenarios, or two results, with the same seeds.
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
 #include <memory>

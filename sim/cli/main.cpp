@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program: the only code that prints, catches everything, or sets an exit code.
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif

@@ -3,7 +3,7 @@
 #include "sim/cli/manual_command.hpp"
 
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <filesystem>
 #include <memory>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `moesim network-bench`: one uneven all-to-all on a chosen fabric and engine.
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
 #include <filesystem>

@@ -2,7 +2,7 @@
 #include "sim/cli/options.hpp"
 
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "sim/cli/host.hpp"
 #include "sim/scenario/load_settings.hpp"

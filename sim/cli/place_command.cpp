@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `moesim place`: placements made on one window of the routing, judged on later ones.
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <array>

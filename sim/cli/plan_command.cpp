@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `moesim plan`: which clusters and layouts are worth having under limits.
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <tbb/global_control.h>
 
 #include <algorithm>

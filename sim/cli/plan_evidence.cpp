@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What would change a plan's choice, and what the choice rests on.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cmath>

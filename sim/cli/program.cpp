@@ -2,7 +2,7 @@
 #include "sim/cli/program.hpp"
 
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 

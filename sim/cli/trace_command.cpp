@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `moesim trace info` and `moesim trace import`.
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
 #include <map>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/cli/whole_run.hpp"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "sim/cli/console.hpp"
 #include "sim/cli/pace_line.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // TensorRT-LLM's load balancer file.
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>

@@ -3,7 +3,7 @@
 // SimGridChild, which owns the SimGrid engine. docs/network.md, "SimGrid", says why each setting.
 #include "sim/network/simgrid_sharing.hpp"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <simgrid/kernel/resource/Model.hpp>
 #include <simgrid/kernel/routing/NetZoneImpl.hpp>
 #include <simgrid/s4u.hpp>

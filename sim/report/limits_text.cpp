@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/report/limits_text.hpp"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "sim/report/table.hpp"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bars: what each placement makes of a step and of a layer.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cmath>

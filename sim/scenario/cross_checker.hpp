@@ -2,7 +2,7 @@
 // What the checks across keys share; used inside this folder only.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cstdint>

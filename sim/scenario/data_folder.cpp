@@ -2,7 +2,7 @@
 #include "sim/scenario/data_folder.hpp"
 
 #include <dlfcn.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cstdlib>

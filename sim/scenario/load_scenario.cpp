@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // text -> overrides -> presets -> fields -> checks across keys -> Scenario, or every mistake.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <system_error>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scenario -> TOML: every key, no presets. Keys that would contradict another are left out; they
 // hold their defaults.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "sim/core/check.hpp"
 #include "sim/scenario/data_folder.hpp"

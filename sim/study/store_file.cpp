@@ -4,7 +4,7 @@
 // whole or absent whenever the process dies.
 #include "sim/study/store_file.hpp"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <chrono>
 #include <thread>

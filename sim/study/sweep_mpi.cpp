@@ -2,7 +2,7 @@
 // Manager and workers. Texts from a worker: R ready; D and a result as JSON; C and an index, given
 // back; E and the words of what ended it; B gone home. To a worker: W, an index, a line end and a
 // text; S go home.
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
 #include <charconv>

@@ -2,7 +2,7 @@
 // Logs in the forms that DeepEP's tests print; the numbers are ours.
 #include "sim/calibrate/deepep_log.hpp"
 
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 
 #include "hardware.hpp"

@@ -2,8 +2,8 @@
 // Fits of points that known constants made.
 #include "sim/calibrate/fit.hpp"
 
-#include <fmt/format.h>
-#include <gmock/gmock.h>
+#include <fmt/core.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 
 #include "hardware.hpp"

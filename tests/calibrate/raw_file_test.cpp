@@ -2,8 +2,8 @@
 // Raw files of the kit: what becomes a point, what is passed over, what is refused.
 #include "sim/calibrate/raw_file.hpp"
 
-#include <fmt/format.h>
-#include <gmock/gmock.h>
+#include <fmt/core.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 
 #include <fstream>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // `moesim calibrate` as a user runs it: a raw file made with known constants gives them back, and a
 // scenario then runs with them.
-#include <fmt/format.h>
-#include <gmock/gmock.h>
+#include <fmt/core.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 

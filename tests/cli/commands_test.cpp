@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The other commands: help, traces, fabrics, the network benchmark.
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `moesim compare`: a change that is one, a change that is none, results as inputs, and mistakes.
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 

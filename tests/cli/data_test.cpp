@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Real recordings, when they are at hand: the program imports, describes and replays each of them.
 // They are not part of the repository.
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // [faults] through the whole program: what breaks, slows or is taken by others shows in run and
 // explain, and what cannot be reached is refused with the links that are down.
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Generated routings as a user meets them: generate, fit, simulate.
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `moesim measure` and `run --backend`: what they say without a GPU, lists, mistakes.
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 

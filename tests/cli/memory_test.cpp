@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `moesim memory`, and the refusal of what does not fit. The scene's model: hidden 256, two MoE
 // layers of 8 experts of width 512, 4 heads of 64, vocabulary 1000, on 4 ranks.
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the program says when the user is wrong: word for word, exit code 2, nothing on standard
 // output. An environment that fails is exit code 1.
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 
 #include "tests/cli/scene.hpp"

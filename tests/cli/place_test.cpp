@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `moesim place`: results, files, mistakes; lost nodes whose experts have replicas.
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Words of options and files that topology, run and explain refuse: --bytes-per-pair, --strict,
 // GraphML.
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 
 #include "tests/cli/scene.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `moesim run` of requests over time. The scene's model on 4 ranks, its pack of 8 sequences.
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 

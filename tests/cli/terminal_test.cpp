@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a person at a terminal sees: progress comes, and is gone when the program ends.
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <pty.h>
 #include <sys/wait.h>

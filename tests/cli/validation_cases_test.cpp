@@ -3,7 +3,7 @@
 // each tier is, and that the known hard ones are bound by the link that binds them in reality.
 // Bounds are what the model reaches today, rounded up; docs/validation.md has the figures and the
 // targets.
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `moesim run` of a whole model.
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -189,9 +189,10 @@ TEST_F(Whole, RunsOnAPipelineOfStages) {
   EXPECT_THAT(text.out, HasSubstr("on 4 GPUs, ep 2, tp 1, pp 2, 2\n  micro-batch(es)"));
   EXPECT_THAT(text.out, HasSubstr("\ntime of a stage "));
   EXPECT_THAT(text.out, HasSubstr("\npipeline bubble: "));
-  EXPECT_EQ(moesim(on_stages({"--timeline", "--out", "result"})).err,
-            "error: --timeline: not of pipelines of prefill or decode, whose stages are simulated one "
-            "by one\n");
+  EXPECT_EQ(
+      moesim(on_stages({"--timeline", "--out", "result"})).err,
+      "error: --timeline: not of pipelines of prefill or decode, whose stages are simulated one "
+      "by one\n");
   EXPECT_THAT(moesim(run({"--set", "batch.micro_batches=2"})).err,
               HasSubstr("error: batch.micro_batches: 2 are of pipelines, but step.kind = decode "));
   EXPECT_EQ(moesim(run({"--set", "batch.micro_batches=1"})).code, 0);

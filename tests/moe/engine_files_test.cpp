@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The maps of SGLang, TensorRT-LLM and vllm-ascend: what is written, what is read back, what is
 // refused.
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 

@@ -2,7 +2,7 @@
 // EPLB against its published worked example, and its parts by hand.
 #include "sim/moe/eplb.hpp"
 
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 

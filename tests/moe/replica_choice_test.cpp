@@ -2,7 +2,7 @@
 // Which replica serves, and capacity with replicas, by hand.
 #include "sim/moe/replica_choice.hpp"
 
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 

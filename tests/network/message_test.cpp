@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Worked numbers of the message engine. Capacities are in bytes/s.
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>

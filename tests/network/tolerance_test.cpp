@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A window of the fluid engine against its exact mode.
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>

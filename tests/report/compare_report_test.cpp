@@ -2,7 +2,7 @@
 // Differences of two runs and the noise they must beat, by hand.
 #include "sim/report/compare_report.hpp"
 
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 

@@ -3,7 +3,7 @@
 // its script element. How it looks: tests/page.
 #include "sim/report/page.hpp"
 
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 

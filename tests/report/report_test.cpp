@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The summary's arithmetic, the JSON document and the CSV tables of a run written by hand.
-#include <fmt/format.h>
-#include <gmock/gmock.h>
+#include <fmt/core.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 

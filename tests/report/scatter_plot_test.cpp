@@ -2,7 +2,7 @@
 // The scatter plot: where points and lines lie, and text that cannot break the picture.
 #include "sim/report/scatter_plot.hpp"
 
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 
 #include <stdexcept>

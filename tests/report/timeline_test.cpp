@@ -2,7 +2,7 @@
 // The timeline of layers whose times are known, read back as its viewers would.
 #include "sim/report/timeline.hpp"
 
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 

@@ -2,7 +2,7 @@
 // The generators that are shipped: they load, and make what they were fitted on.
 #include "sim/scenario/generator_file.hpp"
 
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // docs/scenario.md against the declared keys: one row a key, with its values and its default, and
 // no key that does not exist.
-#include <fmt/format.h>
-#include <gmock/gmock.h>
+#include <fmt/core.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
 

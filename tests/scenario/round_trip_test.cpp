@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The resolved scenario holds every key: a key that is changed shows in it, and it loads back.
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
 

@@ -2,7 +2,7 @@
 // Study files: what they mean, every mistake word for word, and points loaded with their settings.
 #include "sim/scenario/study_file.hpp"
 
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What overlapping hides, what it costs, and the programs that say what runs beside what.
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 
 #include <numeric>

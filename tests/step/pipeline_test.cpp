@@ -2,7 +2,7 @@
 // Passes take 2 us forwards and 4 us backwards unless said.
 #include "sim/step/pipeline.hpp"
 
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The store itself: what is written is read back, whoever writes at the same time.
 #include <SQLiteCpp/SQLiteCpp.h>
-#include <fmt/format.h>
-#include <gmock/gmock.h>
+#include <fmt/core.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 
 #include <fstream>

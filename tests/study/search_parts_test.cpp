@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a search of placements rests on: how near ranks are, what chance made of rows, on how many
 // nodes experts lie.
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 #include <rapidcheck/gtest.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // llama.cpp's importance matrix (GGUF 2 and 3): how often each expert of each layer was active on
 // the calibration text, from the tensors blk.<layer>.ffn_gate_exps.weight.counts.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <charconv>
 #include <map>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Expert ids [token, layer, slot] with an optional table of sequences.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <array>

@@ -2,7 +2,7 @@
 // JSON lines: a header row with provenance, a row per request, a row per token with the experts of
 // every layer. Rows of other types, such as KV cache events, pass unread. Rows are spooled:
 // requests served at the same time come mixed.
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>

@@ -2,7 +2,7 @@
 // Ascend MindIE's expert loads: prefill_<rank>.csv and decode_<rank>.csv, each [layer, expert of
 // the rank] without a header; ranks stand side by side. Layers are read one at a time from all of
 // them.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <charconv>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // JSON lines with one record for a layer: Megatron-Core's router_trace_rank<r>.jsonl, with the
 // experts of many tokens each, and plain ones with those of a token.
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>

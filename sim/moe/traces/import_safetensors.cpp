@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // TensorRT-LLM's expert statistic: meta_info.json, and for every "<iteration>_<layer>" a count per
 // expert in rank<r>.safetensors or the experts of each token in rank<r>_raw.safetensors.
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>

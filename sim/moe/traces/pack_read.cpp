@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reading a pack: which files it has, and whether they agree with each other.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <initializer_list>
 #include <utility>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What sim/moe/routing.hpp declares.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <limits>
 #include <utility>

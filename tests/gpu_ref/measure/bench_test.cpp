@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The benches themselves: on a GPU where there is one, and always on CPU stand-ins for CUDA, where
 // they show that operands, shapes and phases fit together (their times mean nothing there).
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 

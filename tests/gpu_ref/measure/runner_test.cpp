@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The runner with a bench of made-up times and a fake clock: resuming, budget, skipping, Ctrl-C.
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 #include <unistd.h>

@@ -2,7 +2,7 @@
 // What a sweep measures, in which order, and how long it is expected to take.
 #include "gpu_ref/measure/sweep.hpp"
 
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -2,7 +2,7 @@
 // Generated routings: what each parameter does, against closed forms where there are any.
 #include "sim/moe/generate/generator.hpp"
 
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 

@@ -2,7 +2,7 @@
 // A learned gate collapses when nothing balances it, and each cure keeps it from that.
 #include "sim/moe/generate/learned_gate.hpp"
 
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 
 #include <numeric>

@@ -2,7 +2,7 @@
 // The learned gate as a source: training time goes by with the steps, whoever asks first.
 #include "sim/moe/generate/learned_source.hpp"
 
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dumps of engines: fixtures written here in each engine's form, read back number by number, and
 // what is refused.
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 
 #include "tests/moe/traces/import_fixture.hpp"
 

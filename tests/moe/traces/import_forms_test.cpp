@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Counts, counts tables and JSON lines; ids and what all forms share are in import_test.cpp.
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 
 #include "sim/moe/traces/gzip.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Importance matrices of llama.cpp, written here, read back number by number, and what is refused.
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 
 #include "tests/moe/traces/import_fixture.hpp"
 

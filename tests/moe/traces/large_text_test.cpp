@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Text and counts far larger than the memory that may be taken. Unlike ids they cannot be sparse: a
 // tenth of the size.
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include <string>

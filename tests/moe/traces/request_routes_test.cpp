@@ -2,7 +2,7 @@
 // The routing of single requests, from a pack and from the generator.
 #include "sim/moe/request_routes.hpp"
 
-#include <gmock/gmock.h>
+#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 
 #include <set>
