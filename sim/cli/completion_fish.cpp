@@ -6,7 +6,7 @@
 namespace moesim::cli {
 namespace {
 
-std::string quoted(std::string_view text) {
+std::string quoted_for_fish(std::string_view text) {
   std::string made;
   for (const char c : text) {
     made += c == '\'' || c == '\\' ? "\\" : "";
@@ -53,8 +53,8 @@ std::string lines(const Command& command) {
       fmt::format("complete -c moesim -n '__moesim_at {}'", fmt::join(words, " "));
   std::string text;
   for (const Command& below : command.commands) {
-    text +=
-        fmt::format("{} -f -a {} -d '{}'\n", head, below.path.back(), quoted(below.description));
+    text += fmt::format(
+        "{} -f -a {} -d '{}'\n", head, below.path.back(), quoted_for_fish(below.description));
   }
   for (const CommandOption& argument : command.arguments) {
     text += head + argument_offer(argument) + "\n";
@@ -65,7 +65,8 @@ std::string lines(const Command& command) {
       names += name.starts_with("--") ? fmt::format(" -l {}", name.substr(2))
                                       : fmt::format(" -s {}", name.substr(1));
     }
-    text += fmt::format("{}{}{} -d '{}'\n", head, names, offer(option), quoted(option.description));
+    text += fmt::format(
+        "{}{}{} -d '{}'\n", head, names, offer(option), quoted_for_fish(option.description));
   }
   for (const Command& below : command.commands) {
     text += lines(below);

@@ -101,8 +101,6 @@ PassSums sum_passes(const PipelineShape& shape, const TrainPasses& runs) {
   return sums;
 }
 
-}
-
 /// Counts the flows and events of the passes into the result.
 void count_network(const TrainPasses& runs, WholeStepResult& result) {
   for (const auto& samples : runs) {

@@ -2,7 +2,7 @@
 // Files of cases, quantities in a report, and errors by tier.
 #include "sim/calibrate/validation.hpp"
 
-#include <gmock/gmock-matchers.h>
+#include <gmock/gmock-more-matchers.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 

@@ -2,7 +2,7 @@
 // The problems handed to cuBLAS, carried out on the CPU as BLAS defines them.
 #include "gpu_ref/ops/gemm_problems.hpp"
 
-#include <gmock/gmock-matchers.h>
+#include <gmock/gmock-more-matchers.h>
 #include <gtest/gtest.h>
 
 #include <stdexcept>

@@ -2,7 +2,7 @@
 // The parts that the fluid engine is made of.
 #include "sim/network/class_table.hpp"
 
-#include <gmock/gmock-matchers.h>
+#include <gmock/gmock-more-matchers.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>

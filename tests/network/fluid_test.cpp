@@ -2,7 +2,7 @@
 // Worked numbers: each finish time is derived by hand above its test. Capacities are in bytes/s.
 #include "sim/network/fluid.hpp"
 
-#include <gmock/gmock-matchers.h>
+#include <gmock/gmock-more-matchers.h>
 #include <gtest/gtest.h>
 
 #include <numeric>

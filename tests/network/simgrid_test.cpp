@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The SimGrid engine as a Network, and the child process that it lives in.
-#include <gmock/gmock-matchers.h>
+#include <gmock/gmock-more-matchers.h>
 #include <gtest/gtest.h>
 
 #include <csignal>

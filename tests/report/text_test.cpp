@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a person reads: the words, the numbers, and that it fits a terminal of 80 columns.
-#include <gmock/gmock-matchers.h>
+#include <gmock/gmock-more-matchers.h>
 #include <gtest/gtest.h>
 
 #include <sstream>

@@ -2,7 +2,7 @@
 // Every source file obeys the rules of the project, and the checker notices one that does not.
 #include "tests/rules/source_rules.hpp"
 
-#include <gmock/gmock-matchers.h>
+#include <gmock/gmock-more-matchers.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>

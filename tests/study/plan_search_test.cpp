@@ -2,7 +2,7 @@
 // The search of a plan against trying everything, on invented scores.
 #include "sim/study/plan_search.hpp"
 
-#include <gmock/gmock-matchers.h>
+#include <gmock/gmock-more-matchers.h>
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Points of a study, the queue that hands them out, and the table of what they gave.
 #include <fmt/core.h>
-#include <gmock/gmock-matchers.h>
+#include <gmock/gmock-more-matchers.h>
 #include <gtest/gtest.h>
 
 #include <atomic>

@@ -2,7 +2,7 @@
 // Loads of every skew, routings that have them, and the built-in trace.
 #include "gpu_ref/measure/loads.hpp"
 
-#include <gmock/gmock-matchers.h>
+#include <gmock/gmock-more-matchers.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 

@@ -2,7 +2,7 @@
 // A fit finds parameters that were put in, and says what it could not see.
 #include "sim/moe/generate/fit.hpp"
 
-#include <gmock/gmock-matchers.h>
+#include <gmock/gmock-more-matchers.h>
 #include <gtest/gtest.h>
 
 #include "sim/moe/generate/generated_source.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Real recordings, when they are at hand: the table of skew measured from them, and that every
 // held form imports. They are not part of the repository.
-#include <gmock/gmock-matchers.h>
+#include <gmock/gmock-more-matchers.h>
 #include <gtest/gtest.h>
 
 #include <numeric>
