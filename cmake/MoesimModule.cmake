@@ -11,8 +11,7 @@ option(MOESIM_WERROR "Warnings are errors" OFF)
 option(MOESIM_PCH "Precompile the headers that most files include" OFF)
 find_program(MOESIM_CCACHE ccache)
 if(MOESIM_CCACHE AND PROJECT_IS_TOP_LEVEL AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  # Precompiled headers may be cached when the macros that they define and __TIME__ are left out of account.
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${MOESIM_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${MOESIM_CCACHE})
 endif()
 
 add_library(moesim_warnings INTERFACE)

@@ -195,8 +195,8 @@ std::optional<Seconds> least_mean_step(const Scenario& scenario, PlanCache& cach
     return std::nullopt;
   }
   try {
-    const WholeModel whole =
-        whole_model(scenario, assemble_whole(scenario, &cache.assemblies()).step);
+    Assembly assembly = assemble_whole(scenario, &cache.assemblies());  // owns the routing
+    const WholeModel whole = whole_model(scenario, std::move(assembly.step));
     if (kind == StepKind::kTrain) {
       return least_training_time(whole);
     }

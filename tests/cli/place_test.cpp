@@ -337,7 +337,7 @@ TEST_F(Place, CtrlCWritesNothing) {
 TEST_F(Place, CtrlCEndsTheSearchAndKeepsItsBest) {
   Program program(folder(),
                   {"place", "scenario.toml", "--json", "--train", "2", "--moves", "1000000000"});
-  ASSERT_TRUE(program.comes_to_catch(SIGINT));
+  ASSERT_TRUE(program.comes_to_use(2)) << "the search, long after the trace was opened";
   program.send(SIGINT);
   const Outcome outcome = program.wait();
   ASSERT_EQ(outcome.code, 0) << outcome.err;

@@ -128,7 +128,7 @@ TEST_F(Plans, SayWhenNothingWillDo) {
   EXPECT_THAT(
       outcome.out,
       HasSubstr(
-          "24 configurations: 6 refused, 18 bound over a limit (18 by compute\n  and memory)\n"));
+          "24 configurations: 6 refused, 18 bound over a limit (18 by compute and memory)\n"));
   EXPECT_THAT(outcome.out, HasSubstr("\nno configuration is within the limits\n"));
 }
 

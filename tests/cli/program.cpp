@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -78,6 +79,17 @@ void Program::send(int signal) const {
 
 bool Program::comes_to_catch(int signal) {
   while (still_runs() && !catches(pid_, signal)) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return !ended_;
+}
+
+bool Program::comes_to_use(double seconds) {
+  clockid_t clock{};
+  EXPECT_EQ(::clock_getcpuclockid(pid_, &clock), 0);
+  timespec used{};
+  while (still_runs() && ::clock_gettime(clock, &used) == 0 &&
+         static_cast<double>(used.tv_sec) + 1e-9 * static_cast<double>(used.tv_nsec) < seconds) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   return !ended_;

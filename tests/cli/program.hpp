@@ -29,6 +29,8 @@ class Program {
   void send(int signal) const;
   /// Waits until the program handles the signal itself: false when it ends before.
   [[nodiscard]] bool comes_to_catch(int signal);
+  /// Waits until the program has used so much processor time: false when it ends before.
+  [[nodiscard]] bool comes_to_use(double seconds);
   [[nodiscard]] bool still_runs();
   [[nodiscard]] Outcome wait();
 
