@@ -7,7 +7,7 @@
 # and never exported.
 
 option(MOESIM_WERROR "Warnings are errors" OFF)
-# Clang reads them in no time; for gcc they are as slow as the text. OFF by default, so that a file that lacks an include is found.
+# For clang only: to gcc they are as slow as the text. OFF by default, so that a file that lacks an include is found.
 option(MOESIM_PCH "Precompile the headers that most files include" OFF)
 find_program(MOESIM_CCACHE ccache)
 if(MOESIM_CCACHE AND PROJECT_IS_TOP_LEVEL AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
@@ -25,17 +25,17 @@ target_compile_options(
 # moesim_precompiled_headers(target HEADER...) compiles the headers once with the options of this target;
 # moesim_use_precompiled_headers(target donor) has another target with the same options read them.
 function(moesim_precompiled_headers target)
-  if(MOESIM_PCH)
-    target_precompile_headers(${target} PRIVATE ${ARGN})
-    # What lets ccache see that they are in use, and that they are the same.
-    target_compile_options(${target} PRIVATE "$<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>"
-                                             "$<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>")
-  endif()
+  moesim_set_precompiled_headers(${target} PRIVATE ${ARGN})
 endfunction()
 
 function(moesim_use_precompiled_headers target donor)
+  moesim_set_precompiled_headers(${target} REUSE_FROM ${donor})
+endfunction()
+
+function(moesim_set_precompiled_headers target)
   if(MOESIM_PCH)
-    target_precompile_headers(${target} REUSE_FROM ${donor})
+    target_precompile_headers(${target} ${ARGN})
+    # What lets ccache see that they are in use, and that they are the same.
     target_compile_options(${target} PRIVATE "$<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>"
                                              "$<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>")
   endif()

@@ -288,17 +288,8 @@ TEST_F(TrainStep, GradientsOfMicroBatchesAreAddedUp) {
 // 4 stages of a layer each, 8 micro-batches: DualPipe's steps end sooner than those of pairs in one
 // direction, its parts add up, and each part's copies on both of its stages reduce their gradients.
 TEST_F(TrainStep, DualPipeTakesMicroBatchesFromBothEnds) {
-  model_.step.model.layers = model_.step.model.moe_layers = model_.step.layers = 4;
   model_.step.dispatch.kind = DispatcherKind::kPairwise;
-  ClusterSpec spec = testing::tiny_spec();
-  spec.nodes = 8;
-  const GpuSpec gpu = model_.step.cluster.gpu;
-  model_.step.cluster = build_cluster(spec);
-  model_.step.cluster.gpu = gpu;
-  model_.parallel = {.ep = 4, .pp = 4};
-  model_.step.placements.assign(4, contiguous_placement(testing::kRanks, testing::kRanks));
-  model_.batch.micro_batches = 8;
-  model_.overlap = Overlap::kDualPipe;
+  testing::set_four_stages(model_);
   const WholeStepResult pairs = simulate_train_step(model_, 0);
   model_.training.schedule = Schedule::kDualPipe;
   const WholeStepResult both_ends = simulate_train_step(model_, 0);

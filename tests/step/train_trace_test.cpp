@@ -37,16 +37,7 @@ class TrainTraces : public ::testing::Test {
   }
   /// 4 stages of 4 ranks, two copies of every part.
   void make_dualpipe() {
-    model_.step.model.layers = model_.step.model.moe_layers = model_.step.layers = 4;
-    ClusterSpec spec = testing::tiny_spec();
-    spec.nodes = 8;
-    const GpuSpec gpu = model_.step.cluster.gpu;
-    model_.step.cluster = build_cluster(spec);
-    model_.step.cluster.gpu = gpu;
-    model_.parallel = {.ep = 4, .pp = 4};
-    model_.step.placements.assign(4, contiguous_placement(testing::kRanks, testing::kRanks));
-    model_.batch.micro_batches = 8;
-    model_.overlap = Overlap::kDualPipe;
+    testing::set_four_stages(model_);
     model_.training.schedule = Schedule::kDualPipe;
   }
   [[nodiscard]] TrainTrace trace(const TraceLimits& limits = {}) const {

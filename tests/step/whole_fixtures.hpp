@@ -70,4 +70,18 @@ inline WholeModel toy_model(int layers, const RoutingSource& routing) {
   return m;
 }
 
+/// Makes of toy_model() one of 4 layers on 4 stages of 4 ranks, 8 micro-batches in pairs.
+inline void set_four_stages(WholeModel& m) {
+  m.step.model.layers = m.step.model.moe_layers = m.step.layers = 4;
+  ClusterSpec spec = tiny_spec();
+  spec.nodes = 8;
+  const GpuSpec gpu = m.step.cluster.gpu;
+  m.step.cluster = build_cluster(spec);
+  m.step.cluster.gpu = gpu;
+  m.parallel = {.ep = 4, .pp = 4};
+  m.step.placements.assign(4, contiguous_placement(kRanks, kRanks));
+  m.batch.micro_batches = 8;
+  m.overlap = Overlap::kDualPipe;
+}
+
 }  // namespace moesim::testing

@@ -30,6 +30,17 @@ inline RandomStep placement_scene(std::uint64_t seed) {
   return step;
 }
 
+/// Constants of experts' GEMMs of any kind.
+inline CostConstants random_expert_constants(RngStream& rng) {
+  CostConstants constants = plain_constants();
+  constants.gemm_overlap = rng.uniform01();
+  constants.tile_fetch_share = rng.uniform01();
+  constants.tile_rows = rng.below(2) == 0 ? 128 : 100;
+  constants.expert_gather = rng.below(2) == 0;
+  constants.expert_floor = microseconds(static_cast<double>(rng.below(40)));
+  return constants;
+}
+
 /// Everything that a PlacementCost refers to.
 struct CostScene {
   RandomStep step;

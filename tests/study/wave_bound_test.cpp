@@ -29,12 +29,7 @@ RC_GTEST_PROP(RankFloor, NoRowsOfARankTakeLess, (std::uint64_t seed)) {
   const ModelShape model = small_model(8, 2);
   RngStream rng(seed, "rank floor");
   ClusterSpec cluster = random_cluster_spec(rng, true);
-  CostConstants constants = plain_constants();
-  constants.gemm_overlap = rng.uniform01();
-  constants.tile_fetch_share = rng.uniform01();
-  constants.tile_rows = rng.below(2) == 0 ? 128 : 100;
-  constants.expert_gather = rng.below(2) == 0;
-  constants.expert_floor = microseconds(static_cast<double>(rng.below(40)));
+  const CostConstants constants = random_expert_constants(rng);
   const ComputeModel compute{cluster.gpu, constants};
   const RankFloor floor(compute, model);
   for (int i = 0; i < 10; ++i) {
