@@ -33,6 +33,11 @@ FlopsPerSecond peak_rate(const GpuSpec& gpu, Dtype weights) {
 
 }  // namespace
 
+TileHeights tile_heights(const CostConstants& constants) {
+  const std::int64_t rows = constants.tile_rows;
+  return {rows, blocks(rows, 2), blocks(rows, 4), blocks(rows, 8)};
+}
+
 std::array<TileOption, kTileOptions> tile_options(const CostConstants& constants,
                                                   std::int64_t columns) {
   const std::int64_t full_rows = constants.tile_rows;
@@ -43,8 +48,7 @@ std::array<TileOption, kTileOptions> tile_options(const CostConstants& constants
   const double fetch_share = constants.tile_fetch_share;
   std::array<TileOption, kTileOptions> options;
   std::size_t next = 0;
-  for (const std::int64_t row_part : {1, 2, 4, 8}) {
-    const std::int64_t r = blocks(full_rows, row_part);
+  for (const std::int64_t r : tile_heights(constants)) {
     for (const std::int64_t column_part : {1, 2, 4}) {
       const std::int64_t c = blocks(full_columns, column_part);
       // Multiplying goes with r c, fetching operands with r + c.
@@ -81,8 +85,12 @@ Bytes gemm_bytes(double groups, double rows, GemmShape shape) {
          rows_bytes(rows, shape.columns, Dtype::kBf16);
 }
 
+BytesPerSecond memory_rate(const ComputeModel& compute) {
+  return compute.gpu.memory_bandwidth * compute.constants.memory_efficiency;
+}
+
 Seconds memory_time(const ComputeModel& compute, Bytes moved) {
-  return moved / (compute.gpu.memory_bandwidth * compute.constants.memory_efficiency);
+  return moved / memory_rate(compute);
 }
 
 Seconds overlapped(Seconds a, Seconds b, double overlap) {
@@ -98,12 +106,15 @@ Seconds overlapped(Seconds a, Seconds b, double overlap) {
                           : longer * portable_exp(portable_log(1 + portable_exp(power)) / p);
 }
 
-std::array<GemmShape, 2> expert_gemms(const ModelShape& model) {
-  const std::int64_t width = model.expert_width;
+std::array<GemmShape, 2> ffn_gemms(const ModelShape& model, std::int64_t width) {
   return {GemmShape{.columns = (model.expert_gated ? 2 : 1) * width,
                     .inner = model.hidden_size,
                     .weights = model.weight_dtype},
           GemmShape{.columns = model.hidden_size, .inner = width, .weights = model.weight_dtype}};
+}
+
+std::array<GemmShape, 2> expert_gemms(const ModelShape& model) {
+  return ffn_gemms(model, model.expert_width);
 }
 
 Bytes swiglu_bytes(double rows, std::int64_t columns, std::int64_t width, Dtype weights) {

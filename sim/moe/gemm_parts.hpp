@@ -26,16 +26,31 @@ struct TileOption {
   double relative = 0.0;           ///< time of a tile over the full one's
 };
 
-inline constexpr std::size_t kTileOptions = 12;
+inline constexpr std::size_t kTileHeights = 4;
+inline constexpr std::size_t kTileWidths = 3;
+inline constexpr std::size_t kTileOptions = kTileHeights * kTileWidths;
+using TileHeights = std::array<std::int64_t, kTileHeights>;
 
-/// By falling rows, then columns: {R, R/2, R/4, R/8} x {C, C/2, C/4}.
+/// Rows of a tile, falling: R, R/2, R/4, R/8.
+[[nodiscard]] TileHeights tile_heights(const CostConstants& constants);
+/// By tile_heights, then columns: C, C/2, C/4.
 [[nodiscard]] std::array<TileOption, kTileOptions> tile_options(const CostConstants& constants,
                                                                 std::int64_t columns);
 /// Of one full tile on one multiprocessor. Throws UserError where the GPU has no such rate.
 [[nodiscard]] Seconds full_tile_time(const ComputeModel& compute, GemmShape shape);
 /// Weights of `groups` groups, and rows read and written.
 [[nodiscard]] Bytes gemm_bytes(double groups, double rows, GemmShape shape);
+[[nodiscard]] BytesPerSecond memory_rate(const ComputeModel& compute);
 [[nodiscard]] Seconds memory_time(const ComputeModel& compute, Bytes moved);
+/// A kernel that the memory binds.
+struct MemoryKernel {
+  BytesPerSecond rate;
+  Seconds launch;
+
+  explicit MemoryKernel(const ComputeModel& compute)
+      : rate(memory_rate(compute)), launch(compute.constants.kernel_launch) {}
+  [[nodiscard]] Seconds time(Bytes moved) const { return moved / rate + launch; }
+};
 /// (a^p + b^p)^(1/p) with p = 1 / (1 - overlap): a norm, so never more than the mean of those of
 /// parts whose means are a and b.
 [[nodiscard]] Seconds overlapped(Seconds a, Seconds b, double overlap);
@@ -43,7 +58,9 @@ inline constexpr std::size_t kTileOptions = 12;
 /// Of the rows that enter a GEMM with such weights.
 [[nodiscard]] Dtype activation_dtype(Dtype weights);
 [[nodiscard]] Bytes rows_bytes(double rows, std::int64_t width, Dtype dtype);
-/// Of the routed experts: gate and up, down.
+/// Of an FFN of the experts' kind: gate and up (up alone without a gate), down.
+[[nodiscard]] std::array<GemmShape, 2> ffn_gemms(const ModelShape& model, std::int64_t width);
+/// Of the routed experts.
 [[nodiscard]] std::array<GemmShape, 2> expert_gemms(const ModelShape& model);
 /// What the activation between them moves.
 [[nodiscard]] Bytes swiglu_bytes(double rows,
