@@ -15,7 +15,7 @@ ReplicaRows PlacementCost::domains_of(ReplicaRows ranks) const {
   return ranks;
 }
 
-void PlacementCost::share_rows(std::size_t expert, const ServedExpert& served, int sign) {
+void PlacementCost::share_rows(const ServedExpert& served, int sign) {
   const std::vector<std::size_t>& slots = served.slots;
   const ReplicaSplit& split = served.split();
   for (std::size_t i = 0; i < slots.size(); ++i) {
@@ -26,8 +26,7 @@ void PlacementCost::share_rows(std::size_t expert, const ServedExpert& served, i
       rows_[step * expert_of_slot_.size() + slots[i]] =
           sign > 0 ? split.rows[i * steps() + step] : 0;
     }
-    rows_[steps() * expert_of_slot_.size() + slots[i]] =
-        sign > 0 ? split.rows[i * steps() + peak_step_[expert]] : 0;
+    rows_[steps() * expert_of_slot_.size() + slots[i]] = sign > 0 ? split.peaks[i] : 0;
     for (std::size_t source = 0; source < ranks(); ++source) {
       const std::int64_t sent = sign * split.sent[i * ranks() + source];
       sent_[rank * ranks() + source] += sent;
@@ -36,19 +35,12 @@ void PlacementCost::share_rows(std::size_t expert, const ServedExpert& served, i
   }
 }
 
-void PlacementCost::count_kept(std::size_t expert, const ReplicaRows& ranks_now) {
-  const auto count = [&](OverlapCounter& counter, const ReplicaRows& rows) {
-    for (std::size_t source = 0; source < ranks(); ++source) {
-      for (const KeptAssignment& kept : traffic_.kept_of(expert, source)) {
-        counter.add(rows.of(source, kept), source, kept.token);
-      }
-    }
-  };
+void PlacementCost::visit(std::size_t expert, const ReplicaRows& ranks) {
   if (resources_.copies.is_used()) {
-    count(by_rank_, ranks_now);
+    count_kept(by_rank_, expert, ranks, 1);
   }
   if (resources_.relayed.is_used()) {
-    count(by_domain_, domains_of(ranks_now));
+    count_kept(by_domain_, expert, domains_of(ranks), 1);
   }
 }
 
@@ -61,30 +53,56 @@ void PlacementCost::recount(std::size_t expert, const ReplicaRows& before, const
   }
 }
 
+void PlacementCost::count_kept(OverlapCounter& counter,
+                               std::size_t expert,
+                               const ReplicaRows& rows,
+                               int sign) {
+  const auto count = [&](std::size_t row, std::size_t source, auto tokens) {
+    if (sign > 0) {
+      counter.add(row, source, tokens);
+    } else {
+      counter.remove(row, source, tokens);
+    }
+  };
+  for (std::size_t source = 0; source < ranks(); ++source) {
+    if (rows.in_turn != nullptr) {
+      for (std::size_t i = 0; i < rows.rows.size(); ++i) {
+        count(rows.rows[i], source, rows.in_turn->of(source, i));
+      }
+    } else {
+      for (const KeptAssignment& kept : traffic_.kept_of(expert, source)) {
+        count(rows.of(source, kept), source, std::span(&kept.token, 1));
+      }
+    }
+  }
+}
+
 void PlacementCost::recount_rows(OverlapCounter& counter,
                                  std::size_t expert,
                                  const ReplicaRows& before,
                                  const ReplicaRows& after) {
-  const auto in_turn = [](const ReplicaRows& rows) {
-    return rows.nearest.empty() && rows.turns.replica.empty();
-  };
-  if (in_turn(before) && in_turn(after) && before.rows == after.rows) {
+  if (before.in_turn != after.in_turn) {
+    count_kept(counter, expert, before, -1);
+    count_kept(counter, expert, after, 1);
+    return;
+  }
+  if (before.in_turn != nullptr) {  // the same tokens to each replica
+    for (std::size_t i = 0; i < before.rows.size(); ++i) {
+      for (std::size_t source = 0; before.rows[i] != after.rows[i] && source < ranks(); ++source) {
+        const std::span<const std::int32_t> tokens = before.in_turn->of(source, i);
+        counter.remove(before.rows[i], source, tokens);
+        counter.add(after.rows[i], source, tokens);
+      }
+    }
     return;
   }
   for (std::size_t source = 0; source < ranks(); ++source) {
-    const std::span<const KeptAssignment> kept = traffic_.kept_of(expert, source);
-    if (before.is_fixed() && after.is_fixed()) {
-      if (before.of(source) != after.of(source)) {
-        counter.move(kept, source, before.of(source), after.of(source));
-      }
-      continue;
-    }
-    for (const KeptAssignment& assignment : kept) {
-      const std::size_t from = before.of(source, assignment);
-      const std::size_t to = after.of(source, assignment);
+    for (const KeptAssignment& kept : traffic_.kept_of(expert, source)) {
+      const std::size_t from = before.of(source, kept);
+      const std::size_t to = after.of(source, kept);
       if (from != to) {
-        counter.remove(from, source, assignment.token);
-        counter.add(to, source, assignment.token);
+        counter.remove(from, source, std::span(&kept.token, 1));
+        counter.add(to, source, std::span(&kept.token, 1));
       }
     }
   }

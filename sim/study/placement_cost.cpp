@@ -37,7 +37,7 @@ PlacementCost::PlacementCost(const StepModel& model,
                              const Placement& start,
                              const Believed& believed)
     : model_(model),
-      compute_{model.cluster.gpu, model.constants},
+      timer_(ComputeModel{model.cluster.gpu, model.constants}, model.model),
       traffic_(traffic),
       resources_(resources),
       slots_per_rank_(static_cast<std::size_t>(start.slots_per_rank())),
@@ -76,7 +76,6 @@ PlacementCost::PlacementCost(const StepModel& model,
     tokens_ += traffic.tokens[i];
   }
   set_shared();
-  set_peaks();
   serve_all();
 }
 
@@ -86,8 +85,8 @@ void PlacementCost::serve_all() {
   }
   for (std::size_t e = 0; e < slots_of_.size(); ++e) {
     const ServedExpert now = serve(e);
-    share_rows(e, now, 1);
-    count_kept(e, now.ranks);
+    share_rows(now, 1);
+    visit(e, now.ranks);
   }
   for (std::size_t rank = 0; rank < ranks(); ++rank) {
     touch(rank);
@@ -100,28 +99,13 @@ void PlacementCost::serve_all() {
   }
 }
 
-void PlacementCost::set_peaks() {
-  for (std::size_t e = 0; e < slots_of_.size(); ++e) {
-    std::size_t peak = 0;
-    std::int64_t most = 0;
-    for (int step = 0; step < traffic_.steps; ++step) {
-      const std::span<const std::int32_t> counts = traffic_.of(step, e);
-      const std::int64_t sum = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
-      if (sum > most) {
-        most = sum;
-        peak = static_cast<std::size_t>(step);
-      }
-    }
-    peak_step_.push_back(peak);
-  }
-}
-
 void PlacementCost::set_shared() {
+  const ComputeModel compute{model_.cluster.gpu, model_.constants};
   for (std::size_t step = 0; step < steps(); ++step) {
     for (std::size_t rank = 0; rank < ranks(); ++rank) {
       const std::int64_t tokens = traffic_.tokens[step * ranks() + rank];
       double& shared = own_seconds_[step * ranks() + rank];
-      shared = shared_expert_time(compute_, model_.model, tokens).value /
+      shared = shared_expert_time(compute, model_.model, tokens).value /
                model_.cluster.place(id_at<GpuId>(rank)).speed;
       double& at_peak = own_seconds_[steps() * ranks() + rank];
       at_peak = std::max(at_peak, shared);
@@ -222,7 +206,7 @@ void PlacementCost::move(std::span<const SlotChange> changes) {
   std::vector<ReplicaRows> before;
   const auto take_off = [&](std::size_t expert) {
     ServedExpert was = serve(expert);
-    share_rows(expert, was, -1);
+    share_rows(was, -1);
     before.push_back(std::move(was.ranks));
   };
   std::for_each(experts.begin(), experts.end(), take_off);
@@ -247,7 +231,7 @@ void PlacementCost::move(std::span<const SlotChange> changes) {
   for (std::size_t i = 0; i < experts.size(); ++i) {
     MOESIM_CHECK(!slots_of_[experts[i]].empty(), "every expert keeps a slot");
     const ServedExpert now = serve(experts[i]);
-    share_rows(experts[i], now, 1);
+    share_rows(now, 1);
     recount(experts[i], before[i], now.ranks);
   }
   settle_loads();
@@ -265,8 +249,7 @@ void PlacementCost::shift(std::span<const ResourceTerm> terms, std::int64_t unit
 double PlacementCost::rank_seconds(std::size_t step, std::size_t rank) const {
   const auto rows = std::span(rows_).subspan(step * expert_of_slot_.size() + rank * slots_per_rank_,
                                              slots_per_rank_);
-  return expert_time(compute_, model_.model, rows).value /
-             model_.cluster.place(id_at<GpuId>(rank)).speed +
+  return timer_.time(rows).value / model_.cluster.place(id_at<GpuId>(rank)).speed +
          own_seconds_[step * ranks() + rank];
 }
 

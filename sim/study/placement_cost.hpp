@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "sim/core/units.hpp"
+#include "sim/moe/expert_timer.hpp"
 #include "sim/moe/placement.hpp"
 #include "sim/step/step.hpp"
 #include "sim/study/expert_traffic.hpp"
@@ -87,15 +88,16 @@ class PlacementCost {
   [[nodiscard]] std::size_t ranks() const { return resources_.domains.of_rank.size(); }
   void set_shared();
   void set_experts(LayerCost& cost) const;
-  void set_peaks();
   /// The start's rows, copies, loads and times.
   void serve_all();
   void move(std::span<const SlotChange> changes);
   [[nodiscard]] ServedExpert serve(std::size_t expert) {
     return shares_.serve(expert, slots_of_[expert]);
   }
-  void share_rows(std::size_t expert, const ServedExpert& served, int sign);
-  void count_kept(std::size_t expert, const ReplicaRows& ranks_now);
+  void share_rows(const ServedExpert& served, int sign);
+  /// Adds (sign 1) or removes (-1) what the kept assignments of an expert visit.
+  void count_kept(OverlapCounter& counter, std::size_t expert, const ReplicaRows& rows, int sign);
+  void visit(std::size_t expert, const ReplicaRows& ranks);
   void recount(std::size_t expert, const ReplicaRows& before, const ReplicaRows& now);
   void recount_rows(OverlapCounter& counter,
                     std::size_t expert,
@@ -122,7 +124,7 @@ class PlacementCost {
   [[nodiscard]] double rank_seconds(std::size_t step, std::size_t rank) const;
 
   const StepModel& model_;
-  ComputeModel compute_;
+  ExpertTimer timer_;
   const ExpertTraffic& traffic_;
   const LayerResources& resources_;
   std::size_t slots_per_rank_;
@@ -141,7 +143,6 @@ class PlacementCost {
   std::vector<std::int64_t> settled_rank_;    ///< [rank][source] units that loads_ holds
   std::vector<std::int64_t> settled_domain_;  ///< [domain][source]
   std::vector<std::int64_t> loads_;           ///< by resource, picoseconds
-  std::vector<std::size_t> peak_step_;        ///< by expert
   std::vector<double> own_seconds_;           ///< [step, last: peaks][rank] shared experts
   std::vector<double> rank_seconds_;          ///< [step, last: peaks][rank]
   std::vector<char> is_touched_;              ///< by rank

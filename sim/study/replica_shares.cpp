@@ -27,6 +27,25 @@ std::vector<std::int64_t> step_limits(const ReplicaRule& rule,
   return limits;
 }
 
+/// The step in which each expert has most rows, of equal ones the first.
+std::vector<std::size_t> peak_steps(const ExpertTraffic& traffic) {
+  std::vector<std::size_t> peaks;
+  for (std::size_t e = 0; e < static_cast<std::size_t>(traffic.experts); ++e) {
+    std::size_t peak = 0;
+    std::int64_t most = 0;
+    for (int step = 0; step < traffic.steps; ++step) {
+      const std::span<const std::int32_t> counts = traffic.of(step, e);
+      const std::int64_t sum = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
+      if (sum > most) {
+        most = sum;
+        peak = static_cast<std::size_t>(step);
+      }
+    }
+    peaks.push_back(peak);
+  }
+  return peaks;
+}
+
 }  // namespace
 
 ReplicaShares::ReplicaShares(const ReplicaRule& rule,
@@ -39,6 +58,7 @@ ReplicaShares::ReplicaShares(const ReplicaRule& rule,
       domains_(domains),
       slots_per_rank_(static_cast<std::size_t>(num_slots / traffic.ranks)),
       kept_(kept),
+      peak_step_(peak_steps(traffic)),
       even_(static_cast<std::size_t>(traffic.experts)) {
   if (is_joint()) {
     std::size_t assignments = 0;
@@ -71,7 +91,7 @@ void ReplicaShares::take(std::vector<ReplicaTurns> turns,
     const std::size_t known = splits_[e].rows.size();
     if (replicas > 1 &&
         (turns[e] != turns_[e] || known != replicas * static_cast<std::size_t>(traffic_.steps))) {
-      splits_[e] = smoothed(split_by_turns(traffic_, e, turns[e], replicas));
+      splits_[e] = smoothed(e, split_by_turns(traffic_, e, turns[e], replicas));
     }
   }
   turns_ = std::move(turns);
@@ -87,35 +107,40 @@ ServedExpert ReplicaShares::serve(std::size_t expert, std::vector<std::size_t> s
   served.slots = std::move(slots);
   if (choice_ == ReplicaChoice::kNearest && replicas > 1) {
     ranks.nearest = nearest_replicas(domains_, expert, ranks.rows);
-    served.own = smoothed(split_by_source(traffic_, expert, ranks.nearest, replicas));
+    served.own = smoothed(expert, split_by_source(traffic_, expert, ranks.nearest, replicas));
   } else if (choice_ == ReplicaChoice::kCapacityLimited && replicas > 1) {
     ranks.turns = limited_turns(traffic_, domains_, expert, ranks.rows, limits_);
-    served.own = smoothed(split_by_turns(traffic_, expert, ranks.turns, replicas));
+    served.own = smoothed(expert, split_by_turns(traffic_, expert, ranks.turns, replicas));
   } else if (choice_ == ReplicaChoice::kLeastLoaded && replicas > 1) {
     ranks.turns = turns_[expert];
     served.own = splits_[expert];
   } else {
-    served.even = &even(expert, replicas);
+    const Even& share = even(expert, replicas);
+    served.even = &share.split;
+    ranks.in_turn = &share.tokens;
   }
   return served;
 }
 
-const ReplicaSplit& ReplicaShares::even(std::size_t expert, std::size_t replicas) {
-  std::vector<std::optional<ReplicaSplit>>& known = even_[expert];
+const ReplicaShares::Even& ReplicaShares::even(std::size_t expert, std::size_t replicas) {
+  std::vector<std::unique_ptr<const Even>>& known = even_[expert];
   if (known.size() < replicas) {
     known.resize(replicas);
   }
-  std::optional<ReplicaSplit>& split = known[replicas - 1];
-  if (!split) {
-    split = smoothed(even_split(traffic_, expert, replicas));
+  std::unique_ptr<const Even>& share = known[replicas - 1];
+  if (!share) {
+    share = std::make_unique<const Even>(
+        Even{.split = smoothed(expert, even_split(traffic_, expert, replicas)),
+             .tokens = turn_tokens(traffic_, expert, replicas)});
   }
-  return *split;
+  return *share;
 }
 
-ReplicaSplit ReplicaShares::smoothed(ReplicaSplit split) const {
+ReplicaSplit ReplicaShares::smoothed(std::size_t expert, ReplicaSplit split) const {
   const auto steps = static_cast<std::size_t>(traffic_.steps);
   for (std::size_t first = 0; first < split.rows.size(); first += steps) {
     smooth_rows(std::span(split.rows).subspan(first, steps), kept_);
+    split.peaks.push_back(split.rows[first + peak_step_[expert]]);
   }
   return split;
 }

@@ -4,7 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -14,26 +14,14 @@ namespace moesim {
 
 /// Where the replicas of an expert lie: ranks, or domains.
 struct ReplicaRows {
-  std::vector<std::size_t> rows;     ///< by replica
-  std::vector<std::size_t> nearest;  ///< the replica of each source; empty: they take turns
-  ReplicaTurns turns;                ///< the replica of each assignment; empty: in turn
+  std::vector<std::size_t> rows;        ///< by replica
+  const TurnTokens* in_turn = nullptr;  ///< they take turns; else one of the next two
+  std::vector<std::size_t> nearest;     ///< the replica of each source
+  ReplicaTurns turns;                   ///< the replica of each assignment
 
-  [[nodiscard]] bool is_fixed() const { return rows.size() == 1 || !nearest.empty(); }
-  /// The row of every assignment of a source. @pre is_fixed()
-  [[nodiscard]] std::size_t of(std::size_t source) const {
-    return rows[nearest.empty() ? 0 : nearest[source]];
-  }
-  /// The row of one assignment.
+  /// The row of one assignment. @pre they do not take turns
   [[nodiscard]] std::size_t of(std::size_t source, const KeptAssignment& kept) const {
-    if (is_fixed()) {
-      return of(source);
-    }
-    if (!turns.replica.empty()) {
-      return rows[turns.of(source, kept.order)];
-    }
-    const auto count = static_cast<std::uint32_t>(rows.size());
-    const auto turn = static_cast<std::uint32_t>(kept.turn);
-    return rows[(static_cast<std::uint32_t>(source) + turn) % count];
+    return rows[nearest.empty() ? turns.of(source, kept.order) : nearest[source]];
   }
 };
 
@@ -42,7 +30,7 @@ struct ServedExpert {
   std::vector<std::size_t> slots;
   ReplicaRows ranks;
   ReplicaSplit own;                    ///< unless it is even
-  const ReplicaSplit* even = nullptr;  ///< of ReplicaShares, until the expert is served again
+  const ReplicaSplit* even = nullptr;  ///< of ReplicaShares
 
   [[nodiscard]] const ReplicaSplit& split() const { return even != nullptr ? *even : own; }
 };
@@ -74,18 +62,24 @@ class ReplicaShares {
   [[nodiscard]] ServedExpert serve(std::size_t expert, std::vector<std::size_t> slots);
 
  private:
-  const ReplicaSplit& even(std::size_t expert, std::size_t replicas);
-  [[nodiscard]] ReplicaSplit smoothed(ReplicaSplit split) const;
+  /// What replicas that take turns get.
+  struct Even {
+    ReplicaSplit split;
+    TurnTokens tokens;
+  };
+  const Even& even(std::size_t expert, std::size_t replicas);
+  [[nodiscard]] ReplicaSplit smoothed(std::size_t expert, ReplicaSplit split) const;
 
   ReplicaChoice choice_;
   const ExpertTraffic& traffic_;
   const Domains& domains_;
   std::size_t slots_per_rank_;
   double kept_;
+  std::vector<std::size_t> peak_step_;                          ///< by expert
   std::vector<ReplicaTurns> turns_;                             ///< kLeastLoaded: by expert
   std::vector<ReplicaSplit> splits_;                            ///< of turns_
   std::vector<std::int64_t> limits_;                            ///< kCapacityLimited: by step
-  std::vector<std::vector<std::optional<ReplicaSplit>>> even_;  ///< [expert][replicas - 1]
+  std::vector<std::vector<std::unique_ptr<const Even>>> even_;  ///< [expert][replicas - 1]
 };
 
 }  // namespace moesim

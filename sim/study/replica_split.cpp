@@ -95,6 +95,21 @@ std::vector<std::int32_t> turn_places(const ExpertTraffic& traffic, std::size_t 
 
 }  // namespace
 
+TurnTokens turn_tokens(const ExpertTraffic& traffic, std::size_t expert, std::size_t replicas) {
+  TurnTokens tokens{.replicas = replicas, .begin = {0}, .token = {}};
+  for (std::size_t source = 0; source < static_cast<std::size_t>(traffic.ranks); ++source) {
+    for (std::size_t replica = 0; replica < replicas; ++replica) {
+      for (const KeptAssignment& kept : traffic.kept_of(expert, source)) {
+        if ((source + static_cast<std::size_t>(kept.turn)) % replicas == replica) {
+          tokens.token.push_back(kept.token);
+        }
+      }
+      tokens.begin.push_back(static_cast<std::int32_t>(tokens.token.size()));
+    }
+  }
+  return tokens;
+}
+
 ReplicaSplit even_split(const ExpertTraffic& traffic, std::size_t expert, std::size_t replicas) {
   ReplicaSplit split = empty_split(traffic, replicas);
   for (int step = 0; step < traffic.steps; ++step) {

@@ -15,9 +15,28 @@ namespace moesim {
 
 /// Assignments that each replica of an expert gets.
 struct ReplicaSplit {
-  std::vector<std::int64_t> rows;  ///< [replica][step]
-  std::vector<std::int64_t> sent;  ///< [replica][source], all steps
+  std::vector<std::int64_t> rows;        ///< [replica][step]
+  std::vector<std::int64_t> sent;        ///< [replica][source], all steps
+  std::vector<std::int64_t> peaks = {};  ///< [replica] rows in the expert's busiest step
 };
+
+/// Kept tokens of an expert by the replica that they reach when replicas take turns: what
+/// even_split does with all.
+struct TurnTokens {
+  std::size_t replicas = 1;
+  std::vector<std::int32_t> begin;  ///< [source][replica], one more: into token
+  std::vector<std::int32_t> token;
+
+  [[nodiscard]] std::span<const std::int32_t> of(std::size_t source, std::size_t replica) const {
+    const std::size_t cell = source * replicas + replica;
+    const auto first = static_cast<std::size_t>(begin[cell]);
+    return std::span(token).subspan(first, static_cast<std::size_t>(begin[cell + 1]) - first);
+  }
+};
+
+[[nodiscard]] TurnTokens turn_tokens(const ExpertTraffic& traffic,
+                                     std::size_t expert,
+                                     std::size_t replicas);
 
 /// The n-th assignment of a source in a step to replica (source + n) mod replicas, as
 /// ReplicaChoice::kEven does.
