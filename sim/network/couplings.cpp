@@ -18,22 +18,14 @@ std::size_t Couplings::home(std::int32_t link) const {
   return (static_cast<std::uint32_t>(link) * 0x9E3779B1U >> 15U) & (index_.size() - 1);
 }
 
-std::size_t Couplings::find(std::int32_t link) const {
-  const std::size_t size = entries_.size();
-  if (!is_indexed()) {
-    std::size_t i = 0;
-    while (i < size && entries_[i].link != link) {
-      ++i;
-    }
-    return i;
-  }
+std::size_t Couplings::find_indexed(std::int32_t link) const {
   const std::size_t mask = index_.size() - 1;
   for (std::size_t slot = home(link); index_[slot] != 0; slot = (slot + 1) & mask) {
     if (entries_[index_[slot] - 1U].link == link) {
       return index_[slot] - 1U;
     }
   }
-  return size;
+  return entries_.size();
 }
 
 /// Where the index has an entry that is there.
@@ -58,6 +50,7 @@ void Couplings::add(std::int32_t link, std::int32_t flows) {
 }
 
 void Couplings::append(std::int32_t link, std::int32_t flows) {
+  seen_ |= bit(link);
   entries_.push_back({.link = link, .flows = flows});
   const std::size_t size = entries_.size();
   if (size <= kScanned && !is_indexed()) {
@@ -124,6 +117,7 @@ void Couplings::reserve(std::size_t links) {
 }
 
 void Couplings::clear() {
+  seen_ = 0;
   entries_.clear();
   index_.clear();
 }

@@ -11,7 +11,6 @@ namespace moesim {
 namespace {
 
 constexpr double kNever = std::numeric_limits<double>::infinity();
-constexpr double kTicksPerSecond = 1e12;
 constexpr std::int32_t kNone = -1;
 
 }  // namespace
@@ -33,26 +32,6 @@ void FairShare::make_room_for_links() {
     due_.add();
     count_.push_back(0);
   }
-}
-
-void FairShare::settle_clock(LinkState& link) const {
-  if (link.since != now_) {
-    link.served += link.level * (static_cast<double>(now_ - link.since) / kTicksPerSecond);
-    link.since = now_;
-  }
-}
-
-double FairShare::due_tick(const LinkState& link, double target) const {
-  const double ticks = (target - link.served) / link.level * kTicksPerSecond;
-  return static_cast<double>(link.since) +
-         (ticks < 9e15 ? static_cast<double>(static_cast<std::int64_t>(std::max(0.0, ticks) + 0.5))
-                       : ticks);
-}
-
-void FairShare::update_due(std::int32_t link) {
-  const OwnedHeap& heap = owned_[static_cast<std::size_t>(link)];
-  due_.set(static_cast<std::size_t>(link),
-           heap.empty() ? kNever : due_tick(at(link), heap.front().target));
 }
 
 void FairShare::drain(std::vector<FlowId>& drained) {

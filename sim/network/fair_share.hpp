@@ -3,6 +3,7 @@
 // that say how much each class has got, but decides no event: fluid.hpp does.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <span>
@@ -73,7 +74,7 @@ class FairShare {
  private:
   enum Mark : std::uint8_t {
     kClean,
-    kPassed,   ///< another link has passed it in this walk
+    kPassed,   ///< the highest of the links that another one has passed in this walk
     kChanged,  ///< its level may have changed
   };
   struct LinkState {
@@ -88,6 +89,7 @@ class FairShare {
     bool is_asked = false;       ///< in to_check_
     bool may_widen = false;      ///< look again when the last of `narrowed` has gone
   };
+  static constexpr double kTicksPerSecond = 1e12;
   /// A link is overloaded beyond this share of its capacity.
   static constexpr double kOverload = 1e-11;
 
@@ -103,10 +105,25 @@ class FairShare {
     return couplings_[static_cast<std::size_t>(owner)];
   }
   void make_room_for_links();
-  void settle_clock(LinkState& link) const;
+  void settle_clock(LinkState& link) const {
+    if (link.since != now_) {
+      link.served += link.level * (static_cast<double>(now_ - link.since) / kTicksPerSecond);
+      link.since = now_;
+    }
+  }
   void drain(std::size_t link, std::vector<FlowId>& drained);
-  void update_due(std::int32_t link);
-  [[nodiscard]] double due_tick(const LinkState& link, double target) const;
+  void update_due(std::int32_t link) {
+    const OwnedHeap& heap = owned_[static_cast<std::size_t>(link)];
+    due_.set(static_cast<std::size_t>(link),
+             heap.empty() ? DueTimes::kNever : due_tick(at(link), heap.front().target));
+  }
+  [[nodiscard]] static double due_tick(const LinkState& link, double target) {
+    const double ticks = (target - link.served) / link.level * kTicksPerSecond;
+    return static_cast<double>(link.since) +
+           (ticks < 9e15
+                ? static_cast<double>(static_cast<std::int64_t>(std::max(0.0, ticks) + 0.5))
+                : ticks);
+  }
 
   // Changes of weight.
   void reweigh(std::int32_t c, std::int32_t change);

@@ -81,23 +81,27 @@ std::size_t FairShare::settle(std::size_t place) {
   LinkState& link = at(l);
   settle_clock(link);
   double level = level_of(l);
+  const std::size_t from = place;
   while (place > 1) {
     const std::int32_t below = order_[place - 1];
     if (!(level < at(below).level * (1.0 - kSameLevel))) {
       break;
     }
-    const bool took = take_over(l, below);
+    const bool took = couplings(below).may_have(l) && take_over(l, below);
     if (took) {
       level = level_of(l);
     }
     order_[place] = below;
     place_of(below) = static_cast<std::int32_t>(place);
-    marked_[place] = took || marked_[place - 1] == kChanged ? kChanged : kPassed;
+    marked_[place] = took ? kChanged : marked_[place - 1];
     --place;
   }
   order_[place] = l;
   place_of(l) = static_cast<std::int32_t>(place);
   marked_[place] = kClean;
+  if (place < from) {  // those passed stand as before, but the highest has another link above it
+    marked_[from] = std::max(marked_[from], kPassed);
+  }
   if (link.own == 0.0) {
     leave(l);
     return place;

@@ -176,6 +176,7 @@ TEST(Couplings, CountFlowsByLinkAndForgetAtZeroAsAMapDoes) {
     }
     std::erase_if(expected, [](const auto& entry) { return entry.second == 0; });
     ASSERT_EQ(couplings.flows(link), expected.contains(link) ? expected[link] : 0);
+    ASSERT_TRUE(couplings.may_have(link) || !expected.contains(link));
     if (step % 100 == 0) {
       ASSERT_EQ(as_map(couplings), expected);
     }
@@ -183,6 +184,16 @@ TEST(Couplings, CountFlowsByLinkAndForgetAtZeroAsAMapDoes) {
   couplings.clear();
   EXPECT_THAT(couplings.entries(), IsEmpty());
   EXPECT_EQ(couplings.flows(64), 0);
+}
+
+TEST(Couplings, MostLinksThatAreNotThereAreTurnedAwayAtOnce) {
+  Couplings couplings;
+  EXPECT_FALSE(couplings.may_have(7));
+  couplings.append(7, 1);
+  EXPECT_TRUE(couplings.may_have(7));
+  EXPECT_FALSE(couplings.may_have(8));
+  couplings.clear();
+  EXPECT_FALSE(couplings.may_have(7));
 }
 
 TEST(Couplings, MoreLinksThanTheIndexHoldsAreStillFound) {
