@@ -79,7 +79,7 @@ std::unique_ptr<RoutingSource> AssemblyCache::routing(
     return std::make_unique<SharedSource>(known->second);
   }
   drop_oldest_sources();
-  auto opened = std::make_shared<RoutingMemo>(open());
+  auto opened = std::make_shared<RoutingMemo>(open(), most_bytes_);
   sources_[key] = opened;
   opened_.push_back(key);
   ++made_.sources;
