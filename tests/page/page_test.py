@@ -198,6 +198,17 @@ class Pages(unittest.TestCase):
                     self.assertEqual(page.value("document.querySelectorAll('.chart svg, .chart canvas').length"), charts)
                     self.assertGreaterEqual(charts, 1 if name in ("whole", "results", "gpu") else 2)
 
+    def test_print_fits_a_sheet_narrower_than_the_window(self):
+        for name in self.pages:
+            with self.subTest(page=name):
+                page = self.open(name, WIDE)
+                page.call("Emulation.setEmulatedMedia", media="print")
+                page.value("document.body.style.maxWidth = '700px'")  # no resize, so nothing is drawn for it, as when printing
+                wide = page.value("[...document.querySelectorAll('.chart svg, .chart canvas')].filter(d => d.getBoundingClientRect().right > document.body.getBoundingClientRect().right + 1).length")
+                page.value("document.body.style.maxWidth = ''")
+                page.call("Emulation.setEmulatedMedia", media="", features=[{"name": "prefers-color-scheme", "value": "light"}])
+                self.assertEqual(wide, 0, name)
+
     def test_the_theme_switches_page_and_charts(self):
         page = self.open("run", WIDE)
         before = page.value("[getComputedStyle(document.documentElement).backgroundColor, document.querySelector('.chart svg text').getAttribute('fill')]")

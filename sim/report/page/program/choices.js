@@ -43,7 +43,7 @@ function sortableTable(caption, columns, rows) {
     more.textContent = order.length > kMostRows ? "The first " + countText(kMostRows) + " of " + countText(order.length) + "." : countText(order.length) + " rows.";
   };
   const headings = columns.map((column) => {
-    const button = element("button", { type: "button", class: "sort" }, column.name);
+    const button = element("button", { type: "button", class: "sort" }, ...breakable(column.name));
     const heading = element("th", { scope: "col", "aria-sort": "none", ...(column.words ? { class: "words" } : {}) }, button);
     button.addEventListener("click", () => {
       descending = by === column && !descending;

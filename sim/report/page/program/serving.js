@@ -120,8 +120,12 @@ function showServing(report, extra) {
   sourcesSection(report);
 }
 
+/// `owned_usd_per_h` as "owned, USD an hour".
+const moneyName = (key) => key.replace(/_ratio$/, "").replace(/_w$/, ", W").replace(/_usd/, ", USD").replace(/_per_h$/, " an hour").replace(/^(gpus|nics)$/, (of) => of.slice(0, 3).toUpperCase() + "s")
+  .replaceAll("_", " ");
+
 /// Every number of `money` with the unit its name ends in.
 function moneyTable(money) {
   const rows = Object.entries(money).filter(([, value]) => typeof value === "number" || typeof value === "string");
-  return tableElement("Money", ["", ""], rows.map(([key, value]) => [key.replaceAll("_", " "), typeof value === "number" ? quantityText(key, value) : value]), [1]);
+  return tableElement("Money", ["", ""], rows.map(([key, value]) => [moneyName(key), typeof value === "number" ? quantityText(key, value) : value]), [1]);
 }

@@ -47,6 +47,9 @@ function element(name, attributes, ...children) {
   return made;
 }
 
+/// The name of a scenario key, or of a report's field, with places where a narrow column may break it.
+const breakable = (name) => name.split(/(?<=[._])/).flatMap((part, i) => (i === 0 ? [part] : [element("wbr"), part]));
+
 /// A table from a header and rows of texts; columns named in `words` are left-aligned prose.
 function tableElement(caption, header, rows, words = []) {
   const cell = (kind, text, column) => element(kind, words.includes(column) ? { class: String(text).length > 120 ? "words long" : "words" } : {}, String(text));
