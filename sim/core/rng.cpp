@@ -3,6 +3,8 @@
 
 #include <Random123/philox.h>
 
+#include <algorithm>
+
 #include "sim/core/check.hpp"
 
 namespace moesim {
@@ -40,18 +42,36 @@ RngStream::RngStream(std::uint64_t seed, std::string_view purpose, std::uint64_t
   counter_ = {0, 0, low(index), high(index)};
 }
 
+RngStream::Block RngStream::next_block() {
+  const r123::Philox4x32 philox;
+  const auto out =
+      philox({{counter_[0], counter_[1], counter_[2], counter_[3]}}, {{key_[0], key_[1]}});
+  if (++counter_[0] == 0) {
+    ++counter_[1];
+  }
+  return {out[0], out[1], out[2], out[3]};
+}
+
 RngStream::result_type RngStream::operator()() {
   if (used_ == block_.size()) {
-    const r123::Philox4x32 philox;
-    const auto out =
-        philox({{counter_[0], counter_[1], counter_[2], counter_[3]}}, {{key_[0], key_[1]}});
-    block_ = {out[0], out[1], out[2], out[3]};
-    if (++counter_[0] == 0) {
-      ++counter_[1];
-    }
+    block_ = next_block();
     used_ = 0;
   }
   return block_[used_++];
+}
+
+void RngStream::fill(std::span<result_type> words) {
+  std::size_t at = 0;
+  while (at < words.size() && used_ < block_.size()) {
+    words[at++] = block_[used_++];
+  }
+  for (; words.size() - at >= block_.size(); at += block_.size()) {
+    const Block block = next_block();
+    std::copy(block.begin(), block.end(), words.begin() + static_cast<std::ptrdiff_t>(at));
+  }
+  while (at < words.size()) {
+    words[at++] = (*this)();
+  }
 }
 
 double RngStream::uniform01() {

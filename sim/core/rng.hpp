@@ -22,6 +22,8 @@ class RngStream {
   static constexpr result_type min() { return 0; }
   static constexpr result_type max() { return 0xffffffffU; }
   result_type operator()();
+  /// The next words of the stream, as many calls would give them, at a fraction of their cost.
+  void fill(std::span<result_type> words);
 
   /// Uniform in [0, 1) with 53 random bits.
   double uniform01();
@@ -29,9 +31,12 @@ class RngStream {
   std::uint64_t below(std::uint64_t n);
 
  private:
+  using Block = std::array<std::uint32_t, 4>;
+  Block next_block();
+
   std::array<std::uint32_t, 2> key_{};
-  std::array<std::uint32_t, 4> counter_{};
-  std::array<std::uint32_t, 4> block_{};
+  Block counter_{};
+  Block block_{};
   unsigned used_ = 4;
 };
 

@@ -17,7 +17,12 @@ Routing RoutingMemo::route(int step, int layer) const {
   Kept* kept = nullptr;
   {
     const std::scoped_lock lock(mutex_);
-    kept = &kept_[{step, layer}];
+    if (bytes_ < most_bytes_ || kept_.contains({step, layer})) {
+      kept = &kept_[{step, layer}];
+    }
+  }
+  if (kept == nullptr) {
+    return source_->route(step, layer);
   }
   std::call_once(kept->once, [&] {
     kept->routing = source_->route(step, layer);

@@ -74,19 +74,16 @@ std::unique_ptr<RoutingSource> AssemblyCache::routing(
                                                                   scenario.batch.tokens_per_rank,
                                                                   candidates);
   const std::scoped_lock lock(mutex_);
-  drop_oldest_sources();
-  std::shared_ptr<RoutingMemo>& known = sources_[key];
-  if (known == nullptr) {
-    try {
-      known = std::make_shared<RoutingMemo>(open());
-    } catch (...) {
-      sources_.erase(key);
-      throw;
-    }
-    opened_.push_back(key);
-    ++made_.sources;
+  const auto known = sources_.find(key);
+  if (known != sources_.end()) {
+    return std::make_unique<SharedSource>(known->second);
   }
-  return std::make_unique<SharedSource>(known);
+  drop_oldest_sources();
+  auto opened = std::make_shared<RoutingMemo>(open(), most_bytes_);
+  sources_[key] = opened;
+  opened_.push_back(key);
+  ++made_.sources;
+  return std::make_unique<SharedSource>(std::move(opened));
 }
 
 AssemblyCache::Made AssemblyCache::made() const {

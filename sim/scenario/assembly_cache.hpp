@@ -22,7 +22,8 @@ namespace moesim {
 /// assembly made with it.
 class AssemblyCache {
  public:
-  /// @param most_bytes  of routings; the sources opened first go first
+  /// @param most_bytes  of a source's routings, after which it keeps no others; of all when another
+  ///                    source is opened: those opened first go first
   explicit AssemblyCache(std::int64_t most_bytes = std::int64_t{1} << 30U)
       : most_bytes_(most_bytes) {}
 

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <filesystem>
 #include <stdexcept>
+#include <vector>
 
 #include "sim/core/atomic_file.hpp"
 #include "sim/core/diagnostics.hpp"
@@ -56,6 +57,19 @@ TEST(RngStream, DrawingMoreFromOneStreamNeverShiftsAnother) {
     differs = differs || noise != draw;
   }
   EXPECT_TRUE(differs);
+}
+
+TEST(RngStream, FillsWithTheWordsThatCallsWouldGive) {
+  RngStream called(1, "gating", 3);
+  RngStream filled(1, "gating", 3);
+  for (const std::size_t count : {1U, 0U, 2U, 7U, 1U, 16U, 3U}) {
+    std::vector<std::uint32_t> words(count);
+    filled.fill(words);
+    for (const std::uint32_t word : words) {
+      EXPECT_EQ(word, called());
+    }
+  }
+  EXPECT_EQ(filled(), called());
 }
 
 // 60,000 draws of 6 values: the standard deviation of a count is 91, so 600 is beyond 6 of them.

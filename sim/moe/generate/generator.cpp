@@ -5,11 +5,13 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <string_view>
 
 #include "sim/core/check.hpp"
 #include "sim/core/portable_math.hpp"
 #include "sim/core/rng.hpp"
+#include "sim/moe/generate/largest.hpp"
 #include "sim/moe/generate/noise.hpp"
 
 namespace moesim::generate {
@@ -18,7 +20,6 @@ namespace {
 using Scores = std::vector<std::int32_t>;
 
 constexpr std::uint32_t kHalfWord = 0xffff;
-constexpr std::int32_t kNever = std::numeric_limits<std::int32_t>::min();
 constexpr std::int32_t kAlways = std::numeric_limits<std::int32_t>::max();
 
 std::int64_t fixed(double value) {
@@ -65,6 +66,11 @@ class Walk {
     if (token_sigma_ > 0 && generator.spec_.kind == GeneratorKind::kLogNormal) {
       held_.resize(base_.size());
     }
+    if (generator.spec_.kind == GeneratorKind::kOneHot) {
+      const auto hot = std::find(base_.begin(), base_.end(), kAlways);
+      hot_ = static_cast<std::size_t>(hot - base_.begin());
+      *hot = 0;
+    }
   }
 
   /// Finds, expert by expert, the last fresh value at or before `token`.
@@ -72,12 +78,11 @@ class Walk {
     std::vector<bool> known(held_.size());
     std::size_t left = held_.size();
     for (std::int64_t t = token; left > 0; --t) {
-      RngStream rng = stream("token noise", t);
+      draw_words("token noise", t, held_.size());
       for (std::size_t e = 0; e < held_.size(); ++e) {
-        const std::uint32_t word = rng();
-        if (!known[e] && is_fresh(word, t)) {
+        if (!known[e] && is_fresh(words_[e], t)) {
           known[e] = true;
-          held_[e] = noise_of(word);
+          held_[e] = noise_of(words_[e]);
           --left;
         }
       }
@@ -88,12 +93,10 @@ class Walk {
     if (held_.empty()) {
       return;
     }
-    RngStream rng = stream("token noise", token);
-    for (std::int32_t& held : held_) {
-      const std::uint32_t word = rng();
-      if (is_fresh(word, token)) {
-        held = noise_of(word);
-      }
+    draw_words("token noise", token, held_.size());
+    for (std::size_t e = 0; e < held_.size(); ++e) {
+      const std::int32_t noise = noise_of(words_[e]);  // looked up by all: chance misleads branches
+      held_[e] = is_fresh(words_[e], token) ? noise : held_[e];
     }
   }
 
@@ -110,13 +113,15 @@ class Walk {
     keep_best_groups();
     take_best(out);
     if (!weights.empty()) {
-      weigh(out, weights, of_all);
+      weigh(weights, of_all);
     }
   }
 
  private:
-  [[nodiscard]] RngStream stream(std::string_view purpose, std::int64_t token) const {
-    return {generator_.seed_, purpose, index_of(key_, bits(token))};
+  /// Fills words_ with the first words of a token's stream.
+  void draw_words(std::string_view purpose, std::int64_t token, std::size_t count) {
+    words_.resize(count);
+    RngStream(generator_.seed_, purpose, index_of(key_, bits(token))).fill(words_);
   }
   [[nodiscard]] bool is_fresh(std::uint32_t word, std::int64_t token) const {
     return token == 0 || (word & kHalfWord) < fresh_below_;
@@ -126,14 +131,19 @@ class Walk {
   }
 
   void add_gumbel(std::int64_t token) {
-    const Scores& gumbel = noise_tables().gumbel;
-    RngStream rng = stream("token choice", token);
-    for (std::size_t e = 0; e < scores_.size(); e += 2) {
-      const std::uint32_t word = rng();
-      scores_[e] += scores_[e] == kAlways ? 0 : gumbel[word & kHalfWord];
-      if (e + 1 < scores_.size()) {
-        scores_[e + 1] += scores_[e + 1] == kAlways ? 0 : gumbel[word >> 16U];
-      }
+    draw_words("token choice", token, (scores_.size() + 1) / 2);
+    const std::int32_t* const gumbel = noise_tables().gumbel.data();
+    std::int32_t* const scores = scores_.data();
+    const std::size_t pairs = scores_.size() / 2;
+    for (std::size_t i = 0; i < pairs; ++i) {
+      scores[2 * i] += gumbel[words_[i] & kHalfWord];
+      scores[2 * i + 1] += gumbel[words_[i] >> 16U];
+    }
+    if (scores_.size() % 2 == 1) {
+      scores_.back() += gumbel[words_.back() & kHalfWord];
+    }
+    if (hot_) {
+      scores_[*hot_] = kAlways;
     }
   }
 
@@ -144,71 +154,90 @@ class Walk {
       return;
     }
     const std::size_t size = scores_.size() / groups;
-    std::vector<std::pair<std::int64_t, std::size_t>> worth;  // negated: the best sort first
+    worth_.resize(groups);
     for (std::size_t g = 0; g < groups; ++g) {
-      std::int64_t best = kNever;
-      std::int64_t second = size > 1 ? std::int64_t{kNever} : 0;
-      for (std::size_t e = g * size; e < (g + 1) * size; ++e) {
-        second = size > 1 ? std::max(second, std::min<std::int64_t>(best, scores_[e])) : 0;
-        best = std::max<std::int64_t>(best, scores_[e]);
+      worth_[g] = best_two(std::span(scores_).subspan(g * size, size));
+    }
+    places_of(worth_, places_);
+    open_.clear();
+    auto end = scores_.begin();
+    for (std::size_t g = 0; g < groups; ++g) {
+      if (places_[g] < kept) {
+        const auto first = scores_.begin() + static_cast<std::ptrdiff_t>(g * size);
+        end = std::copy_n(first, size, end);
+        open_.push_back(g);
       }
-      worth.emplace_back(-(best + second), g);
     }
-    std::sort(worth.begin(), worth.end());
-    for (std::size_t i = kept; i < groups; ++i) {
-      const auto first = scores_.begin() + static_cast<std::ptrdiff_t>(worth[i].second * size);
-      std::fill(first, first + static_cast<std::ptrdiff_t>(size), kNever);
-    }
+    scores_.erase(end, scores_.end());
   }
 
-  /// Insertion into a short list that stays sorted: most scores fall below its end.
+  /// The expert whose score stands at `at` of those of the open groups.
+  [[nodiscard]] ExpertIndex expert_at(std::size_t at) const {
+    if (open_.empty()) {
+      return static_cast<ExpertIndex>(at);
+    }
+    const std::size_t size = scores_.size() / open_.size();
+    return static_cast<ExpertIndex>(open_[at / size] * size + at % size);
+  }
+
+  /// Only scores that reach the smallest of as many maxima as are wanted can be among the best.
   void take_best(std::span<ExpertIndex> out) {
-    std::size_t filled = 0;
-    for (std::size_t e = 0; e < scores_.size(); ++e) {
-      if (filled == out.size() && scores_[e] <= scores_[out[filled - 1]]) {
-        continue;
+    best_.resize(out.size());
+    const std::int32_t floor = smallest_maximum(scores_, best_);
+    able_.resize(scores_.size());
+    std::size_t able = 0;
+    for (std::size_t at = 0; at < scores_.size(); ++at) {
+      able_[able] = static_cast<ExpertIndex>(at);
+      able += scores_[at] >= floor ? 1U : 0U;
+    }
+    able_.resize(able);
+    able_scores_.resize(able);
+    for (std::size_t i = 0; i < able; ++i) {
+      able_scores_[i] = scores_[able_[i]];
+    }
+    places_of(able_scores_, places_);
+    for (std::size_t i = 0; i < able; ++i) {
+      if (places_[i] < out.size()) {
+        out[places_[i]] = expert_at(able_[i]);
+        best_[places_[i]] = able_scores_[i];
       }
-      std::size_t at = filled < out.size() ? filled++ : filled - 1;
-      for (; at > 0 && scores_[e] > scores_[out[at - 1]]; --at) {
-        out[at] = out[at - 1];
-      }
-      out[at] = static_cast<ExpertIndex>(e);
     }
   }
 
-  /// Softmax of the scores: over the first top_k of `out`, or over the whole layer.
-  void weigh(std::span<const ExpertIndex> out, std::span<float> weights, bool of_all) {
+  /// Softmax of the scores: over the best top_k, or over the whole layer.
+  void weigh(std::span<float> weights, bool of_all) {
     const std::int64_t scale = fixed(generator_.spec_.weight_scale);
-    std::int64_t most = scores_[out[0]];
-    if (of_all) {
-      most = *std::max_element(all_.begin(), all_.end());
-    }
+    const std::int64_t most = of_all ? *std::max_element(all_.begin(), all_.end()) : best_[0];
     const auto power = [&](std::int64_t score) {
       return score_exp((score - most) * scale / kScoreOne);
     };
+    const auto top_k = static_cast<std::size_t>(generator_.top_k_);
     double sum = 0.0;
-    if (of_all) {
-      for (const std::int32_t score : all_) {
-        sum += power(score);
-      }
-    } else {
-      for (const ExpertIndex e : out.first(static_cast<std::size_t>(generator_.top_k_))) {
-        sum += power(scores_[e]);
-      }
+    for (const std::int32_t score : of_all ? std::span(all_) : std::span(best_).first(top_k)) {
+      sum += power(score);
     }
-    for (std::size_t i = 0; i < out.size(); ++i) {
-      weights[i] = static_cast<float>(power(scores_[out[i]]) / sum);
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      weights[i] = static_cast<float>(power(best_[i]) / sum);
     }
   }
 
   const Generator& generator_;
   std::uint64_t key_;
   Scores base_;
+  std::optional<std::size_t> hot_;  ///< the expert that everyone chooses first
   std::int64_t token_sigma_;
   std::uint32_t fresh_below_;
   Scores held_;  ///< token noise, empty if there is none
   Scores scores_;
-  Scores all_;  ///< before the groups are cut, where gate weights need them
+  Scores best_;  ///< of the chosen, best first
+  Scores all_;   ///< before the groups are cut, where gate weights need them
+  // Kept from token to token for their memory.
+  std::vector<std::uint32_t> words_;
+  std::vector<std::int64_t> worth_;  ///< by group
+  std::vector<std::size_t> open_;    ///< groups that may be chosen from; empty: all
+  std::vector<ExpertIndex> able_;
+  Scores able_scores_;
+  std::vector<std::uint32_t> places_;
 };
 
 Generator::Generator(const GeneratorSpec& spec, int num_experts, int top_k, std::uint64_t seed)

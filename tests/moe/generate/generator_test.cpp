@@ -7,6 +7,7 @@
 #include <rapidcheck/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -132,6 +133,44 @@ TEST(Generator, GroupsLimitATokenToTheBestOfThem) {
     all.insert(groups.begin(), groups.end());
   }
   EXPECT_EQ(all.size(), 8U);
+}
+
+/// A hash of the choices and gate weights of 300 tokens.
+std::uint64_t hash_of(const GeneratorSpec& spec, int experts, int top_k, int per_token) {
+  const Generator generator(spec, experts, top_k, 7);
+  std::vector<ExpertIndex> ids(static_cast<std::size_t>(300 * per_token));
+  std::vector<float> weights(ids.size());
+  generator.choose({3, 0},
+                   1,
+                   generator.popularity(1, 0),
+                   0,
+                   {.experts = ids, .weights = weights, .per_token = per_token});
+  std::uint64_t hash = 0;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    hash = mix_hash(mix_hash(hash, ids[i]), std::bit_cast<std::uint32_t>(weights[i]));
+  }
+  return hash;
+}
+
+// Recorded from a version that compared every score with the list of the best so far.
+TEST(Generator, ChoicesHaveTheSameBitsOnEveryPlatform) {
+  GeneratorSpec spec;
+  spec.kind = GeneratorKind::kUniform;
+  EXPECT_EQ(hash_of(spec, 61, 5, 9), 13472730697601840342U);
+  spec.groups = 8;
+  spec.top_groups = 4;
+  EXPECT_EQ(hash_of(spec, 256, 8, 8), 9056871695731001818U);
+  EXPECT_EQ(hash_of(spec, 8, 2, 4), 15025167139886759258U);
+  spec.kind = GeneratorKind::kLogNormal;
+  spec.request_sigma = 0.5;
+  spec.token_sigma = 1.0;
+  spec.token_correlation = 0.8;
+  spec.gate_weights = GateWeights::kAll;
+  EXPECT_EQ(hash_of(spec, 72, 6, 36), 4283392989580001191U);
+  spec.kind = GeneratorKind::kOneHot;
+  spec.groups = 1;
+  spec.top_groups = 1;
+  EXPECT_EQ(hash_of(spec, 60, 4, 4), 1423435623960064872U);
 }
 
 GeneratorSpec correlated() {
