@@ -33,18 +33,23 @@ struct FitCommand {
   bool quiet = false;
 };
 
+/// A table for each part, which heads its first column.
 std::string fit_table(const generate::FitResult& fit) {
-  std::vector<std::vector<std::string>> rows;
-  for (const generate::FitRow& row : fit.rows) {
-    rows.push_back({row.part,
-                    row.quantity + (row.is_target ? " *" : ""),
-                    fmt::format("{:.3f}", row.recorded),
-                    fmt::format("{:.3f}", row.generated),
-                    row.recorded == 0.0
-                        ? std::string("-")
-                        : fmt::format("{:+.0f} %", 100.0 * (row.generated / row.recorded - 1.0))});
+  std::string text;
+  for (auto row = fit.rows.begin(); row != fit.rows.end();) {
+    const std::string& part = row->part;
+    std::vector<std::vector<std::string>> rows;
+    for (; row != fit.rows.end() && row->part == part; ++row) {
+      rows.push_back(
+          {row->quantity + (row->is_target ? " *" : ""),
+           fmt::format("{:.3f}", row->recorded),
+           fmt::format("{:.3f}", row->generated),
+           row->recorded == 0.0
+               ? std::string("-")
+               : fmt::format("{:+.0f} %", 100.0 * (row->generated / row->recorded - 1.0))});
+    }
+    text += table({part, "recorded", "generated", "error"}, rows) + "\n";
   }
-  std::string text = table({"part", "quantity", "recorded", "generated", "error"}, rows);
   text += "* the fit aimed at it\n";
   for (const std::string& note : fit.notes) {
     text += "note: " + note + "\n";

@@ -214,6 +214,7 @@ class Layout {
 }  // namespace
 
 std::string wrapped(std::string_view text) {
+  const std::string indent(std::min(text.find_first_not_of(' '), text.size()) + 2, ' ');
   std::string lines;
   std::string line;
   for (std::size_t at = 0; at <= text.size();) {
@@ -221,7 +222,7 @@ std::string wrapped(std::string_view text) {
     const std::string_view word = text.substr(at, end - at);
     if (at > 0 && line.size() + 1 + word.size() > kColumns) {
       lines += line + "\n";
-      line = "  ";
+      line = indent;
     } else if (at > 0) {
       line += ' ';
     }

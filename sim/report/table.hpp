@@ -16,8 +16,8 @@ namespace moesim {
 [[nodiscard]] std::string table(const std::vector<std::string>& header,
                                 const std::vector<std::vector<std::string>>& rows);
 
-/// Lines of at most 80 columns, broken at blanks, the later ones indented by two; a longer word
-/// keeps its line. Ends in a newline.
+/// Lines of at most 80 columns, broken at blanks, the later ones indented by two more than the
+/// first; a longer word keeps its line. Ends in a newline.
 [[nodiscard]] std::string wrapped(std::string_view text);
 
 /// Three significant digits without an exponent: 1.23, 12.3, 123, 1234.

@@ -80,7 +80,10 @@ TEST_F(Generated, AFitWritesWhatGenerateReads) {
   const Outcome fit =
       moesim({"trace", "fit", "made", "--name", "the pack made", "--out", "fitted.toml"});
   EXPECT_EQ(fit.code, 0) << fit.err;
-  EXPECT_THAT(fit.out, HasSubstr("unseen sequences"));
+  EXPECT_THAT(fit.out, testing::ContainsRegex("\nunseen sequences +recorded +generated +error\n"));
+  EXPECT_THAT(
+      fit.out,
+      testing::ContainsRegex("\ncoefficient of variation \\* +[0-9.]+ +[0-9.]+ +[-+][0-9]+ %\n"));
   EXPECT_THAT(fit.out, HasSubstr("* the fit aimed at it"));
   EXPECT_THAT(read("fitted.toml"), HasSubstr("fitted_on = \"the pack made (sha256 "));
   EXPECT_EQ(moesim({"trace", "generate", "./fitted.toml", "again"}).code, 0);

@@ -67,6 +67,7 @@ TEST(Wrapped, BreaksAtBlanksBeforeColumnEightyAndIndentsTheRest) {
   EXPECT_EQ(wrapped(""), "\n");
   EXPECT_EQ(wrapped(forty + " " + std::string(39, 'y')), forty + " " + std::string(39, 'y') + "\n");
   EXPECT_EQ(wrapped(forty + " " + forty + " z"), forty + "\n  " + forty + " z\n");
+  EXPECT_EQ(wrapped("    " + forty + " " + forty), "    " + forty + "\n      " + forty + "\n");
   EXPECT_EQ(wrapped("a " + std::string(100, 'w') + " b"),
             "a\n  " + std::string(100, 'w') + "\n  b\n");
 }
