@@ -59,7 +59,7 @@ TEST(SummaryText, IsThisForASmallRun) {
             "  hot rank 0: 68 assignments (1.50 x mean)\n"
             "  hot link b->a: 3.00 kB, busy 3.00 us\n"
             "  dispatch 5.00 us: at least 3.00 us on these paths, 2.50 us on any (domain 0\n"
-            "  out)\n"
+            "    out)\n"
             "  combine 4.00 us: at least 2.00 us on these paths\n"
             "note: a note\n"
             "extrapolated: experts: rows 3; \"k\" was fitted from 4 to 8\n");
