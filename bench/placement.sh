@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # bench/placement.sh BUILD_FOLDER DATA_SETS: EPLB and our search on steps that neither has seen, for each
-# recording under DATA_SETS/routing and for generated routing; the table of docs/placement_search.md. Last,
-# the time of a search of 58 layers at EP64 on two threads.
+# recording under DATA_SETS/routing and for generated routing; the table of docs/placement_search.md. EPLB
+# with both choices of replicas that the search is given. Last, the time of a search of 58 layers at EP64 on
+# two threads.
 set -eu
 moesim=$(cd "$1" && pwd)/moesim
 data=$(cd "$2/routing" && pwd)
@@ -28,6 +29,11 @@ judge() { # judge NAME SLOTS TRAIN [OPTION...]
   shift 3
   "$moesim" place "$work/$name.toml" --slots "$slots" --train "$train" --quiet "$@" 2>/dev/null |
     awk -v name="$name" '/^(baseline|eplb|optimised|hindsight) / && ++seen[$1] == 1 { print name, $0 }'
+}
+
+compare() { # compare NAME SLOTS TRAIN [OPTION...]
+  judge "$@" --placements eplb,optimised,hindsight --choices even,nearest
+  judge "$@" --placements eplb --no-bounds --set placement.replica_choice=nearest | sed -n 's/ eplb / eplb, nearest /p'
 }
 
 esft=deepseek-v2lite-esft-prefill gptoss=gpt-oss-20b-decode counts=olmoe-mixtral-counts/expert_counts.csv
@@ -62,13 +68,13 @@ scenario lognormal 'preset = "deepseek-v3"' 4 128 16 "$generated"
 scenario ep64 'preset = "deepseek-v3"' 8 128 9 "$generated"
 
 echo "set placement imbalance layer mean, P99; step mean, P99; NIC bytes; bound, gap"
-judge esft 96 8 --placements eplb,optimised,hindsight
-judge gptoss 48 16 --placements eplb,optimised,hindsight
-judge olmoe 80 8 --placements eplb,optimised,hindsight
-judge smartmoe 48 8 --placements eplb,optimised,hindsight --set step.layers=6
-judge mixtral 16 8 --placements eplb,optimised,hindsight
-judge granite 40 4 --placements eplb,optimised,hindsight
-judge lognormal 288 8 --placements eplb,optimised,hindsight --set step.layers=8
+compare esft 96 8
+compare gptoss 48 16
+compare olmoe 80 8
+compare smartmoe 48 8 --set step.layers=6
+compare mixtral 16 8
+compare granite 40 4
+compare lognormal 288 8 --set step.layers=8
 echo "58 layers at EP64, 20,000 candidates a layer, 8 steps to learn from, 1 to judge, two threads:"
 start=$(date +%s)
 judge ep64 320 8 --placements optimised --no-bounds --threads 2

@@ -71,10 +71,12 @@ class Search {
     });
     SearchResult all;
     all.exact = true;
+    all.later = Seconds{};
     for (SearchResult& map : maps) {
       std::move(map.placements.begin(), map.placements.end(), std::back_inserter(all.placements));
       all.layers.insert(all.layers.end(), map.layers.begin(), map.layers.end());
       all.moves += map.moves;
+      all.later = all.later && map.later ? std::optional(*all.later + *map.later) : std::nullopt;
       all.exact = all.exact && map.exact;
       all.interrupted = all.interrupted || map.interrupted;
     }
@@ -95,6 +97,7 @@ class Search {
     std::vector<PlacementCost> layers = best_start(traffic, believed, map);
     const Placement start = layers.front().placement();
     SearchResult result;
+    result.later = trial.later;
     result.interrupted = is_stopped(options_);
     const Placement best = space_size_  ? best_of_all(traffic, believed, layers, result)
                            : trial.pays ? annealed(traffic, believed, layers, map, result)
@@ -117,6 +120,7 @@ class Search {
   [[nodiscard]] TrialResult tried(const std::vector<ExpertTraffic>& traffic,
                                   std::size_t map) const {
     const TrialSearch trial{.model = quick_,
+                            .own = model_,
                             .resources = resources_,
                             .levels = levels_,
                             .window = window_,

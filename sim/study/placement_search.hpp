@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "sim/moe/placement.hpp"
@@ -54,7 +55,10 @@ struct SearchResult {
   std::vector<Placement> placements;  ///< by layer; all alike with a shared map
   std::vector<SearchedLayer> layers;
   std::int64_t moves = 0;  ///< candidates tried
-  bool exact = false;      ///< every placement was tried: none costs less
+  /// What trials of all maps say that a layer takes in steps not seen (TrialResult), summed; none
+  /// without trials.
+  std::optional<Seconds> later = {};
+  bool exact = false;  ///< every placement was tried: none costs less
   bool interrupted = false;
 };
 

@@ -26,13 +26,14 @@ struct Times {
   double guarded = 0.0;  ///< what searches minimise but for its softened busiest resources
 };
 
-Times times_of(const TrialSearch& trial,
+Times times_of(const StepModel& model,
+               const TrialSearch& trial,
                const std::vector<ExpertTraffic>& traffic,
                const Placement& placement,
                double tail) {
   Times times;
   for (const ExpertTraffic& layer : traffic) {
-    const LayerCost cost = PlacementCost(trial.model, layer, trial.resources, placement).cost();
+    const LayerCost cost = PlacementCost(model, layer, trial.resources, placement).cost();
     times.traffic += (cost.dispatch + cost.combine).value;
     times.guarded += cost.guarded(tail).value;
   }
@@ -68,14 +69,16 @@ TrialResult try_search(const TrialSearch& trial,
   annealing.run(unseen);
   const Placement found = placement_from_slots(annealing.best_slots(), trial.model.ranks);
   const std::vector<ExpertTraffic> later = traffic_in(trial, late);
-  const Times before = times_of(trial, later, start, options.tail);
-  const Times after = times_of(trial, later, found, options.tail);
-  const double saved = times_of(trial, seen, start, options.tail).traffic -
-                       times_of(trial, seen, found, options.tail).traffic;
+  const Times before = times_of(trial.model, trial, later, start, options.tail);
+  const Times after = times_of(trial.model, trial, later, found, options.tail);
+  const double saved = times_of(trial.model, trial, seen, start, options.tail).traffic -
+                       times_of(trial.model, trial, seen, found, options.tail).traffic;
   TrialResult result{.pays = after.guarded < before.guarded, .sharing = 1.0};
   if (saved > 0.0) {
     result.sharing = std::clamp((before.traffic - after.traffic) / saved, 0.0, 1.0);
   }
+  const Times kept = times_of(trial.own, trial, later, result.pays ? found : start, options.tail);
+  result.later = seconds(kept.guarded);
   return result;
 }
 

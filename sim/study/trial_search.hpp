@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "sim/study/layer_resources.hpp"
@@ -16,7 +17,8 @@ using StartMaker = std::function<Placement(const std::vector<ExpertTraffic>& tra
 
 /// What a trial is made on: layers [first, first + layers) that get one map.
 struct TrialSearch {
-  const StepModel& model;
+  const StepModel& model;  ///< candidates are tried by it
+  const StepModel& own;    ///< with the choice of replicas that the map is for
   const LayerResources& resources;
   const RankLevels& levels;
   TrafficWindow window;
@@ -28,6 +30,9 @@ struct TrialSearch {
 struct TrialResult {
   bool pays = true;      ///< its map is faster in the second half than its start, by guarded()
   double sharing = 1.0;  ///< part of the saved dispatch + combine that is saved in it too, [0, 1]
+  /// guarded() of the better of both in the second half, by `own`, summed over the layers: what
+  /// searches with other choices of replicas can be compared by. None where there is no such half.
+  std::optional<Seconds> later = {};
 };
 
 /// A quarter of the moves on the first half of the window, all of it believed, from a start that is

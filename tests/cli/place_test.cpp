@@ -186,6 +186,37 @@ TEST_F(Place, ASurvivingPlacementOutlivesANode) {
   }
 }
 
+// One node, tokens that choose by themselves: a map for the nearest replicas learns which ranks
+// chance made busy, and only steps that it has not seen show it.
+TEST_F(Place, KeepsTheChoiceOfReplicasThatLaterStepsConfirm) {
+  const std::string shipped = "]\npreset = \"" MOESIM_SOURCE_DIR "/scenarios/";
+  write("node.toml",
+        "[model" + shipped + "models/mixtral-8x7b.toml\"\nlayers = 2\nmoe_layers = 2\n[cluster" +
+            shipped + "clusters/h200-hgx.toml\"\nnodes = 1\n[calibration" + shipped +
+            "calibration/assumed.toml\"\n[parallel]\nep = 8\n[batch]\ntokens_per_rank = 256\n"
+            "steps = 10\n[routing]\nsource = \"generated\"\ndraw = \"tokens\"\n"
+            "[routing.generated]\nkind = \"log_normal\"\npopularity_sigma = 0.3\n");
+  const auto optimised = [&](const char* choices) {
+    return json_of({"place",
+                    "node.toml",
+                    "--slots",
+                    "16",
+                    "--train",
+                    "8",
+                    "--moves",
+                    "2000",
+                    "--placements",
+                    "optimised",
+                    "--no-bounds",
+                    "--choices",
+                    choices,
+                    "--json"})["placements"][1];
+  };
+  const json kept = optimised("even,nearest");
+  EXPECT_EQ(kept["replica_choice"], "even");
+  EXPECT_LT(kept["layer_s"]["mean"], optimised("nearest")["layer_s"]["mean"]);
+}
+
 TEST_F(Place, TriesChoicesOfReplicasAndShowsWhatHindsightWouldGive) {
   const auto with = [&](const char* choices) {
     return place(

@@ -64,27 +64,48 @@ class PairRouting final : public RoutingSource {
   std::uint64_t seed_;
 };
 
-/// A trial on 4 ranks of 2 nodes from experts dealt out in turn, so that pairs lie apart.
+/// Trials on 4 ranks of 2 nodes from experts dealt out in turn, so that pairs lie apart.
+class TrialCase {
+ public:
+  TrialCase(bool together, std::uint64_t seed) : routing_(together, seed) {
+    RngStream rng(seed, "trial");
+    ClusterSpec spec = random_cluster_spec(rng, true);
+    spec.nodes = 2;
+    model_.cluster = build_cluster(spec);
+    model_.ranks = 4;
+    model_.layers = 1;
+    model_.model = small_model(16, 2);
+    model_.constants = plain_constants();
+    model_.routing = &routing_;
+  }
+  [[nodiscard]] TrialResult run(std::int64_t moves, int steps = 4) const {
+    const LayerResources resources = layer_resources(model_, 16);
+    const RankLevels levels = rank_levels(model_);
+    return try_search({.model = model_,
+                       .own = model_,
+                       .resources = resources,
+                       .levels = levels,
+                       .window = {.first = 0, .steps = steps}},
+                      [](const auto& /*traffic*/) { return round_robin_placement(16, 4); },
+                      {.moves = moves});
+  }
+  /// What the start takes in a window, as searches count.
+  [[nodiscard]] double start_in(TrafficWindow window) const {
+    const LayerResources resources = layer_resources(model_, 16);
+    const ExpertTraffic traffic = summarise_traffic(routing_, window, 0);
+    return PlacementCost(model_, traffic, resources, round_robin_placement(16, 4))
+        .cost()
+        .guarded(SearchOptions{}.tail)
+        .value;
+  }
+
+ private:
+  PairRouting routing_;
+  StepModel model_;
+};
+
 TrialResult trial_of(bool together, std::uint64_t seed) {
-  const PairRouting routing(together, seed);
-  RngStream rng(seed, "trial");
-  ClusterSpec spec = random_cluster_spec(rng, true);
-  spec.nodes = 2;
-  StepModel model;
-  model.cluster = build_cluster(spec);
-  model.ranks = 4;
-  model.layers = 1;
-  model.model = small_model(16, 2);
-  model.constants = plain_constants();
-  model.routing = &routing;
-  const LayerResources resources = layer_resources(model, 16);
-  const RankLevels levels = rank_levels(model);
-  return try_search({.model = model,
-                     .resources = resources,
-                     .levels = levels,
-                     .window = {.first = 0, .steps = 4}},
-                    [](const auto& /*traffic*/) { return round_robin_placement(16, 4); },
-                    {.moves = 4'000});
+  return TrialCase(together, seed).run(4'000);
 }
 
 }  // namespace
@@ -101,6 +122,20 @@ TEST(TrialSearch, BelievesWhatBelongsTogetherAndLittleOfChance) {
   }
   EXPECT_GT(together, 0.7);
   EXPECT_LT(by_chance, 0.5);
+}
+
+// Choices of replicas are compared by the half of the window that no map was made from.
+TEST(TrialSearch, SaysWhatStepsNotSeenTake) {
+  for (std::uint64_t seed = 0; seed < 4; ++seed) {
+    const TrialCase together(true, seed);
+    const double start = together.start_in({.first = 2, .steps = 2});
+    EXPECT_DOUBLE_EQ(together.run(0).later.value().value, start) << seed;  // nothing found
+    EXPECT_LT(together.run(4'000).later.value().value, start) << seed;
+    EXPECT_LE(trial_of(false, seed).later.value().value,
+              TrialCase(false, seed).start_in({.first = 2, .steps = 2}))
+        << seed;
+    EXPECT_FALSE(together.run(4'000, 1).later.has_value()) << seed;  // one step has no halves
+  }
 }
 
 // Half of the choices of 10 tokens, two each: a token misses with (1 - 1/2)^2.
