@@ -124,19 +124,11 @@ RC_GTEST_PROP(PlacementBound, NoPlacementIsFaster, (std::uint64_t seed)) {
 // expert 0 and 7 others are 16. None of the 10 need come from elsewhere, since one rank brings 23.
 TEST(PlacementBound, LoadBoundIsTheRankOfTheBusiestSlot) {
   RngStream rng(1, "load bound");
-  ClusterSpec spec = random_cluster_spec(rng, true);
-  spec.nodes = 2;
   OneRouting source({8, 1, {0}, {}, {}});
   for (int rank = 0; rank < 4; ++rank) {
     source.add_rank(rank < 2 ? 22 : 23, rank);
   }
-  StepModel model;
-  model.cluster = build_cluster(spec);
-  model.ranks = 4;
-  model.layers = 1;
-  model.model = small_model(8, 1);
-  model.constants = plain_constants();
-  model.routing = &source;
+  const StepModel model = two_node_model(rng, small_model(8, 1), source);
   const ComputeModel compute{model.cluster.gpu, model.constants};
   const TrafficWindow window{.first = 0, .steps = 2};
   const double fixed = (fixed_time(model, summarise_traffic(source, window, 0)) +

@@ -30,6 +30,22 @@ inline RandomStep placement_scene(std::uint64_t seed) {
   return step;
 }
 
+/// One layer on 4 ranks of 2 nodes of a random kind. `routing` outlives it.
+inline StepModel two_node_model(RngStream& rng,
+                                const ModelShape& shape,
+                                const RoutingSource& routing) {
+  ClusterSpec spec = random_cluster_spec(rng, true);
+  spec.nodes = 2;
+  StepModel model;
+  model.cluster = build_cluster(spec);
+  model.ranks = 4;
+  model.layers = 1;
+  model.model = shape;
+  model.constants = plain_constants();
+  model.routing = &routing;
+  return model;
+}
+
 /// Constants of experts' GEMMs of any kind.
 inline CostConstants random_expert_constants(RngStream& rng) {
   CostConstants constants = plain_constants();

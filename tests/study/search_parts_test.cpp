@@ -69,14 +69,7 @@ class TrialCase {
  public:
   TrialCase(bool together, std::uint64_t seed) : routing_(together, seed) {
     RngStream rng(seed, "trial");
-    ClusterSpec spec = random_cluster_spec(rng, true);
-    spec.nodes = 2;
-    model_.cluster = build_cluster(spec);
-    model_.ranks = 4;
-    model_.layers = 1;
-    model_.model = small_model(16, 2);
-    model_.constants = plain_constants();
-    model_.routing = &routing_;
+    model_ = two_node_model(rng, small_model(16, 2), routing_);
   }
   [[nodiscard]] TrialResult run(std::int64_t moves, int steps = 4) const {
     const LayerResources resources = layer_resources(model_, 16);
