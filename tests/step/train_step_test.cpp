@@ -293,13 +293,14 @@ TEST_F(TrainStep, TheHostCannotRunAheadOfTheCountsItWaitsFor) {
   bare.step.model.vocabulary = 1;
   const double layer = two_moe_layers(bare, 0, false).to_seconds().value / 2;
   const double host = 1.5 * layer;
+  constexpr double kHead = 2e-8;  // of the one column left
   ASSERT_LT(2 * host, forward);
   EXPECT_NEAR(
-      two_moe_layers(m, host * 1e6, false).to_seconds().value, forward + host - layer, 1e-9);
+      two_moe_layers(m, host * 1e6, false).to_seconds().value, forward + host - layer, kHead);
   EXPECT_NEAR(two_moe_layers(m, host * 1e6, true).to_seconds().value, backward, 1e-11);
   EXPECT_NEAR(two_moe_layers(m, backward * 1e6, true).to_seconds().value, 4 * backward, 1e-11);
   m.step.capacity.policy = OverflowPolicy::kPad;
-  EXPECT_NEAR(two_moe_layers(m, host * 1e6, false).to_seconds().value, forward, 1e-11);
+  EXPECT_EQ(two_moe_layers(m, host * 1e6, false), two_moe_layers(m, 0, false));
   m.step.capacity.policy = OverflowPolicy::kNone;
   m.step.dispatch.kind = DispatcherKind::kLowLatency;
   EXPECT_EQ(two_moe_layers(m, host * 1e6, false), two_moe_layers(m, 0, false));
