@@ -133,7 +133,6 @@ bool FairShare::rise(std::int32_t l, std::size_t& place, double& level) {
     const std::int32_t above = order_[place + 1];
     bool took = false;
     if (couplings(l).may_have(above)) {
-      settle_clock(at(above));
       took = take_over(above, l);
       level = level_of(l);
     }
@@ -170,7 +169,9 @@ bool FairShare::take_over(std::int32_t taker, std::int32_t from) {
   for (const std::int32_t c : scratch_) {
     classes_.prefetch_links(c);
   }
-  settle_clock(at(from));
+  settle_clock(
+      at(from));  // only where both are to be settled: a clock that is moved needs a new due tick
+  settle_clock(at(taker));
   for (const std::int32_t c : scratch_) {
     const auto path = classes_.links(c);
     if (std::find(path.begin(), path.end(), taker) != path.end()) {
