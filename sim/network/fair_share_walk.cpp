@@ -169,8 +169,7 @@ bool FairShare::take_over(std::int32_t taker, std::int32_t from) {
   for (const std::int32_t c : scratch_) {
     classes_.prefetch_links(c);
   }
-  settle_clock(
-      at(from));  // only where both are to be settled: a clock that is moved needs a new due tick
+  settle_clock(at(from));  // not before: a clock that has moved needs a new due tick
   settle_clock(at(taker));
   for (const std::int32_t c : scratch_) {
     const auto path = classes_.links(c);
