@@ -120,9 +120,10 @@ class FairShare {
   }
   [[nodiscard]] static double due_tick(const LinkState& link, double target) {
     const double ticks = (target - link.served) / link.level * kTicksPerSecond;
+    constexpr double kHalf = 0.5;  // whole ticks, rounded without a call
     return static_cast<double>(link.since) +
            (ticks < 9e15
-                ? static_cast<double>(static_cast<std::int64_t>(std::max(0.0, ticks) + 0.5))
+                ? static_cast<double>(static_cast<std::int64_t>(std::max(0.0, ticks) + kHalf))
                 : ticks);
   }
 
