@@ -71,6 +71,7 @@ std::string constants_toml(const KernelFit& kernel) {
     text += fmt::format(
         "tile_rows = {}\ntile_columns = {}\n", constants.tile_rows, constants.tile_columns);
     text += constants.expert_gather ? "" : "expert_gather = false\n";
+    text += constants.expert_return ? "expert_return = true\n" : "";
   }
   if (kernel.family == KernelFamily::kCommunication && kernel.kernel != "nccl") {
     text += "combine_sums = true\n";

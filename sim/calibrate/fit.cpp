@@ -100,6 +100,7 @@ Fitted fit_constants(std::span<const Point> points, const CostConstants& base) {
   for (const TileChoice& tile : tiles_of(points.front().family)) {
     CostConstants start = base;
     start.expert_gather = points.front().gathers;
+    start.expert_return = points.front().returns;
     if (tile.rows > 0) {
       start.tile_rows = tile.rows;
       start.tile_columns = tile.columns;

@@ -32,6 +32,7 @@ struct Point {
   bool is_combine = false;
   bool is_host_issued = false;  ///< kernels launched one by one, without a graph
   bool gathers = true;          ///< of experts: a kernel brings the rows into their order
+  bool returns = false;         ///< and one back, with sums that no combine kernel makes
   bool uses_scale_up = false;
   bool uses_scale_out = false;
   int sms = 0;

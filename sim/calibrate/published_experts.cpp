@@ -161,7 +161,7 @@ void read_sglang_operator(const Row& row, Hardware& hardware, Reading& reading) 
   Point point = operator_point(row, hardware, op, std::move(work));
   point.kernel = context ? "deepgemm_contiguous" : "deepgemm_masked";
   point.is_host_issued = context;
-  point.gathers = context;
+  point.gathers = point.returns = context;
   point.source = "ai-dynamo/aiconfigurator @095f58a, SGLang " + row.text("sglang_version");
   reading.points.push_back(std::move(point));
 }
@@ -215,6 +215,7 @@ void read_deepgemm(const Row& row, Hardware& hardware, Reading& reading) {
   point.hidden = static_cast<double>(std::max(work.columns, work.inner));
   point.width = static_cast<double>(std::min(work.columns, work.inner));
   point.weights = to_text(work.weights);
+  point.returns = true;
   point.measured = row.microseconds("derived_time_us");
   point.predict = [work = std::make_shared<const GemmWork>(std::move(work))](
                       const CostConstants& c) { return predict_gemm(*work, c); };

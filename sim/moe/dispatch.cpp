@@ -54,16 +54,11 @@ std::vector<std::int64_t> column_sums(const CountMatrix& matrix) {
   return sums;
 }
 
-bool is_per_assignment(DispatcherKind kind) {
-  return kind == DispatcherKind::kLowLatency || kind == DispatcherKind::kNccl ||
-         kind == DispatcherKind::kTwoDimensional;
-}
-
 /// Rows each source sums in the combine: what comes back, and what its own experts made.
 std::vector<std::int64_t> returned_rows(const RankCounts& counts,
                                         const Domains& domains,
                                         DispatcherKind kind) {
-  const CountMatrix& direct = is_per_assignment(kind) ? counts.assignments : counts.copies;
+  const CountMatrix& direct = sends_assignments(kind) ? counts.assignments : counts.copies;
   const bool relays = has_relays(kind);
   std::vector<std::int64_t> rows(direct.columns);
   for (std::size_t source = 0; source < direct.columns; ++source) {
@@ -130,6 +125,11 @@ bool has_notify(DispatcherKind kind) {
 
 bool needs_whole_domains(DispatcherKind kind) {
   return has_relays(kind) || kind == DispatcherKind::kTwoDimensional;
+}
+
+bool sends_assignments(DispatcherKind kind) {
+  return kind == DispatcherKind::kLowLatency || kind == DispatcherKind::kNccl ||
+         kind == DispatcherKind::kTwoDimensional;
 }
 
 bool sends_padded_shapes(DispatcherKind kind) {

@@ -68,6 +68,9 @@ inline constexpr std::array<std::string_view, 9> kDispatcherNames = {"pairwise",
 [[nodiscard]] bool has_notify(DispatcherKind kind);
 /// Whether ranks beyond one scale-up domain must fill whole ones: where relays have an index.
 [[nodiscard]] bool needs_whole_domains(DispatcherKind kind);
+/// Whether a row travels for each assignment, not one for each rank that a token visits:
+/// low_latency, nccl, two_dimensional.
+[[nodiscard]] bool sends_assignments(DispatcherKind kind);
 /// Whether every source may send a static share to every slot (overflow policy pad): dispatchers
 /// without relays.
 [[nodiscard]] bool sends_padded_shapes(DispatcherKind kind);

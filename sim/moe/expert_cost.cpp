@@ -50,6 +50,25 @@ Seconds expert_time(const ComputeModel& compute,
   return ExpertTimer(compute, model).time(slot_tokens);
 }
 
+Seconds expert_gather_time(const ComputeModel& compute,
+                           const ModelShape& model,
+                           std::int64_t rows) {
+  if (rows == 0 || !compute.constants.expert_gather) {
+    return {};
+  }
+  return MemoryKernel(compute).time(gather_bytes(static_cast<double>(rows), model));
+}
+
+Seconds dispatch_order_time(const ComputeModel& compute,
+                            const ModelShape& model,
+                            std::int64_t rows) {
+  if (rows == 0) {
+    return {};
+  }
+  return MemoryKernel(compute).time(
+      2.0 * rows_bytes(static_cast<double>(rows), model.hidden_size, model.dispatch_dtype));
+}
+
 Seconds shared_expert_time(const ComputeModel& compute,
                            const ModelShape& model,
                            std::int64_t tokens) {

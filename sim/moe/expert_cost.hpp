@@ -97,11 +97,13 @@ struct CostConstants {
                                 ///< fetched, not with the multiplications, [0, 1]
   bool expert_gather = true;  ///< a kernel brings the rows into the experts' order; false where the
                               ///< dispatch leaves them so
-  Seconds expert_floor;       ///< the host issues the expert kernels no faster than this
-  Seconds combine_extra_start;          ///< start of a combine kernel beyond communication_start
-  Bytes message_overhead;               ///< link bytes a message costs beyond its own: half-size of
-                                        ///< the efficiency m / (m + message_overhead)
-  BytesPerSecond sm_copy_rate;          ///< of one multiprocessor in a dispatch; 0: no bound
+  bool expert_return = false;   ///< kernels bring the rows into the order of the exchanges, before
+                                ///< the combine and, where every assignment is a row, the dispatch
+  Seconds expert_floor;         ///< the host issues the expert kernels no faster than this
+  Seconds combine_extra_start;  ///< start of a combine kernel beyond communication_start
+  Bytes message_overhead;       ///< link bytes a message costs beyond its own: half-size of
+                                ///< the efficiency m / (m + message_overhead)
+  BytesPerSecond sm_copy_rate;  ///< of one multiprocessor in a dispatch; 0: no bound
   BytesPerSecond combine_sm_copy_rate;  ///< the same in a combine
   bool combine_sums = false;         ///< the combine kernel sums the returned rows itself; else a
                                      ///< kernel of its own does
@@ -158,6 +160,19 @@ struct ComputeModel {
 [[nodiscard]] Seconds expert_time(const ComputeModel& compute,
                                   const ModelShape& model,
                                   std::span<const std::int64_t> slot_tokens);
+
+/// The first of those kernels, bringing N rows into the experts' order; zero without expert_gather
+/// or rows. Checked by: expert_cost_test.
+[[nodiscard]] Seconds expert_gather_time(const ComputeModel& compute,
+                                         const ModelShape& model,
+                                         std::int64_t rows);
+
+/// Rows of tokens copied into the order of their destinations before a dispatch that sends one an
+/// assignment: read and written in dispatch_dtype, one memory-bound kernel. Zero without rows.
+/// Source: Megatron-Core's all-to-all token dispatcher. Checked by: expert_cost_test.
+[[nodiscard]] Seconds dispatch_order_time(const ComputeModel& compute,
+                                          const ModelShape& model,
+                                          std::int64_t rows);
 
 /// Shared experts over the rank's own tokens: side by side they are one FFN of width
 /// shared_experts * shared_expert_width, so gate+up GEMM, SwiGLU and down GEMM with one group; no

@@ -214,7 +214,7 @@ void FairShare::remaining(std::span<double> left) const {
     } else {
       const LinkState& link = links_[static_cast<std::size_t>(owner)];
       const double served =
-          link.served + link.level * (static_cast<double>(now_ - link.since) / kTicksPerSecond);
+          link.served + link.level * (static_cast<double>(now_ - link.since) * kSecondsPerTick);
       first = owned_[static_cast<std::size_t>(owner)].entry_of(c, classes_.place).target - served;
     }
     if (ClassTable::is_alone(members)) {

@@ -23,8 +23,8 @@ namespace moesim {
 ///
 /// Full links stand in ascending order of level. A link's level depends on lower ones only, so the
 /// equations are triangular, and one walk upwards from the first link that changed restores them:
-///   - a link that ends up below its predecessor changes places with it and takes over the classes
-///     that cross both (levels equal to 1e-12 count as equal);
+///   - a link that ends up below its predecessor, or above its successor, changes places with it,
+///     and the lower one takes over the classes that cross both (levels equal to 1e-12 are equal);
 ///   - a new level is passed on to the links that the owned classes cross, summed by link;
 ///   - a link that owns nothing any more is slack and leaves the order.
 /// Of a slack link only the free capacity is kept; with none left it joins the order. A slack link
@@ -91,6 +91,7 @@ class FairShare {
   };
   static constexpr double kNever = DueTimes::kNever;
   static constexpr double kTicksPerSecond = 1e12;
+  static constexpr double kSecondsPerTick = 1e-12;
   /// A link is overloaded beyond this share of its capacity.
   static constexpr double kOverload = 1e-11;
 
@@ -108,7 +109,7 @@ class FairShare {
   void make_room_for_links();
   void settle_clock(LinkState& link) const {
     if (link.since != now_) {
-      link.served += link.level * (static_cast<double>(now_ - link.since) / kTicksPerSecond);
+      link.served += link.level * (static_cast<double>(now_ - link.since) * kSecondsPerTick);
       link.since = now_;
     }
   }
@@ -140,6 +141,13 @@ class FairShare {
   void walk();
   [[nodiscard]] std::size_t next_marked(std::size_t place) const;
   std::size_t settle(std::size_t place);
+  [[nodiscard]] double level_at(std::size_t place) const {
+    return links_[static_cast<std::size_t>(order_[place])].level;
+  }
+  [[nodiscard]] bool falls(std::size_t place, double level) const;
+  [[nodiscard]] bool rises(std::size_t place, double level) const;
+  void sink(std::int32_t link, std::size_t& place, double& level);
+  [[nodiscard]] bool rise(std::int32_t link, std::size_t& place, double& level);
   [[nodiscard]] double level_of(std::int32_t link) const;
   bool take_over(std::int32_t taker, std::int32_t from);
   void move_class(std::int32_t c, std::int32_t taker, std::int32_t from);

@@ -47,9 +47,7 @@ void FairShare::walk() {
       return;
     }
     first_marked_ = order_.size();
-    const bool falls =
-        place > 1 && at(order_[place]).level < at(order_[place - 1]).level * (1.0 - kSameLevel);
-    if (marked_[place] == kChanged || falls) {
+    if (marked_[place] == kChanged || falls(place, level_at(place))) {
       place = settle(place);
     } else if (marked_[place] == kPassed) {
       marked_[place] = kClean;
@@ -80,12 +78,40 @@ std::size_t FairShare::settle(std::size_t place) {
   LinkState& link = at(l);
   settle_clock(link);
   double level = level_of(l);
-  const std::size_t from = place;
-  while (place > 1) {
+  if (falls(place, level)) {
+    const std::size_t from = place;
+    sink(l, place, level);
+    // Those passed stand as before, but the highest of them has another link above it.
+    marked_[from] = std::max(marked_[from], kPassed);
+  } else if (rises(place, level) && !rise(l, place, level)) {
+    return place;
+  }
+  marked_[place] = kClean;
+  if (link.own == 0.0) {
+    leave(l);
+    return place;
+  }
+  pass_on(l, level);
+  update_due(l);
+  return place + 1;
+}
+
+/// Whether a link of this level belongs below the one that stands before this place.
+bool FairShare::falls(std::size_t place, double level) const {
+  return place > 1 && level < level_at(place - 1) * (1.0 - kSameLevel);
+}
+
+/// Whether a link of this level belongs above the one that stands after this place. One that has
+/// yet to be settled comes down by itself.
+bool FairShare::rises(std::size_t place, double level) const {
+  return place + 1 < order_.size() && marked_[place + 1] != kChanged &&
+         level_at(place + 1) < level * (1.0 - kSameLevel);
+}
+
+/// Moves a link down past those of a higher level, whose common classes it takes over.
+void FairShare::sink(std::int32_t l, std::size_t& place, double& level) {
+  do {
     const std::int32_t below = order_[place - 1];
-    if (!(level < at(below).level * (1.0 - kSameLevel))) {
-      break;
-    }
     const bool took = couplings(below).may_have(l) && take_over(l, below);
     if (took) {
       level = level_of(l);
@@ -94,20 +120,34 @@ std::size_t FairShare::settle(std::size_t place) {
     place_of(below) = static_cast<std::int32_t>(place);
     marked_[place] = took ? kChanged : marked_[place - 1];
     --place;
-  }
+  } while (falls(place, level));
   order_[place] = l;
   place_of(l) = static_cast<std::int32_t>(place);
-  marked_[place] = kClean;
-  if (place < from) {  // those passed stand as before, but the highest has another link above it
-    marked_[from] = std::max(marked_[from], kPassed);
-  }
-  if (link.own == 0.0) {
-    leave(l);
-    return place;
-  }
-  pass_on(l, level);
-  update_due(l);
-  return place + 1;
+}
+
+/// Moves a link up past those of a lower level, which take over the common classes before they hear
+/// of its rise. False if one of them has to be settled first: that at `place`.
+bool FairShare::rise(std::int32_t l, std::size_t& place, double& level) {
+  do {
+    const std::int32_t above = order_[place + 1];
+    bool took = false;
+    if (couplings(l).may_have(above)) {
+      took = take_over(above, l);
+      level = level_of(l);
+    }
+    order_[place] = above;
+    place_of(above) = static_cast<std::int32_t>(place);
+    order_[place + 1] = l;
+    place_of(l) = static_cast<std::int32_t>(place + 1);
+    marked_[place + 1] = kChanged;
+    if (took || falls(place, at(above).level)) {
+      marked_[place] = kChanged;
+      return false;
+    }
+    marked_[place] = kClean;
+    ++place;
+  } while (at(l).own > 0.0 && rises(place, level));
+  return true;
 }
 
 /// The classes of `from` that also cross `taker` get a new owner. False if there are none.
@@ -128,7 +168,8 @@ bool FairShare::take_over(std::int32_t taker, std::int32_t from) {
   for (const std::int32_t c : scratch_) {
     classes_.prefetch_links(c);
   }
-  settle_clock(at(from));
+  settle_clock(at(from));  // not before: a clock that has moved needs a new due tick
+  settle_clock(at(taker));
   for (const std::int32_t c : scratch_) {
     const auto path = classes_.links(c);
     if (std::find(path.begin(), path.end(), taker) != path.end()) {

@@ -255,6 +255,7 @@ void calibration_fields(Fields& f, CostConstants& c) {
   f.number(optional("gemm_overlap"), c.gemm_overlap, NumberRange::kShare);
   f.number(optional("tile_fetch_share"), c.tile_fetch_share, NumberRange::kShare);
   f.flag(optional("expert_gather"), c.expert_gather);
+  f.flag(optional("expert_return"), c.expert_return);
   f.not_negative(optional("expert_floor"), c.expert_floor);
   f.not_negative(optional("combine_extra_start"), c.combine_extra_start);
   f.not_negative(optional("message_overhead"), c.message_overhead);

@@ -166,11 +166,11 @@ void check_virtual_stages(CrossChecker& c, const Scenario& s) {
                       s.batch.micro_batches,
                       c.other("parallel.pp", p.pp),
                       virtual_stages));
-  c.check(
-      interleaved && s.step.overlap == Overlap::kDualPipe,
-      "parallel.virtual_stages",
-      {"step.overlap"},
-      fmt::format("{} does not go with {}", p.virtual_stages, c.other("step.overlap", "dualpipe")));
+  c.check(interleaved && s.step.schedule == Schedule::kDualPipe,
+          "parallel.virtual_stages",
+          {"step.schedule"},
+          fmt::format(
+              "{} does not go with {}", p.virtual_stages, c.other("step.schedule", "dualpipe")));
 }
 
 /// What DualPipe needs.

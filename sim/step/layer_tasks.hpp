@@ -17,6 +17,8 @@ struct LayerCompute {
   std::vector<SimTime> experts;  ///< routed and shared experts
   std::vector<SimTime> reduce;
   std::vector<SimTime> shared = {};  ///< of `experts`, the shared ones
+  std::vector<SimTime> order = {};   ///< of `gate`, with expert_return: rows in order of dispatch
+  std::vector<SimTime> moves = {};  ///< of `experts`, with expert_return: rows brought and returned
 };
 
 /// Rail-aligned for nccl with pxn, else `policy`.

@@ -72,6 +72,32 @@ std::int64_t transferred(const CommPlan& plan) {
   return bytes;
 }
 
+/// Kernels of a rank that only move rows, by expert_return.
+struct RowMoves {
+  Seconds order;     ///< before the dispatch
+  Seconds gather;    ///< into the experts' order; part of expert_time
+  Seconds returned;  ///< back, before the combine
+};
+
+RowMoves row_moves(const StepModel& model,
+                   const ComputeModel& compute,
+                   const LayerTraffic& traffic,
+                   std::int64_t rows,
+                   std::size_t rank) {
+  if (!compute.constants.expert_return || model.dispatch.kind == DispatcherKind::kLowLatency) {
+    return {};
+  }
+  const bool each = sends_assignments(model.dispatch.kind);
+  return {
+      .order =
+          each ? dispatch_order_time(compute, model.model, traffic.returned_rows[rank]) : Seconds{},
+      .gather = expert_gather_time(compute, model.model, rows),
+      .returned = rows == 0
+                      ? Seconds{}
+                      : combine_reduce_time(
+                            compute, model.model, rows, each ? rows : traffic.rank_received[rank])};
+}
+
 }  // namespace
 
 std::vector<RankPlace> rank_places(const Cluster& cluster, int ranks) {
@@ -91,18 +117,25 @@ LayerCompute layer_compute(const StepModel& model,
   LayerCompute times;
   for (std::size_t r = 0; r < slot_rows.size(); ++r) {
     if (is_lost(model.lost, r)) {
-      times.gate.emplace_back();
-      times.experts.emplace_back();
-      times.reduce.emplace_back();
-      times.shared.emplace_back();
+      for (auto* of_rank : {&times.gate,
+                            &times.experts,
+                            &times.reduce,
+                            &times.shared,
+                            &times.order,
+                            &times.moves}) {
+        of_rank->emplace_back();
+      }
       continue;
     }
     const std::int64_t tokens = work.tokens[r];
     const double speed = model.cluster.place(id_at<GpuId>(r)).speed;
+    const RowMoves moves = row_moves(model, compute, work.traffic, sum(slot_rows[r]), r);
     const Seconds shared = shared_expert_time(compute, model.model, tokens);
-    times.gate.push_back(ticks(gate_time(compute, model.model, tokens) / speed));
+    times.order.push_back(ticks(moves.order / speed));
+    times.gate.push_back(ticks((gate_time(compute, model.model, tokens) + moves.order) / speed));
+    times.moves.push_back(ticks((moves.gather + moves.returned) / speed));
     times.experts.push_back(
-        ticks((expert_time(compute, model.model, slot_rows[r]) + shared) / speed));
+        ticks((expert_time(compute, model.model, slot_rows[r]) + moves.returned + shared) / speed));
     times.shared.push_back(std::min(ticks(shared / speed), times.experts.back()));
     times.reduce.push_back(
         model.constants.combine_sums

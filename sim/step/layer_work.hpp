@@ -36,7 +36,15 @@ struct PreparedLayer {
                                             const Routing& routing,
                                             Rung rung);
 
-/// What a prepared layer computes on `compute` instead of the model's GPUs.
+/// What a prepared layer computes on `compute` instead of the model's GPUs. With expert_return the
+/// experts' N rows go back into the order in which the combine sends them, by a kernel of its own
+/// like combine_reduce_time: N rows read, R written, R = N where a row travels for each assignment
+/// and else the token copies received, whose rows are summed; and where a row travels for each
+/// assignment the gate's rank first copies its rows into the order of their destinations
+/// (dispatch_order_time). low_latency has neither: its kernels read and write rows where they are.
+/// Source: SGLang's kernels around DeepGEMM's contiguous layout, which the table of
+/// deepgemm_contiguous measured with it (docs/calibration.md); Megatron-Core's token dispatchers
+/// (permute, unpermute, sort by local experts). Checked by: whole_step_test.
 [[nodiscard]] LayerCompute layer_compute(const StepModel& model,
                                          const ComputeModel& compute,
                                          const LayerWork& work);

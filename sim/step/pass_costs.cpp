@@ -214,7 +214,8 @@ SimTime step_time(const PassCosts& costs,
       return ticks((step.backward ? costs.head_backward : costs.head) / speed);
     case Op::kGate: {
       const LayerCompute& layer = costs.layers[moe];
-      return step.backward ? twice(layer.gate[rank]) + layer.reduce[rank] : layer.gate[rank];
+      return step.backward ? twice(layer.gate[rank] - layer.order[rank]) + layer.reduce[rank]
+                           : layer.gate[rank];
     }
     case Op::kShared: {
       const SimTime shared = costs.layers[moe].shared[rank];
@@ -224,7 +225,9 @@ SimTime step_time(const PassCosts& costs,
       const LayerCompute& layer = costs.layers[moe];
       const SimTime routed = layer.experts[rank] - layer.shared[rank];
       const SimTime again = costs.activation.empty() ? SimTime{} : costs.activation[moe][rank];
-      return step.backward ? twice(routed) + again + costs.expert_gradients : routed;
+      const SimTime moves = layer.moves[rank];
+      return step.backward ? twice(routed - moves) + moves + again + costs.expert_gradients
+                           : routed;
     }
     case Op::kReduce:
       return costs.layers[moe].reduce[rank];
@@ -258,9 +261,12 @@ Seconds weight_gradients_time(const WholeModel& m,
     }
   }
   for (const PreparedLayer& layer : prepared) {
-    const std::vector<SimTime>& experts = layer.work.compute.experts;
-    time += std::max_element(experts.begin(), experts.end())->to_seconds() +
-            accumulation(m, compute, w.experts + w.shared);
+    const LayerCompute& times = layer.work.compute;
+    SimTime slowest;
+    for (std::size_t r = 0; r < times.experts.size(); ++r) {
+      slowest = std::max(slowest, times.experts[r] - times.moves[r]);
+    }
+    time += slowest.to_seconds() + accumulation(m, compute, w.experts + w.shared);
   }
   if (head) {
     time += head_time(compute, shape, tp, load.head_rows) + accumulation(m, compute, w.head);

@@ -51,15 +51,16 @@ struct PassCosts {
 };
 
 /// Backward passes take twice the forward time, attention_backward_time for attention; a gate
-/// besides the sum of the gradients that come back, as the combine's sum; a reduce its own time
-/// once. Recompute::kSelective adds the activations of FFNs: 3 widths of bf16 a row through memory.
-/// Besides, the gradient of every weight of the layer is read and written in gradient_dtype, to be
-/// added to those of the micro-batches before (no kernel of its own), and the head has
-/// cross_entropy_time; fp8 experts quantise gradients and, the other way, inputs: 6 and 2 B an
-/// element. Source: each GEMM has two of its size in the backward pass; gradient accumulation fused
-/// into the GEMMs of weights (Megatron-Core); DeepSeek-V3 report, sections 3.3.2 and 3.5.2. Valid
-/// for: kernels as efficient backwards as forwards. Left out: dropout, quantising of dense layers.
-/// Checked by: overlap_test, train_step_test.
+/// besides the sum of the gradients that come back, as the combine's sum; a reduce, and with
+/// expert_return the kernels that only move rows, their own time once. Recompute::kSelective adds
+/// the activations of FFNs: 3 widths of bf16 a row through memory. Besides, the gradient of every
+/// weight of the layer is read and written in gradient_dtype, to be added to those of the
+/// micro-batches before (no kernel of its own), and the head has cross_entropy_time; fp8 experts
+/// quantise gradients and, the other way, inputs: 6 and 2 B an element. Source: each GEMM has two
+/// of its size in the backward pass; gradient accumulation fused into the GEMMs of weights
+/// (Megatron-Core); DeepSeek-V3 report, sections 3.3.2 and 3.5.2. Valid for: kernels as efficient
+/// backwards as forwards. Left out: dropout, quantising of dense layers. Checked by: overlap_test,
+/// train_step_test.
 /// @param alone  the layers' own times are those of `compute`
 [[nodiscard]] PassCosts pass_costs(const WholeModel& model,
                                    const ComputeModel& compute,

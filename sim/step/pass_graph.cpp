@@ -75,7 +75,7 @@ class PassRun {
     result.network_events = network.events();
     measure_communication(times, result);
     attribute(times, result);
-    wait_for_host(result);
+    wait_for_host(times, result);
     return result;
   }
 
@@ -121,6 +121,7 @@ class PassRun {
     for (const IssuedStep& issued : order_of_issue(programs)) {
       Lane& lane = lanes_[issued.program];
       const ProgramStep& step = programs[issued.program][issued.step];
+      issue_by_host(lane, step);
       issue(lane, step);
       directions_.resize(graph_.tasks.size(), direction(lane, step));
     }
@@ -277,19 +278,47 @@ class PassRun {
         "attribution does not sum to the makespan");
   }
 
-  /// Every layer has one step of attention in each direction.
-  void wait_for_host(PassResult& result) const {
+  /// The host has issued so many layers when it waits for what ranks compute.
+  struct HostWait {
     double layers = 0;
-    for (const Lane& lane : lanes_) {
-      for (const ProgramStep& step : lane.pass->program) {
-        layers += step.op != Op::kAttention ? 0 : (step.backward ? 2 : 1);
+    std::vector<TaskId> computed;  ///< by rank
+  };
+
+  /// Every layer has one step of attention in each direction.
+  void issue_by_host(const Lane& lane, const ProgramStep& step) {
+    const StepModel& m = model_.step;
+    if (step.op == Op::kAttention) {
+      host_layers_ += step.backward ? 2 : 1;
+    } else if (step.op == Op::kDispatch && !step.backward && has_notify(m.dispatch.kind) &&
+               m.capacity.policy != OverflowPolicy::kPad) {
+      host_waits_.push_back({host_layers_, lane.last});
+    }
+  }
+
+  void wait_for_host(const TaskTimes& times, PassResult& result) const {
+    const auto waited_until = [&](const HostWait& wait) {
+      SimTime last;
+      for (const TaskId task : wait.computed) {
+        last = std::max(last, times.end[task.index()]);
       }
+      return last;
+    };
+    SimTime added;
+    const auto between = [&](SimTime gpu, double layers) {
+      added += std::max(SimTime{}, ticks(layers * model_.host_layer) - gpu);
+    };
+    SimTime outside = result.makespan;  // of the first and the last wait
+    double layers_outside = host_layers_;
+    for (std::size_t i = 1; i < host_waits_.size(); ++i) {
+      const SimTime gpu = waited_until(host_waits_[i]) - waited_until(host_waits_[i - 1]);
+      const double layers = host_waits_[i].layers - host_waits_[i - 1].layers;
+      between(gpu, layers);
+      outside = outside - gpu;
+      layers_outside -= layers;
     }
-    const SimTime host = ticks(layers * model_.host_layer);
-    if (host > result.makespan) {
-      result.parts[static_cast<std::size_t>(WholePart::kHost)] = host - result.makespan;
-      result.makespan = host;
-    }
+    between(outside, layers_outside);
+    result.parts[static_cast<std::size_t>(WholePart::kHost)] = added;
+    result.makespan += added;
   }
 
   const WholeModel& model_;
@@ -307,6 +336,8 @@ class PassRun {
   std::vector<PassDirection> directions_;  ///< by task
   std::vector<TaskId> computed_;           ///< by rank, the last task of its compute stream
   std::vector<TaskId> communicated_;       ///< by rank, the end of its last kernel
+  double host_layers_ = 0;                 ///< issued, a layer backwards being two
+  std::vector<HostWait> host_waits_;
 };
 
 }  // namespace

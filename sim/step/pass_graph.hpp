@@ -44,11 +44,17 @@ struct PassResult {
 /// run one after the other too, except low_latency ones. Where work overlaps, compute that runs
 /// beside a kernel of its rank proceeds at the pace alone / beside of pass_costs.
 /// No barrier: a rank waits only for what it needs.
-/// The host issues kernels ahead, also into the pass before, so a pass takes no less than
-/// host_layer for each layer forwards and twice that backwards; what that adds is part `host`.
-/// Source: CUDA streams, which keep their order of issue. Left out: kernels of other streams that
-/// wait for multiprocessors; hosts that wait for the GPU in the midst of a pass. Checked by:
-/// whole_step_test (worked; nothing overlapped), overlap_test.
+/// The host needs host_layer to issue a layer forwards and twice that backwards. It issues ahead,
+/// also into the pass before, but before each dispatch whose receivers must learn how many rows
+/// come (has_notify, no padding; forwards and forwards again) it waits until the slowest rank has
+/// chosen its experts. What it issues between two waits takes no less than its time; the pieces
+/// before the first and after the last wait count as one, since other passes lie next to them. What
+/// that adds is part `host`; without waits that is max(pass, host).
+/// Source: CUDA streams, which keep their order of issue; DeepEP, HybridEP and Megatron-Core's
+/// all-to-all dispatcher, whose host waits for counts forwards and keeps them for the backward pass
+/// (docs/models.md). Left out: kernels of other streams that wait for multiprocessors; the time to
+/// wake the host. Checked by: whole_step_test (worked; nothing overlapped), overlap_test,
+/// train_step_test (host).
 [[nodiscard]] PassResult run_passes(const WholeModel& model, std::span<const Pass> passes);
 
 /// The same with its tasks kept.

@@ -261,7 +261,6 @@ class PipelineRun {
 std::vector<PipelineOp> one_forward_one_backward(const PipelineShape& shape, int stage) {
   MOESIM_CHECK(shape.virtual_stages == 1 || shape.micro_batches % shape.stages == 0,
                "interleaved micro-batches come in groups of as many as stages");
-  MOESIM_CHECK(!shape.pairs || shape.virtual_stages == 1, "pairs are of one part of the model");
   const int passes = shape.micro_batches * shape.virtual_stages;
   const int behind = shape.stages - stage - 1;
   const int warm_up = shape.virtual_stages == 1 && !shape.pairs

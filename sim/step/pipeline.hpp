@@ -44,7 +44,8 @@ struct PipelineOp {
 /// remaining backward passes.
 ///   v = 1   w = p - s - 1                   (1F1B)
 ///   v > 1   w = 2 (p - s - 1) + (v - 1) p   (interleaved), parts taken p micro-batches at a time
-///   pairs   w = 2 (p - s - 1) + 1           each turn is one op, of different micro-batches
+///   pairs   w = 2 (p - s - 1) + (v - 1) p + 1, v >= 1; each turn is one op, of different
+///           micro-batches and, interleaved, of different parts; it lasts as the forward part's
 /// Pairs need that many micro-batches under way: there and back between two stages takes two ops.
 /// Source: PipeDream-Flush and interleaved 1F1B (Narayanan et al. 2021, arXiv 2104.04473); pairs:
 /// Megatron-Core's overlap of expert-parallel communication, whose passes run beside each other as

@@ -51,10 +51,10 @@ struct SlotChange {
 /// and those expected (expected_copies), rounded. Loads are whole picoseconds, so a state reached
 /// by changes equals one built afresh. Source: DESIGN 5.4 to 5.7 without the clock: the busiest
 /// link and rank, each phase after the other. Valid for: dropless layers; a step's layers one after
-/// the other. Left out: sharing among flows, ranks that run ahead, latencies, capacity. Cost: of a
-/// change, O(kept assignments of the experts moved + ranks * (terms + steps)); with kLeastLoaded
-/// O(assignments). Checked by:
-/// placement_cost_test (worked, and against the simulated layer), placement_bench.
+/// the other. Left out: sharing among flows, ranks that run ahead, latencies, capacity, the
+/// kernels of expert_return. Cost: of a change, O(kept assignments of the experts moved + ranks *
+/// (terms + steps)); with kLeastLoaded O(assignments). Checked by: placement_cost_test (worked, and
+/// against the simulated layer), placement_bench.
 class PlacementCost {
  public:
   /// `model`, `traffic` and `resources` outlive it. @pre start has model.ranks ranks

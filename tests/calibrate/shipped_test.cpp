@@ -44,6 +44,7 @@ void expect_refit(const std::string& file,
     const auto* ours = shipped[family][fit.kernel].as_table();
     ASSERT_NE(ours, nullptr) << fit.kernel;
     const auto* theirs = refit[family][fit.kernel].as_table();
+    EXPECT_EQ(theirs->contains("expert_return"), ours->contains("expert_return")) << fit.kernel;
     for (const auto& [key, value] : *theirs) {
       const auto* other = ours->get(key);
       ASSERT_NE(other, nullptr) << fit.kernel << " " << key.str();

@@ -242,6 +242,7 @@ std::vector<Change> calibration_changes() {
           {"calibration.gemm_overlap", "0.5"},
           {"calibration.tile_fetch_share", "0.4"},
           {"calibration.expert_gather", "false"},
+          {"calibration.expert_return", "true"},
           {"calibration.expert_floor", "300 us"},
           {"calibration.combine_extra_start", "2 us"},
           {"calibration.message_overhead", "64 B"},

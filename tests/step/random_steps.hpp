@@ -145,6 +145,7 @@ inline RandomStep random_step(std::uint64_t seed, const StepSize& size = {}) {
   const int experts = m.ranks * (1 + static_cast<int>(rng.below(3)));
   m.model = small_model(experts, top_k);
   m.constants = plain_constants();
+  m.constants.expert_return = RngStream(seed, "expert return").below(2) == 0;
   m.dispatch.kind = static_cast<DispatcherKind>(rng.below(9));
   m.dispatch.forwarding = static_cast<Forwarding>(rng.below(2));
   m.dispatch.chunk_tokens = static_cast<int>(rng.below(4));

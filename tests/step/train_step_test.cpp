@@ -265,6 +265,81 @@ TEST_F(TrainStep, WaitsForTheHost) {
   EXPECT_GT(part(held, WholePart::kHost), SimTime{});
 }
 
+/// A pass of two MoE layers and the head.
+SimTime two_moe_layers(WholeModel m, double host_us, bool backward) {
+  m.kind = StepKind::kTrain;
+  m.host_layer = microseconds(host_us);
+  const std::vector<PreparedLayer> layers = {prepare_layer(m.step, 0, 0),
+                                             prepare_layer(m.step, 0, 1)};
+  const PassShape shape{.layers = {0, 2}, .head = true};
+  const Pass pass{
+      backward ? backward_program(m.step.model, shape) : forward_program(m.step.model, shape),
+      pass_load(m),
+      layers};
+  return run_passes(m, std::array{pass}).makespan;
+}
+
+// Forwards the host waits for the counts of each layer. From gate to gate the GPU takes a layer, L;
+// the rest of the pass, L and the head, hides the host's work for the other layer only. L is what
+// one layer more takes. Backwards, with shapes known before or without counts nothing waits.
+TEST_F(TrainStep, TheHostCannotRunAheadOfTheCountsItWaitsFor) {
+  const ShiftedRouting routing(1000, 2);
+  WholeModel m = toy_model(2, routing);
+  m.step.dispatch.kind = DispatcherKind::kPairwise;
+  m.step.model.vocabulary = 100000;
+  const double forward = two_moe_layers(m, 0, false).to_seconds().value;
+  const double backward = two_moe_layers(m, 0, true).to_seconds().value;
+  WholeModel bare = m;
+  bare.step.model.vocabulary = 1;
+  const double layer = two_moe_layers(bare, 0, false).to_seconds().value / 2;
+  const double host = 1.5 * layer;
+  constexpr double kHead = 2e-8;  // of the one column left
+  ASSERT_LT(2 * host, forward);
+  EXPECT_NEAR(
+      two_moe_layers(m, host * 1e6, false).to_seconds().value, forward + host - layer, kHead);
+  EXPECT_NEAR(two_moe_layers(m, host * 1e6, true).to_seconds().value, backward, 1e-11);
+  EXPECT_NEAR(two_moe_layers(m, backward * 1e6, true).to_seconds().value, 4 * backward, 1e-11);
+  m.step.capacity.policy = OverflowPolicy::kPad;
+  EXPECT_EQ(two_moe_layers(m, host * 1e6, false), two_moe_layers(m, 0, false));
+  m.step.capacity.policy = OverflowPolicy::kNone;
+  m.step.dispatch.kind = DispatcherKind::kLowLatency;
+  EXPECT_EQ(two_moe_layers(m, host * 1e6, false), two_moe_layers(m, 0, false));
+}
+
+// 1 TB/s, 1000 tokens a rank of 2000 B, one expert each: sums of one row a token read and write as
+// much as they bring, 4 us; with a row an assignment another kernel copies as much before the
+// dispatch. Backwards each kernel that moves rows runs once, the rest twice.
+TEST_F(TrainStep, RowsAreBroughtBackInOrder) {
+  const ShiftedRouting routing(1000, 2);
+  WholeModel m = toy_model(1, routing);
+  m.kind = StepKind::kTrain;
+  m.step.cluster.gpu.memory_bandwidth = gigabytes_per_second(1000);
+  m.step.constants.combine_sums = true;
+  const auto times = [&](DispatcherKind kind, Op op, bool backward) {
+    m.step.dispatch.kind = kind;
+    const std::vector<PreparedLayer> layers = {prepare_layer(m.step, 0, 0)};
+    const PassCosts costs =
+        pass_costs(m, {m.step.cluster.gpu, m.step.constants}, pass_load(m), layers, true);
+    return step_time(costs, {op, 0, backward}, 0, 0, 1.0).to_seconds().value;
+  };
+  for (const auto kind :
+       {DispatcherKind::kPairwise, DispatcherKind::kNccl, DispatcherKind::kLowLatency}) {
+    const double moved = kind == DispatcherKind::kLowLatency ? 0 : 4e-6;
+    const double before = kind == DispatcherKind::kNccl ? 4e-6 : 0;
+    m.step.constants.expert_return = false;
+    const double experts = times(kind, Op::kExperts, false);
+    const double experts_back = times(kind, Op::kExperts, true);
+    const double gate = times(kind, Op::kGate, false);
+    const double gate_back = times(kind, Op::kGate, true);
+    m.step.constants.expert_return = true;
+    EXPECT_NEAR(times(kind, Op::kExperts, false), experts + moved, 2e-12);
+    EXPECT_NEAR(times(kind, Op::kGate, false), gate + before, 2e-12);
+    // The gather, 4 us as well, was counted twice before.
+    EXPECT_NEAR(times(kind, Op::kExperts, true), experts_back, 4e-12);
+    EXPECT_NEAR(times(kind, Op::kGate, true), gate_back, 4e-12);
+  }
+}
+
 // Every weight's fp32 gradient is read and written in each of 4 backward passes, 8 B of a memory of
 // 1 TB/s; in bf16 half of it.
 TEST_F(TrainStep, GradientsOfMicroBatchesAreAddedUp) {

@@ -19,6 +19,7 @@ inline constexpr int kSceneSteps = 3;
 /// A random dropless step model whose replicas are chosen by any rule, with copy rates.
 inline RandomStep placement_scene(std::uint64_t seed) {
   RandomStep step = random_step(seed, {.max_tokens = 40, .replicas = true});
+  step.model.constants.expert_return = false;  // PlacementCost leaves it out
   RngStream rng(seed, "placement scene");
   StepModel& m = step.model;
   m.capacity = {};
