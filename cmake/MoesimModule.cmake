@@ -21,6 +21,9 @@ target_compile_options(
   INTERFACE
     $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wconversion;-Wsign-conversion;-Wnon-virtual-dtor;-Wold-style-cast;-Wcast-qual;-Wunused;-Woverloaded-virtual;-ffp-contract=off>
     $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${MOESIM_WERROR}>>:-Werror>)
+if(CMAKE_UNITY_BUILD) # to gcc a class of a file that another includes is a header's
+  target_compile_options(moesim_warnings INTERFACE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-subobject-linkage>)
+endif()
 
 # moesim_precompiled_headers(target HEADER...) compiles the headers once with the options of this target;
 # moesim_use_precompiled_headers(target donor) has another target with the same options read them.

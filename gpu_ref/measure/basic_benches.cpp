@@ -2,7 +2,6 @@
 // Copy rate and launch cost.
 #include <cuda_runtime.h>
 
-#include <chrono>
 #include <functional>
 
 #include "gpu_ref/device/check.hpp"
@@ -46,19 +45,15 @@ class EmptyGraph {
   cudaGraphExec_t executable_ = nullptr;
 };
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 /// Host time of a launch call, while the device is kept busy with something else.
 double host_launch(GpuTimer& timer) {
   timer.wait();
   hold(kHostHold, timer.stream());
-  const double begin = now();
+  const double begin = host_time();
   for (int i = 0; i < kLaunches; ++i) {
     launch_empty(timer.stream());
   }
-  const double spent = now() - begin;
+  const double spent = host_time() - begin;
   timer.wait();
   return spent / kLaunches;
 }
@@ -68,10 +63,10 @@ Timing host_launches(GpuTimer& timer, const StopRule& rule) {
   timing.warmup = 1;
   timing.repeats = kLaunches;
   (void)host_launch(timer);
-  const double begin = now();
+  const double begin = host_time();
   do {
     timing.samples_s.push_back(host_launch(timer));
-    timing.stop = stop_now(rule, timing.samples_s, now() - begin);
+    timing.stop = stop_now(rule, timing.samples_s, host_time() - begin);
   } while (timing.stop == StopReason::kGoOn);
   return timing;
 }

@@ -26,6 +26,11 @@ enum class CollectiveOp { kAllToAll, kAllToAllV, kSendRecv, kAllGather, kReduceS
 [[nodiscard]] std::string_view to_text(RowOp op);
 [[nodiscard]] std::string_view to_text(CollectiveOp op);
 
+/// Counts and bytes in figures of work.
+[[nodiscard]] inline double real(std::int64_t value) {
+  return static_cast<double>(value);
+}
+
 /// The facts of the device and of the libraries; no time.
 struct DeviceInput {};
 

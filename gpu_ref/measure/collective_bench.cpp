@@ -22,7 +22,7 @@ namespace {
 
 using gpu_ref::DeviceBuffer;
 
-constexpr int kWarmupSamples = 2;
+constexpr int kWarmupExchanges = 2;
 constexpr int kSamples = 12;
 constexpr std::int64_t kLargeBytes = std::int64_t{64} << 20;
 constexpr std::chrono::milliseconds kPatience(120'000);
@@ -286,12 +286,12 @@ Timing CollectiveBench::measure(const CollectiveInput& input) {
   s.reserve(input, ranges);
   const int repeats = repeats_of(input);
   Timing timing;
-  timing.warmup = kWarmupSamples;
+  timing.warmup = kWarmupExchanges;
   timing.repeats = repeats;
   std::vector<double> mine;
-  for (int i = 0; i < kWarmupSamples + kSamples; ++i) {
+  for (int i = 0; i < kWarmupExchanges + kSamples; ++i) {
     const double time = s.sample(input, ranges, repeats) / repeats;
-    if (i >= kWarmupSamples) {
+    if (i >= kWarmupExchanges) {
       mine.push_back(time);
     }
   }

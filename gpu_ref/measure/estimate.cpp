@@ -22,10 +22,6 @@ constexpr double kSamples = 20;
 constexpr double kCollectiveStart = 5e-5;
 constexpr double kLayerLaunches = 30;
 
-double d(std::int64_t value) {
-  return static_cast<double>(value);
-}
-
 double rate(ElementType type) {
   return type == ElementType::kFp8 ? kFp8Rate : kBf16Rate;
 }
@@ -42,10 +38,10 @@ struct Rate {
 
 struct Launches {
   double operator()(const GroupedInput& g) const {
-    return g.type == ElementType::kFp8 ? d(busy_experts(g.counts)) : 2;
+    return g.type == ElementType::kFp8 ? real(busy_experts(g.counts)) : 2;
   }
   double operator()(const LayerInput& l) const {
-    const double gemms = l.type == ElementType::kFp8 ? 2 * d(busy_experts(l.counts)) : 0;
+    const double gemms = l.type == ElementType::kFp8 ? 2 * real(busy_experts(l.counts)) : 0;
     return kLayerLaunches + gemms;
   }
   double operator()(const RowsInput& r) const { return r.op == RowOp::kGate ? 3 : 1; }
@@ -57,23 +53,23 @@ struct Launches {
 
 /// Weights of the layer's experts, elements.
 double layer_weights(const LayerInput& l) {
-  return d(static_cast<std::int64_t>(l.counts.size())) * 3 * d(l.width) * d(l.hidden);
+  return real(static_cast<std::int64_t>(l.counts.size())) * 3 * real(l.width) * real(l.hidden);
 }
 
 struct DeviceBytes {
-  double operator()(const CopyInput& c) const { return 2 * d(c.bytes); }
+  double operator()(const CopyInput& c) const { return 2 * real(c.bytes); }
   double operator()(const GroupedInput& g) const {
     const double weights =
-        d(static_cast<std::int64_t>(g.counts.size())) * d(g.columns) * d(g.inner);
-    const double rows = d(rows_of(g.counts)) * (d(g.columns) + d(g.inner));
+        real(static_cast<std::int64_t>(g.counts.size())) * real(g.columns) * real(g.inner);
+    const double rows = real(rows_of(g.counts)) * (real(g.columns) + real(g.inner));
     return (g.type == ElementType::kFp8 ? 3 : 2) * (weights + rows);
   }
   double operator()(const LayerInput& l) const {
-    const double rows = d(rows_of(l.counts)) * (7 * d(l.hidden) + 4 * d(l.width)) * 2;
+    const double rows = real(rows_of(l.counts)) * (7 * real(l.hidden) + 4 * real(l.width)) * 2;
     const double weights = layer_weights(l) * (l.type == ElementType::kFp8 ? 3 : 2);
     return (weights + rows) * (l.backward ? 2 : 1);
   }
-  double operator()(const CollectiveInput& c) const { return 2 * d(c.bytes) * c.ranks; }
+  double operator()(const CollectiveInput& c) const { return 2 * real(c.bytes) * c.ranks; }
   template <typename Input>
   double operator()(const Input& input) const {
     return work_of(input).bytes.value_or(0) * 2;
@@ -92,7 +88,7 @@ double device_bytes(const CaseInput& input) {
 
 double estimate_operation_seconds(const CaseInput& input) {
   if (const auto* collective = std::get_if<CollectiveInput>(&input)) {
-    return kCollectiveStart + d(collective->bytes) / kLinkBandwidth;
+    return kCollectiveStart + real(collective->bytes) / kLinkBandwidth;
   }
   const Work work = work_of(input);
   double bytes = work.bytes.value_or(0);

@@ -16,11 +16,11 @@ constexpr double kWaitBase = 30e-6;       ///< the two events, slow first calls
 constexpr double kWaitPerLaunch = 10e-6;  ///< a host launches in 2 to 5 us
 constexpr double kTenth = 1e10;           ///< samples are kept to 0.1 ns; events resolve 500 ns
 
-double now() {
+}  // namespace
+
+double host_time() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
-
-}  // namespace
 
 GpuTimer::GpuTimer(std::int64_t l2_bytes)
     : flush_(static_cast<std::size_t>(std::max(2 * l2_bytes, kLeastFlushBytes))) {}
@@ -61,10 +61,10 @@ Timing GpuTimer::sample(const TimedOperation& operation, L2State l2, const StopR
     (void)one();
   }
   stream_.wait();
-  const double begin = now();
+  const double begin = host_time();
   do {
     timing.samples_s.push_back(one());
-    timing.stop = stop_now(rule, timing.samples_s, now() - begin);
+    timing.stop = stop_now(rule, timing.samples_s, host_time() - begin);
   } while (timing.stop == StopReason::kGoOn);
   return timing;
 }

@@ -19,6 +19,9 @@ struct TimedOperation {
   int per_run = 1;      ///< operations of one run (a graph of many)
 };
 
+/// Seconds of the host's steady clock.
+[[nodiscard]] double host_time();
+
 class GpuTimer {
  public:
   /// On the current device, whose L2 holds `l2_bytes`.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gpu_ref/measure/layer_bench.hpp"
 
-#include <chrono>
 #include <optional>
 
 #include "gpu_ref/layer/exchange.hpp"
@@ -20,11 +19,6 @@ using gpu_ref::LayerSpec;
 using gpu_ref::StreamHandle;
 
 constexpr float kWeightScale = 0.02F;
-constexpr int kWarmupPasses = 2;
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 DeviceBuffer<Bf16> random_buffer(
     std::int64_t rows, std::int64_t columns, float scale, std::uint64_t seed, StreamHandle stream) {
@@ -200,10 +194,10 @@ Timing bench(const LayerInput& input, BenchTools tools, const Sampling& sampling
   StageSamples stages;
   Timing timing;
   timing.warmup = kWarmupPasses;
-  const double begin = now();
+  const double begin = host_time();
   do {
     timing.samples_s.push_back(stages.add(run.pass(flush)));
-    timing.stop = stop_now(sampling.rule, timing.samples_s, now() - begin);
+    timing.stop = stop_now(sampling.rule, timing.samples_s, host_time() - begin);
   } while (timing.stop == StopReason::kGoOn);
   timing.extra.add("stages_s", stages.medians());
   return timing;

@@ -22,7 +22,6 @@ using gpu_ref::CountMatrix;
 using gpu_ref::DeviceBuffer;
 using gpu_ref::LayerSpec;
 
-constexpr int kWarmupPasses = 2;
 constexpr int kPasses = 7;  ///< the same at all ranks, which meet in every pass
 
 std::int64_t tokens_of(const RoutedLayer& layer, int rank) {

@@ -7,6 +7,8 @@
 
 namespace moesim::measure {
 
+inline constexpr int kWarmupPasses = 2;
+
 /// All phases of `layer` on the timer's stream. The stream is held before the gate and again after
 /// the host has planned the GEMMs, so that the launches behind are enqueued before they run.
 void forward_without_gaps(gpu_ref::RankLayer& layer,

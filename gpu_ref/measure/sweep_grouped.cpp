@@ -7,7 +7,6 @@
 namespace moesim::measure {
 namespace {
 
-constexpr int kFullTier = 4;
 constexpr std::int64_t kMostExpertsHeld = 64;
 constexpr std::int64_t kMostRows = 32768;
 
@@ -92,14 +91,6 @@ void add_grid(std::vector<Case>& cases, const Grid& grid, const TraceLoads& trac
       }
     }
   }
-}
-
-std::vector<std::int64_t> powers(std::int64_t first, std::int64_t last, std::int64_t factor) {
-  std::vector<std::int64_t> values;
-  for (std::int64_t value = first; value <= last; value *= factor) {
-    values.push_back(value);
-  }
-  return values;
 }
 
 std::vector<std::string> trace_skews(const SweepOptions& options) {

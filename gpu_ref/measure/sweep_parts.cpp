@@ -5,17 +5,6 @@
 namespace moesim::measure {
 namespace {
 
-constexpr int kFullTier = 4;
-
-/// first, first * factor, ... up to last.
-std::vector<std::int64_t> powers(std::int64_t first, std::int64_t last, std::int64_t factor) {
-  std::vector<std::int64_t> values;
-  for (std::int64_t value = first; value <= last; value *= factor) {
-    values.push_back(value);
-  }
-  return values;
-}
-
 void add_layer(std::vector<Case>& cases, const SweepModel& model, int tier, LayerInput layer) {
   layer.model = model.name;
   layer.hidden = model.hidden;
@@ -70,6 +59,14 @@ std::vector<std::int64_t> uneven_matrix(int ranks, std::int64_t bytes) {
 }
 
 }  // namespace
+
+std::vector<std::int64_t> powers(std::int64_t first, std::int64_t last, std::int64_t factor) {
+  std::vector<std::int64_t> values;
+  for (std::int64_t value = first; value <= last; value *= factor) {
+    values.push_back(value);
+  }
+  return values;
+}
 
 void add_basics(std::vector<Case>& cases) {
   add_case(cases, DeviceInput{}, 0, L2State::kNone);

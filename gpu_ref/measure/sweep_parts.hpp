@@ -8,6 +8,13 @@
 
 namespace moesim::measure {
 
+inline constexpr int kFullTier = 4;
+
+/// first, first * factor, ... up to last.
+[[nodiscard]] std::vector<std::int64_t> powers(std::int64_t first,
+                                               std::int64_t last,
+                                               std::int64_t factor);
+
 /// Appends one case; its estimate comes later.
 void add_case(std::vector<Case>& cases, CaseInput input, int tier, L2State l2 = L2State::kCold);
 

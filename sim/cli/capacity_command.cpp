@@ -21,7 +21,7 @@
 namespace moesim::cli {
 namespace {
 
-constexpr const char* kMark = "capacity.json";
+constexpr const char* kCapacityMark = "capacity.json";
 
 struct CapacityOptions {
   ScenarioOptions scenario;
@@ -53,7 +53,7 @@ void require_replicas(const CapacityGrid& grid, const std::vector<Placement>& pl
 }
 
 void write(const std::filesystem::path& folder, const CapacityReport& report) {
-  std::vector<ResultFile> files = {{kMark, capacity_json(report)},
+  std::vector<ResultFile> files = {{kCapacityMark, capacity_json(report)},
                                    {"capacity.csv", capacity_csv(report)},
                                    {"capacity.svg", capacity_svg(report)},
                                    {"scenario.toml", report.run.resolved}};
@@ -64,7 +64,7 @@ void write(const std::filesystem::path& folder, const CapacityReport& report) {
 CapacityReport sweep(const CapacityOptions& options) {
   watch_for_interrupt();
   if (!options.scenario.out.empty()) {
-    check_result_folder(options.scenario.out, kMark);
+    check_result_folder(options.scenario.out, kCapacityMark);
   }
   Scenario scenario = load(options.scenario);
   const CapacityGrid grid = make_grid(options.grid, scenario);
@@ -101,7 +101,7 @@ void run(const CapacityOptions& options) {
   }
   print(to.json ? capacity_json(report) : capacity_text(report));
   if (!to.out.empty() && !to.quiet) {
-    print_error(results_line(to.out, kMark));
+    print_error(results_line(to.out, kCapacityMark));
   }
   if (report.sweep.steps_done < report.sweep.steps) {
     throw Interrupted(fmt::format("interrupted; the report covers the first {} of {} steps",

@@ -23,7 +23,7 @@ namespace moesim::cli {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::string_view kMark = "compare.json";
+constexpr std::string_view kCompareMark = "compare.json";
 
 struct CompareOptions {
   ScenarioOptions a;  ///< file, and everything that both share
@@ -130,12 +130,12 @@ void run(const CompareOptions& options) {
   watch_for_interrupt();
   const fs::path& out = options.a.out;
   if (!out.empty()) {
-    check_result_folder(out, kMark);
+    check_result_folder(out, kCompareMark);
   }
   const Comparison comparison = compare_scenarios(options);
   const std::string json = compare_json(comparison);
   if (!out.empty()) {
-    std::vector<ResultFile> files = {{std::string(kMark), json},
+    std::vector<ResultFile> files = {{std::string(kCompareMark), json},
                                      {"compare.csv", compare_csv(comparison)},
                                      {"a.toml", comparison.a.resolved},
                                      {"b.toml", comparison.b.resolved}};
@@ -144,7 +144,7 @@ void run(const CompareOptions& options) {
   }
   print(options.a.json ? json : compare_text(comparison));
   if (!out.empty() && !options.a.quiet) {
-    print_error(results_line(out, kMark));
+    print_error(results_line(out, kCompareMark));
   }
 }
 

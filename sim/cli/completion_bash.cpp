@@ -15,7 +15,7 @@ std::string words_below(const Command& command) {
   return list({command.path.begin() + 1, command.path.end()});
 }
 
-std::string offer(const CommandOption& option) {
+std::string bash_offer(const CommandOption& option) {
   switch (option.kind) {
     case ValueKind::kWord:
       return fmt::format("_moesim_words '{}'", list(option.words));
@@ -39,8 +39,8 @@ std::string value_cases(const Command& command) {
   for (const CommandOption& option : command.options) {
     for (const std::string& name : option.names) {
       if (option.kind != ValueKind::kNone) {
-        text +=
-            fmt::format("    '{} {}') {}; return ;;\n", words_below(command), name, offer(option));
+        text += fmt::format(
+            "    '{} {}') {}; return ;;\n", words_below(command), name, bash_offer(option));
       }
     }
   }
@@ -65,7 +65,7 @@ std::string word_cases(const Command& command) {
   if (!commands.empty()) {
     text += fmt::format("      _moesim_words '{}' ;;\n", list(commands));
   } else if (!command.arguments.empty()) {
-    text += fmt::format("      {} ;;\n", offer(command.arguments.front()));
+    text += fmt::format("      {} ;;\n", bash_offer(command.arguments.front()));
   } else {
     text += "      ;;\n";
   }

@@ -16,7 +16,7 @@ std::string quoted_for_fish(std::string_view text) {
 }
 
 /// What may follow: no file (-f) unless one is asked for.
-std::string offer(const CommandOption& option) {
+std::string fish_offer(const CommandOption& option) {
   switch (option.kind) {
     case ValueKind::kWord:
       return fmt::format(" -x -a '{}'", fmt::join(option.words, " "));
@@ -43,7 +43,7 @@ std::string argument_offer(const CommandOption& argument) {
     case ValueKind::kFile:
       return " -F";
     default:
-      return offer(argument);
+      return fish_offer(argument);
   }
 }
 
@@ -66,7 +66,7 @@ std::string lines(const Command& command) {
                                       : fmt::format(" -s {}", name.substr(1));
     }
     text += fmt::format(
-        "{}{}{} -d '{}'\n", head, names, offer(option), quoted_for_fish(option.description));
+        "{}{}{} -d '{}'\n", head, names, fish_offer(option), quoted_for_fish(option.description));
   }
   for (const Command& below : command.commands) {
     text += lines(below);

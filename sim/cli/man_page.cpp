@@ -58,7 +58,7 @@ std::string sentence(std::string_view text) {
   return escaped(text) + (ends ? "\n" : ".\n");
 }
 
-std::string entry(const std::string& head, const std::string& text) {
+std::string man_entry(const std::string& head, const std::string& text) {
   return fmt::format(".TP\n{}\n{}", head, text);
 }
 
@@ -97,7 +97,7 @@ std::string options(std::string_view name, const std::vector<CommandOption>& lis
     const bool argument = !option.names.front().starts_with('-');
     const std::string head =
         argument ? value_text(option) + (option.repeats ? " ..." : "") : option_head(option);
-    text += entry(
+    text += man_entry(
         head, sentence(option.description + (option.required && !argument ? " (required)" : "")));
   }
   return text;
@@ -106,7 +106,7 @@ std::string options(std::string_view name, const std::vector<CommandOption>& lis
 std::string commands(const Command& command) {
   std::string text = command.commands.empty() ? "" : section("COMMANDS");
   for (const Command& below : command.commands) {
-    text += entry(bold(joined_path(below, "-")) + "(1)", sentence(below.description));
+    text += man_entry(bold(joined_path(below, "-")) + "(1)", sentence(below.description));
   }
   return text;
 }
@@ -122,18 +122,21 @@ std::string examples(const Command& command) {
 std::string exit_status() {
   std::string text = section("EXIT STATUS");
   for (const ExitMeaning& meaning : kExitMeanings) {
-    text += entry(bold(fmt::format("{}", static_cast<int>(meaning.code))), sentence(meaning.words));
+    text +=
+        man_entry(bold(fmt::format("{}", static_cast<int>(meaning.code))), sentence(meaning.words));
   }
   return text;
 }
 
 std::string environment() {
   return section("ENVIRONMENT") +
-         entry(bold("MOESIM_DATA"),
-               "Folder of models, clusters, calibrations and traces, instead of the installed\n"
-               ".IR share/moesim/scenarios .\n") +
-         entry(bold("NO_COLOR"), "When set, nothing is coloured. Colour is for terminals only.\n") +
-         entry(bold("TMPDIR"), "Folder for the content of compressed dumps while they are read.\n");
+         man_entry(bold("MOESIM_DATA"),
+                   "Folder of models, clusters, calibrations and traces, instead of the installed\n"
+                   ".IR share/moesim/scenarios .\n") +
+         man_entry(bold("NO_COLOR"),
+                   "When set, nothing is coloured. Colour is for terminals only.\n") +
+         man_entry(bold("TMPDIR"),
+                   "Folder for the content of compressed dumps while they are read.\n");
 }
 
 std::string see_also(const Command& command) {

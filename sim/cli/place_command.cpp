@@ -21,7 +21,7 @@
 namespace moesim::cli {
 namespace {
 
-constexpr const char* kMark = "place.json";
+constexpr const char* kPlaceMark = "place.json";
 
 struct PlaceOptions {
   ScenarioOptions scenario;
@@ -102,7 +102,7 @@ std::vector<Contender> searched_contenders(const PlaceOptions& options, Contende
 PlaceResult study(const PlaceOptions& options) {
   watch_for_interrupt();
   if (!options.scenario.out.empty()) {
-    check_result_folder(options.scenario.out, kMark);
+    check_result_folder(options.scenario.out, kPlaceMark);
   }
   const Scenario scenario = load(options.scenario);
   PaceLine preparing("routing", !options.scenario.quiet);
@@ -191,7 +191,7 @@ void run(const PlaceOptions& options) {
         "slots in each");
   }
   if (!to.out.empty()) {
-    std::vector<ResultFile> files = {{kMark, placement_json(report)},
+    std::vector<ResultFile> files = {{kPlaceMark, placement_json(report)},
                                      {"place.csv", placement_csv(report)},
                                      {"steps.csv", placement_steps_csv(report)},
                                      {"place.svg", placement_svg(report)},
@@ -204,7 +204,7 @@ void run(const PlaceOptions& options) {
   }
   print(to.json ? placement_json(report) : placement_text(report));
   if (!to.out.empty() && !to.quiet) {
-    print_error(results_line(to.out, kMark));
+    print_error(results_line(to.out, kPlaceMark));
   }
 }
 

@@ -18,8 +18,7 @@
 namespace moesim::cli {
 namespace {
 
-constexpr const char* kMark = "plan.json";
-constexpr std::string_view kMethods[] = {"exhaustive", "bounds", "halving"};
+constexpr const char* kPlanMark = "plan.json";
 
 struct PlanOptions {
   std::filesystem::path file;
@@ -40,8 +39,9 @@ PlanReport plan_report(const PlanOptions& options) {
   }
   PlanFile plan = read_plan(options.file);
   if (!options.method.empty()) {
-    const auto* const found = std::find(std::begin(kMethods), std::end(kMethods), options.method);
-    plan.search.method = static_cast<PlanMethod>(found - std::begin(kMethods));
+    const auto* const found =
+        std::find(std::begin(kPlanMethods), std::end(kPlanMethods), options.method);
+    plan.search.method = static_cast<PlanMethod>(found - std::begin(kPlanMethods));
   }
   PlannerControl control{
       .overrides = options.overrides, .threads = options.threads, .quiet = options.quiet};
@@ -57,7 +57,7 @@ PlanReport plan_report(const PlanOptions& options) {
 }
 
 void write(const std::filesystem::path& folder, const PlanReport& report) {
-  std::vector<ResultFile> files = {{kMark, plan_json(report)}, {"plan.csv", plan_csv(report)}};
+  std::vector<ResultFile> files = {{kPlanMark, plan_json(report)}, {"plan.csv", plan_csv(report)}};
   if (std::string svg = plan_svg(report); !svg.empty()) {
     files.push_back({"plan.svg", std::move(svg)});
   }
@@ -71,7 +71,7 @@ void write(const std::filesystem::path& folder, const PlanReport& report) {
 void run(const PlanOptions& options) {
   watch_for_interrupt();
   if (!options.out.empty()) {
-    check_result_folder(options.out, kMark);
+    check_result_folder(options.out, kPlanMark);
   }
   const PlanReport report = plan_report(options);
   if (!options.out.empty()) {
@@ -79,7 +79,7 @@ void run(const PlanOptions& options) {
   }
   print(options.json ? plan_json(report) : plan_text(report));
   if (!options.out.empty() && !options.quiet) {
-    print_error(results_line(options.out, kMark));
+    print_error(results_line(options.out, kPlanMark));
   }
   if (report.interrupted) {
     const auto reached = std::count_if(report.rows.begin(), report.rows.end(), [](const auto& r) {

@@ -15,8 +15,6 @@
 namespace moesim::cli {
 namespace {
 
-constexpr std::array<std::string_view, 3> kMethods = {"exhaustive", "bounds", "halving"};
-
 PlanLatency latency_of(const Scenario& s) {
   if (s.step.kind == StepKind::kServing) {
     return PlanLatency::kFirstToken;
@@ -156,7 +154,7 @@ PlanReport describe_plan(const PlanFile& plan, const PlanResult& result) {
   report.plan = plan.study.file.string();
   report.scenario = plan.study.scenario.string();
   report.keys = result.points.keys;
-  report.method = kMethods[static_cast<std::size_t>(plan.search.method)];
+  report.method = kPlanMethods[static_cast<std::size_t>(plan.search.method)];
   report.objectives = plan.objectives;
   report.choose = plan.search.choose;
   report.steps = result.steps;

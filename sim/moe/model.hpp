@@ -12,6 +12,7 @@ enum class Dtype { kBf16, kFp8, kMxfp4, kFp32 };
 
 /// Bytes per element, block scales not counted (mxfp4: 0.5).
 [[nodiscard]] double bytes_per_element(Dtype dtype);
+inline constexpr double kBf16Bytes = 2;
 /// "bf16", "fp8", "mxfp4", "fp32", as in a scenario.
 [[nodiscard]] std::string_view to_text(Dtype dtype);
 

@@ -10,7 +10,6 @@
 namespace moesim {
 namespace {
 
-constexpr double kNever = std::numeric_limits<double>::infinity();
 constexpr std::int32_t kNone = -1;
 
 }  // namespace

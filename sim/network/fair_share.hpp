@@ -89,6 +89,7 @@ class FairShare {
     bool is_asked = false;       ///< in to_check_
     bool may_widen = false;      ///< look again when the last of `narrowed` has gone
   };
+  static constexpr double kNever = DueTimes::kNever;
   static constexpr double kTicksPerSecond = 1e12;
   static constexpr double kSecondsPerTick = 1e-12;
   /// A link is overloaded beyond this share of its capacity.
@@ -116,7 +117,7 @@ class FairShare {
   void update_due(std::int32_t link) {
     const OwnedHeap& heap = owned_[static_cast<std::size_t>(link)];
     due_.set(static_cast<std::size_t>(link),
-             heap.empty() ? DueTimes::kNever : due_tick(at(link), heap.front().target));
+             heap.empty() ? kNever : due_tick(at(link), heap.front().target));
   }
   [[nodiscard]] static double due_tick(const LinkState& link, double target) {
     const double ticks = (target - link.served) / link.level * kTicksPerSecond;

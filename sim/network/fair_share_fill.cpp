@@ -8,7 +8,6 @@
 namespace moesim {
 namespace {
 
-constexpr double kNever = std::numeric_limits<double>::infinity();
 constexpr std::size_t kAhead = 6;  ///< classes to prefetch
 
 }  // namespace

@@ -10,7 +10,6 @@
 namespace moesim {
 namespace {
 
-constexpr double kNever = std::numeric_limits<double>::infinity();
 /// Levels closer than this share are one: rounding must not make two links change places for ever.
 constexpr double kSameLevel = 1e-12;
 

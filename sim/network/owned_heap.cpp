@@ -6,7 +6,6 @@
 namespace moesim {
 namespace {
 
-constexpr std::size_t kArity = 4;
 /// Larger arrays shrink when half empty: classes move from heap to heap all through a run.
 constexpr std::size_t kMayStay = 64;
 

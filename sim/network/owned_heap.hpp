@@ -2,6 +2,7 @@
 // The classes that one link owns, by the service at which their first member drains.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -38,6 +39,8 @@ class OwnedHeap {
   void make(Places& place);
 
  private:
+  static constexpr std::size_t kArity = 4;
+
   void put(std::size_t i, const OwnedClass& entry, Places& place);
   void sift(std::size_t i, const OwnedClass& entry, Places& place);
   void sift_down(std::size_t i, const OwnedClass& entry, Places& place);

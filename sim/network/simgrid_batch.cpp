@@ -18,14 +18,13 @@
 #include "sim/core/check.hpp"
 #include "sim/core/diagnostics.hpp"
 #include "sim/network/child_process.hpp"
+#include "sim/network/simgrid_sharing.hpp"
 
 namespace moesim {
 namespace {
 
 namespace sg = simgrid::s4u;
 namespace sgk = simgrid::kernel;
-
-constexpr double kPartsOfByte = 65536.0;  ///< SimGrid takes whole bytes
 
 double cpu_seconds() {
   timespec time{};

@@ -31,10 +31,6 @@ constexpr std::size_t kMostCappedFlows = 1024;
 
 constexpr double kNoLimit = std::numeric_limits<double>::infinity();
 
-/// SimGrid takes whole bytes: sizes and rates are counted in this part of a byte (a power of two,
-/// so that nothing but the size is rounded).
-constexpr double kPartsOfByte = 65536.0;
-
 enum class Command : std::int32_t { kStart, kAdvance };
 
 /// After Command::kStart; then num_links times std::int32_t.

@@ -8,6 +8,10 @@
 
 namespace moesim {
 
+/// SimGrid takes whole bytes: sizes and rates are counted in this part of a byte (a power of two,
+/// so that nothing but the size is rounded).
+inline constexpr double kPartsOfByte = 65536.0;
+
 /// True when SimGrid was found when the build was configured.
 [[nodiscard]] bool simgrid_is_built();
 

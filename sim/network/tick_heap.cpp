@@ -6,7 +6,6 @@
 namespace moesim {
 namespace {
 
-constexpr std::size_t kArity = 4;
 constexpr std::int32_t kAbsent = -1;
 
 }  // namespace

@@ -2,6 +2,7 @@
 // The next tick of each of a set of dense keys, where every tick may change at any time.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -22,6 +23,8 @@ class TickHeap {
   [[nodiscard]] std::int32_t next_key() const { return entries_.front().key; }
 
  private:
+  static constexpr std::size_t kArity = 4;
+
   struct Entry {
     SimTime tick;
     std::int32_t key = 0;

@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "sim/report/capacity_report.hpp"
+#include "sim/report/svg_text.hpp"
 
 namespace moesim {
 namespace {
@@ -19,7 +20,6 @@ constexpr double kWidth = 960;
 constexpr double kTop = 64;
 constexpr double kPlotWidth = 390;
 constexpr double kPlotHeight = 300;
-constexpr double kLegendLine = 20;
 
 struct Axis {
   double low = 0.0;
@@ -58,11 +58,6 @@ struct Plot {
     return kTop + kPlotHeight - y.at(value) * kPlotHeight;
   }
 };
-
-std::string text_at(double x, double y, std::string_view anchor, std::string_view words) {
-  return fmt::format(
-      "<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>\n", x, y, anchor, words);
-}
 
 std::string line_between(double x1, double y1, double x2, double y2, std::string_view colour) {
   return fmt::format(
@@ -166,26 +161,6 @@ std::string legend(const std::vector<CapacityCurveSummary>& curves) {
     svg += text_at(x + 28, y, "start", curve_name(curves[c].curve));
   }
   return svg;
-}
-
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '&':
-        out += "&amp;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
 }
 
 }  // namespace

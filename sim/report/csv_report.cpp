@@ -5,12 +5,10 @@
 
 #include <iterator>
 
+#include "sim/report/seconds.hpp"
+
 namespace moesim {
 namespace {
-
-double s(SimTime time) {
-  return time.to_seconds().value;
-}
 
 std::string layer_row(const StepResult& step, const LayerResult& layer) {
   std::string row = fmt::format("{},{},{},{},{}",

@@ -5,14 +5,12 @@
 
 #include <span>
 
+#include "sim/report/seconds.hpp"
+
 namespace moesim {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-double s(SimTime time) {
-  return time.to_seconds().value;
-}
 
 Json optional_number(const std::optional<double>& value) {
   return value ? Json(*value) : Json(nullptr);

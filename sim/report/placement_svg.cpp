@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "sim/report/placement_report.hpp"
+#include "sim/report/svg_text.hpp"
 #include "sim/report/table.hpp"
 
 namespace moesim {
@@ -14,21 +15,7 @@ namespace {
 constexpr double kLabels = 150;  // width of the names
 constexpr double kBars = 520;    // width of the longest bar
 constexpr double kRow = 44;
-constexpr double kTop = 58;
-
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const bool special = c == '<' || c == '>' || c == '&';
-    out += special ? fmt::format("&#{};", static_cast<int>(c)) : std::string(1, c);
-  }
-  return out;
-}
-
-std::string text_at(double x, double y, std::string_view anchor, const std::string& words) {
-  return fmt::format(
-      "<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>\n", x, y, anchor, words);
-}
+constexpr double kBarsTop = 58;
 
 /// A bar to the mean with a mark at the P99.
 std::string bar(double y, double scale, const Distribution& d, std::string_view colour) {
@@ -75,7 +62,7 @@ std::string placement_svg(const PlacementReport& report) {
     longest = std::max(longest, steps.back().p99);
   }
   const double scale = longest > 0.0 ? kBars / longest : 0.0;
-  const double height = kTop + kRow * static_cast<double>(judged.size()) + 40;
+  const double height = kBarsTop + kRow * static_cast<double>(judged.size()) + 40;
   std::string svg = fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 900 {0:.0f}\" width=\"900\" "
       "height=\"{0:.0f}\" font-family=\"sans-serif\" font-size=\"12\">\n"
@@ -87,7 +74,7 @@ std::string placement_svg(const PlacementReport& report) {
       escaped(report.run.scenario),
       report.study.options.steps);
   for (std::size_t i = 0; i < judged.size(); ++i) {
-    const double y = kTop + kRow * static_cast<double>(i);
+    const double y = kBarsTop + kRow * static_cast<double>(i);
     const std::string_view colour = i == 0 ? "#0072b2" : colour_of(judged[i].verdict.kind);
     svg += text_at(kLabels - 10, y + 15, "end", escaped(judged[i].name));
     svg += bar(y, scale, steps[i], colour);

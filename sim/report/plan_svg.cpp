@@ -6,33 +6,18 @@
 #include <cmath>
 
 #include "sim/report/plan_report.hpp"
+#include "sim/report/svg_text.hpp"
 
 namespace moesim {
 namespace {
 
-// Okabe and Ito's palette: told apart by people who see colours differently, and in print.
-constexpr std::array<std::string_view, 8> kColours = {
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933"};
 // By PlanLatency.
 constexpr std::array<std::string_view, 3> kAxes = {
     "time of a step, ms", "P95 of the time to the first token, ms", "time of the run, days"};
-constexpr double kWidth = 640;
-constexpr double kHeight = 420;
-constexpr double kLeft = 90;
-constexpr double kTop = 50;
-constexpr double kLegendLine = 20;
-
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    out += c == '&'   ? "&amp;"
-           : c == '<' ? "&lt;"
-           : c == '>' ? "&gt;"
-           : c == '"' ? "&quot;"
-                      : std::string(1, c);
-  }
-  return out;
-}
+constexpr double kFrontWidth = 640;
+constexpr double kFrontHeight = 420;
+constexpr double kFrontLeft = 90;
+constexpr double kFrontTop = 50;
 
 /// A logarithmic axis over the values, with a margin.
 struct LogAxis {
@@ -77,7 +62,7 @@ class Picture {
 
   std::string draw() const {
     const double height =
-        kTop + kHeight + 70 + kLegendLine * static_cast<double>(series_.size() + 1);
+        kFrontTop + kFrontHeight + 70 + kLegendLine * static_cast<double>(series_.size() + 1);
     const std::string title =
         escaped(fmt::format("{}: {} of {}", report_.plan, report_.kind, report_.model));
     return fmt::format(
@@ -88,11 +73,11 @@ class Picture {
                "</style>\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
                "<text class=\"title\" x=\"{3:.0f}\" y=\"28\">{2}</text>\n"
                "<g transform=\"translate({3:.0f} {4:.0f})\">\n",
-               kLeft + kWidth + 30,
+               kFrontLeft + kFrontWidth + 30,
                height,
                title,
-               kLeft,
-               kTop) +
+               kFrontLeft,
+               kFrontTop) +
            grid() + front_line() + points() + legend() + "</g>\n</svg>\n";
   }
 
@@ -112,10 +97,10 @@ class Picture {
     return all;
   }
   [[nodiscard]] double px(std::size_t row) const {
-    return x_.at(score(row).latency * scale()) * kWidth;
+    return x_.at(score(row).latency * scale()) * kFrontWidth;
   }
   [[nodiscard]] double py(std::size_t row) const {
-    return kHeight * (1 - y_.at(score(row).throughput));
+    return kFrontHeight * (1 - y_.at(score(row).throughput));
   }
   [[nodiscard]] std::string series_of(std::size_t row) const {
     const auto& values = report_.rows[row].values;
@@ -125,22 +110,22 @@ class Picture {
   [[nodiscard]] std::string grid() const {
     std::string svg;
     for (const double tick : x_.ticks()) {
-      const double at = x_.at(tick) * kWidth;
+      const double at = x_.at(tick) * kFrontWidth;
       svg += fmt::format(
           "<path class=\"grid\" d=\"M{0:.1f} 0V{1:.0f}\"/>\n"
           "<text x=\"{0:.1f}\" y=\"{2:.0f}\" text-anchor=\"middle\">{3:g}</text>\n",
           at,
-          kHeight,
-          kHeight + 20,
+          kFrontHeight,
+          kFrontHeight + 20,
           tick);
     }
     for (const double tick : y_.ticks()) {
-      const double at = kHeight * (1 - y_.at(tick));
+      const double at = kFrontHeight * (1 - y_.at(tick));
       svg += fmt::format(
           "<path class=\"grid\" d=\"M0 {0:.1f}H{1:.0f}\"/>\n"
           "<text x=\"-8\" y=\"{2:.1f}\" text-anchor=\"end\">{3:g}</text>\n",
           at,
-          kWidth,
+          kFrontWidth,
           at + 4,
           tick);
     }
@@ -148,10 +133,10 @@ class Picture {
                      "<text x=\"{:.0f}\" y=\"{:.0f}\" text-anchor=\"middle\">{}"
                      "</text>\n<text transform=\"translate(-62 {:.0f}) rotate(-90)\" "
                      "text-anchor=\"middle\">tokens/s a GPU</text>\n",
-                     kWidth / 2,
-                     kHeight + 42,
+                     kFrontWidth / 2,
+                     kFrontHeight + 42,
                      kAxes[static_cast<std::size_t>(report_.latency)],
-                     kHeight / 2);
+                     kFrontHeight / 2);
   }
 
   [[nodiscard]] std::string front_line() const {
@@ -171,7 +156,8 @@ class Picture {
     for (const std::size_t r : rows_) {
       const PlanRow& row = report_.rows[r];
       const auto at = std::find(series_.begin(), series_.end(), series_of(r)) - series_.begin();
-      const std::string_view colour = kColours[static_cast<std::size_t>(at) % kColours.size()];
+      const std::string_view colour =
+          kSeriesColours[static_cast<std::size_t>(at) % kSeriesColours.size()];
       const bool feasible = row.outcome.state == PlanState::kFeasible;
       std::string words = fmt::format("#{}", r);
       for (std::size_t k = 0; k < report_.keys.size(); ++k) {
@@ -196,19 +182,19 @@ class Picture {
   [[nodiscard]] std::string legend() const {
     std::string svg;
     for (std::size_t s = 0; s < series_.size(); ++s) {
-      const double y = kHeight + 70 + kLegendLine * static_cast<double>(s);
+      const double y = kFrontHeight + 70 + kLegendLine * static_cast<double>(s);
       svg += fmt::format(
           "<circle cx=\"8\" cy=\"{:.1f}\" r=\"5\" fill=\"{}\"/><text x=\"20\" "
           "y=\"{:.0f}\">{}</text>\n",
           y - 4,
-          kColours[s % kColours.size()],
+          kSeriesColours[s % kSeriesColours.size()],
           y,
           escaped(series_[s]));
     }
     return svg + fmt::format(
                      "<text x=\"20\" y=\"{:.0f}\">hollow: over a limit; line: the Pareto "
                      "front</text>\n",
-                     kHeight + 70 + kLegendLine * static_cast<double>(series_.size()));
+                     kFrontHeight + 70 + kLegendLine * static_cast<double>(series_.size()));
   }
 
   const PlanReport& report_;

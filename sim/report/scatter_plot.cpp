@@ -9,41 +9,14 @@
 #include <string_view>
 
 #include "sim/core/check.hpp"
+#include "sim/report/svg_text.hpp"
 
 namespace moesim {
 namespace {
 
 constexpr double kSide = 520;  ///< of the square of the axes
-constexpr double kLeft = 80;
-constexpr double kTop = 50;
-constexpr double kLegendLine = 20;
-
-// Okabe and Ito's palette: told apart by people who see colours differently, and in print.
-constexpr std::array<std::string_view, 8> kColours = {
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933"};
-
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
+constexpr double kScatterLeft = 80;
+constexpr double kScatterTop = 50;
 
 /// Whole decades around every coordinate.
 struct Decades {
@@ -126,7 +99,8 @@ std::string line_at(const Decades& decades, double ratio, std::string_view style
 std::string points_of(const ScatterPlot& plot, const Decades& decades) {
   std::string svg;
   for (std::size_t s = 0; s < plot.series.size(); ++s) {
-    svg += fmt::format("<g fill=\"{}\" fill-opacity=\"0.75\">\n", kColours[s % kColours.size()]);
+    svg += fmt::format("<g fill=\"{}\" fill-opacity=\"0.75\">\n",
+                       kSeriesColours[s % kSeriesColours.size()]);
     for (const ScatterPoint& point : plot.series[s].points) {
       svg += fmt::format("<g>{}<title>{}</title></g>\n",
                          marker(s, decades.across(point.x), kSide - decades.across(point.y)),
@@ -142,7 +116,7 @@ std::string legend(const ScatterPlot& plot) {
   for (std::size_t s = 0; s < plot.series.size(); ++s) {
     const double y = kSide + 70 + kLegendLine * static_cast<double>(s);
     svg += fmt::format("<g fill=\"{}\">{}</g><text x=\"20\" y=\"{:.0f}\">{}</text>\n",
-                       kColours[s % kColours.size()],
+                       kSeriesColours[s % kSeriesColours.size()],
                        marker(s, 8, y - 4),
                        y,
                        escaped(plot.series[s].name));
@@ -154,8 +128,9 @@ std::string legend(const ScatterPlot& plot) {
 
 std::string to_svg(const ScatterPlot& plot) {
   const Decades decades = decades_of(plot);
-  const double width = kLeft + kSide + 30;
-  const double height = kTop + kSide + 70 + kLegendLine * static_cast<double>(plot.series.size());
+  const double width = kScatterLeft + kSide + 30;
+  const double height =
+      kScatterTop + kSide + 70 + kLegendLine * static_cast<double>(plot.series.size());
   std::string svg = fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0:.0f} {1:.0f}\" width=\"{0:.0f}\" "
       "height=\"{1:.0f}\" role=\"img\" aria-label=\"{2}\">\n"
@@ -168,8 +143,8 @@ std::string to_svg(const ScatterPlot& plot) {
       width,
       height,
       escaped(plot.title),
-      kLeft,
-      kTop);
+      kScatterLeft,
+      kScatterTop);
   svg += grid(decades) + line_at(decades, 1, "equal") + line_at(decades, 2, "twice") +
          line_at(decades, 0.5, "twice") + points_of(plot, decades);
   svg += fmt::format("<text x=\"{:.0f}\" y=\"{:.0f}\" text-anchor=\"middle\">{}</text>\n",

@@ -5,16 +5,13 @@
 #include <algorithm>
 #include <iterator>
 
+#include "sim/report/seconds.hpp"
 #include "sim/report/serving_report.hpp"
 
 namespace moesim {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-double s(SimTime time) {
-  return time.to_seconds().value;
-}
 
 Json times_json(const std::optional<Distribution>& d) {
   if (!d) {

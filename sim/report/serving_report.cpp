@@ -5,12 +5,10 @@
 #include <cmath>
 #include <utility>
 
+#include "sim/report/seconds.hpp"
+
 namespace moesim {
 namespace {
-
-double s(SimTime time) {
-  return time.to_seconds().value;
-}
 
 std::optional<Distribution> distribution_or_none(std::vector<double> values) {
   return values.empty() ? std::nullopt : std::optional(distribution_of(std::move(values)));

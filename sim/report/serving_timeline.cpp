@@ -13,9 +13,10 @@
 namespace moesim {
 namespace {
 
-class Writer {
+class ServingTimelineWriter {
  public:
-  Writer(const ServingReport& report, const std::function<void(std::string_view)>& sink)
+  ServingTimelineWriter(const ServingReport& report,
+                        const std::function<void(std::string_view)>& sink)
       : report_(report) {
     for (std::size_t i = 0; i < report.run.requests.size(); ++i) {
       if (report.run.requests[i].done) {
@@ -102,7 +103,7 @@ class Writer {
 
 void write_serving_timeline(const ServingReport& report,
                             const std::function<void(std::string_view)>& sink) {
-  Writer(report, sink).write();
+  ServingTimelineWriter(report, sink).write();
 }
 
 }  // namespace moesim

@@ -25,7 +25,6 @@ std::string scaled(double value, const std::array<Scale, N>& scales) {
   return fmt::format("{} {}", three_digits(value / best->factor), best->name);
 }
 
-constexpr std::size_t kColumns = 80;
 constexpr std::size_t kLeastFirst = 12;  ///< columns that names always have
 
 using Cells = std::vector<std::string>;

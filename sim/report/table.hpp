@@ -2,11 +2,14 @@
 // Plain text tables and numbers for people.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace moesim {
+
+inline constexpr std::size_t kColumns = 80;  ///< of a terminal
 
 /// Rows of cells under a header; the first column is left-aligned, the others right-aligned, two
 /// blanks between columns, no trailing blanks. What is wider than 80 columns has its headings

@@ -177,7 +177,6 @@ std::vector<std::string> layer_row(const LayerSummary& summary) {
 
 /// "  ranks:    a b c", going on under the first item where a line is full.
 std::string item_line(std::string_view label, const std::vector<std::string>& items) {
-  constexpr std::size_t kColumns = 80;
   constexpr std::size_t kLabel = 10;
   std::string text;
   std::string line = fmt::format("{:<{}}", label, kLabel);

@@ -22,9 +22,9 @@ int thread_of(Track track) {
   return static_cast<int>(track) + 1;
 }
 
-class Writer {
+class TimelineWriter {
  public:
-  Writer(const TimelineInput& input, const std::function<void(std::string_view)>& sink)
+  TimelineWriter(const TimelineInput& input, const std::function<void(std::string_view)>& sink)
       : input_(input),
         tasks_(input.trace.graph.tasks),
         times_(input.trace.times),
@@ -161,7 +161,7 @@ std::vector<RankId> timeline_ranks(const StepTrace& trace) {
 }
 
 void write_timeline(const TimelineInput& input, const std::function<void(std::string_view)>& sink) {
-  Writer(input, sink).write();
+  TimelineWriter(input, sink).write();
 }
 
 }  // namespace moesim

@@ -19,7 +19,7 @@ constexpr int kCommunication = 3;
 constexpr int kSecondCommunication = 4;
 constexpr int kExchanges = 5;
 
-int thread_of(Track track) {
+int thread_of_track(Track track) {
   switch (track) {
     case Track::kCompute:
       return kCompute;
@@ -80,9 +80,10 @@ std::string arguments_of(const PipelineOp& op) {
   return fmt::format("{}", fmt::join(parts, ","));
 }
 
-class Writer {
+class TrainTimelineWriter {
  public:
-  Writer(const TrainTimelineInput& input, const std::function<void(std::string_view)>& sink)
+  TrainTimelineWriter(const TrainTimelineInput& input,
+                      const std::function<void(std::string_view)>& sink)
       : input_(input),
         trace_(input.trace),
         events_(sink,
@@ -182,7 +183,7 @@ class Writer {
     const int in_stage = rank.value % trace_.stage_ranks;
     for (const PassSpan& span : record.spans) {
       if (span.rank == in_stage) {
-        events_.span({rank.index(), thread_of(span.track)},
+        events_.span({rank.index(), thread_of_track(span.track)},
                      op.start + span.start,
                      span.end - span.start,
                      direction_name(span.direction),
@@ -277,7 +278,7 @@ class Writer {
 
 void write_train_timeline(const TrainTimelineInput& input,
                           const std::function<void(std::string_view)>& sink) {
-  Writer(input, sink).write();
+  TrainTimelineWriter(input, sink).write();
 }
 
 }  // namespace moesim

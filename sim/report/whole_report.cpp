@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "sim/report/seconds.hpp"
 #include "sim/report/table.hpp"
 #include "sim/report/text_report.hpp"
 
@@ -13,10 +14,6 @@ namespace moesim {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-double s(SimTime time) {
-  return time.to_seconds().value;
-}
 
 Distribution step_times(const WholeReport& report) {
   std::vector<double> times;

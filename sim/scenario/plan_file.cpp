@@ -17,7 +17,6 @@ namespace fs = std::filesystem;
 namespace {
 
 // Words stand in the order of the enumerators.
-constexpr std::string_view kMethods[] = {"exhaustive", "bounds", "halving"};
 constexpr std::string_view kObjectives[] = {"throughput", "latency", "cost"};
 constexpr std::string_view kCosts[] = {"owned", "rented"};
 
@@ -39,7 +38,7 @@ void limit_fields(Fields& f, PlanBudget& b) {
 
 void search_fields(Fields& f, PlanSearchSpec& s) {
   f.begin(optional("search"));
-  f.word(optional("method"), s.method, kMethods);
+  f.word(optional("method"), s.method, kPlanMethods);
   f.list(optional("objectives"), s.objectives);
   f.word(optional("choose"), s.choose, kObjectives);
   f.word(optional("cost"), s.cost, kCosts);

@@ -10,8 +10,6 @@
 namespace moesim {
 namespace {
 
-constexpr double kBf16 = 2;
-
 /// Flops and bytes of one kernel.
 struct Work {
   double flops = 0;
@@ -47,11 +45,11 @@ Work decode_core(const AttentionShape& a, const AttentionLoad& load, std::int64_
     const double width = 2.0 * a.kv_lora_rank + a.rope_dim;
     const double latent = static_cast<double>(kv_elements(a));
     return {sequences * context * 2 * heads * width,
-            sequences * (context * latent * cache + heads * width * kBf16)};
+            sequences * (context * latent * cache + heads * width * kBf16Bytes)};
   }
   return {sequences * context * 4 * heads * a.head_dim,
           sequences * (context * static_cast<double>(kv_elements(a)) * cache +
-                       2 * heads * a.head_dim * kBf16)};
+                       2 * heads * a.head_dim * kBf16Bytes)};
 }
 
 /// Of new tokens at the end of a context, each with itself and those before it inside its window.
@@ -74,7 +72,7 @@ Work prefill_core(const AttentionShape& a, const AttentionLoad& load, std::int64
   const double widths = mla ? a.nope_dim + a.rope_dim + a.head_dim : 2.0 * a.head_dim;
   const double key_heads = mla ? a.heads : a.kv_heads;
   return {sequences * pairs_of(load, window) * 2 * a.heads * widths,
-          sequences * (fresh * a.heads + context * key_heads) * widths * kBf16};
+          sequences * (fresh * a.heads + context * key_heads) * widths * kBf16Bytes};
 }
 
 Work core_of(const AttentionShape& a, const AttentionLoad& load, std::int64_t window) {
@@ -167,7 +165,7 @@ Seconds rotation_time(const ComputeModel& compute, const ModelShape& model, std:
   const std::int64_t width = a.kind == AttentionKind::kGqa
                                  ? (a.heads + 2 * std::int64_t{a.kv_heads}) * a.head_dim
                                  : std::int64_t{a.heads} * a.rope_dim;
-  return memory_kernel(compute, 2.0 * static_cast<double>(tokens * width) * kBf16);
+  return memory_kernel(compute, 2.0 * static_cast<double>(tokens * width) * kBf16Bytes);
 }
 
 Seconds projections_time(const ComputeModel& compute,
@@ -315,7 +313,7 @@ Seconds attention_expansion_time(const ComputeModel& compute,
     return {};
   }
   const Projection p = expansion_of(a);
-  const double keys = 2.0 * a.heads * (a.nope_dim + a.rope_dim) * kBf16;
+  const double keys = 2.0 * a.heads * (a.nope_dim + a.rope_dim) * kBf16Bytes;
   return quantise_time(compute, model, rows, p.inner) +
          gemm_time(compute, model, rows, p.columns, p.inner) +
          memory_kernel(compute, keys * static_cast<double>(rows));

@@ -8,7 +8,6 @@
 namespace moesim {
 namespace {
 
-constexpr double kBf16 = 2;
 constexpr double kLossBytes = 2 + 4 + 4 + 4 + 2;  // of a logit, see cross_entropy_time
 
 }  // namespace
@@ -39,7 +38,7 @@ Seconds memory_kernel(const ComputeModel& compute, double moved) {
 }
 
 Seconds norm_time(const ComputeModel& compute, const ModelShape& model, std::int64_t tokens) {
-  return memory_kernel(compute, 4.0 * static_cast<double>(tokens) * model.hidden_size * kBf16);
+  return memory_kernel(compute, 4.0 * static_cast<double>(tokens) * model.hidden_size * kBf16Bytes);
 }
 
 Seconds dense_ffn_time(const ComputeModel& compute,

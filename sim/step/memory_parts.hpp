@@ -6,8 +6,6 @@
 
 namespace moesim {
 
-inline constexpr double kBf16Bytes = 2;
-
 /// Parameters that a rank of a stage holds without ZeRO. Doubles: 10^12 and more are exact.
 struct StageWeights {
   double experts = 0;

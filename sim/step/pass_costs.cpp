@@ -8,7 +8,6 @@
 namespace moesim {
 namespace {
 
-constexpr double kBf16 = 2;
 constexpr double kMostOfMemory = 0.5;
 
 /// Rows of gate, up and their product through memory, one kernel.
@@ -16,7 +15,7 @@ Seconds activation_time(const ComputeModel& c, double rows, double width) {
   if (rows <= 0 || width <= 0) {
     return {};
   }
-  return bytes(3 * rows * width * kBf16) /
+  return bytes(3 * rows * width * kBf16Bytes) /
              (c.gpu.memory_bandwidth * c.constants.memory_efficiency) +
          c.constants.kernel_launch;
 }

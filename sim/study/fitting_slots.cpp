@@ -4,14 +4,12 @@
 #include <algorithm>
 #include <array>
 #include <functional>
-#include <limits>
 #include <numeric>
 #include <utility>
 
 namespace moesim {
 namespace {
 
-constexpr double kInfinite = std::numeric_limits<double>::infinity();
 constexpr double kRounding = 1e-9;
 constexpr int kMostTried = 20'000;
 constexpr std::array<double, 6> kThresholds = {

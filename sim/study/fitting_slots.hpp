@@ -3,9 +3,13 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 #include <vector>
 
 namespace moesim {
+
+/// No choice fits.
+inline constexpr double kInfinite = std::numeric_limits<double>::infinity();
 
 /// So many slots of an expert that each take `part` of the room of a rank.
 struct PartsAlike {

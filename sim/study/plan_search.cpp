@@ -43,11 +43,11 @@ Points search_order(std::span<const PlanCandidate> candidates,
   return merged;
 }
 
-class Search {
+class FrontSearch {
  public:
-  Search(std::span<const PlanCandidate> candidates,
-         const EvaluatePlan& evaluate,
-         const PlanControl& control)
+  FrontSearch(std::span<const PlanCandidate> candidates,
+              const EvaluatePlan& evaluate,
+              const PlanControl& control)
       : candidates_(candidates), evaluate_(evaluate), control_(control) {
     result_.outcomes.resize(candidates.size());
     for (const PlanCandidate& candidate : candidates) {
@@ -318,7 +318,7 @@ PlanSearch search_plan(std::span<const PlanCandidate> candidates,
     limit.emplace(tbb::global_control::max_allowed_parallelism,
                   static_cast<std::size_t>(control.threads));
   }
-  return Search(candidates, evaluate, control).run();
+  return FrontSearch(candidates, evaluate, control).run();
 }
 
 std::optional<double> crossing(const std::function<double(double)>& value,

@@ -3,6 +3,7 @@
 // simulating what bounds already rule out. Knows nothing of scenarios: a callback simulates.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -10,6 +11,7 @@
 #include <limits>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace moesim {
@@ -49,6 +51,8 @@ enum class PlanMethod : std::uint8_t {
   kBounds,      ///< leaves out what a bound proves useless: the same front
   kHalving,     ///< and drops the worse half after short runs: may lose points of the front
 };
+/// In the order of PlanMethod.
+inline constexpr std::array<std::string_view, 3> kPlanMethods = {"exhaustive", "bounds", "halving"};
 
 enum class PlanState : std::uint8_t {
   kNotReached,      ///< interrupted before

@@ -55,7 +55,7 @@ void bind(SQLite::Statement& statement, int index, const Scalar& value) {
   }
 }
 
-Scalar scalar_of(const SQLite::Column& column) {
+Scalar scalar_in(const SQLite::Column& column) {
   if (column.isInteger()) {
     return column.getInt64();
   }
@@ -158,7 +158,7 @@ std::vector<PointRecord> ResultStore::points(const std::string& study) const {
       metrics.bind(1, point.key);
       while (metrics.executeStep()) {
         point.metrics.push_back(
-            {metrics.getColumn(0).getString(), scalar_of(metrics.getColumn(1))});
+            {metrics.getColumn(0).getString(), scalar_in(metrics.getColumn(1))});
       }
       metrics.reset();
       points.push_back(std::move(point));

@@ -2,7 +2,6 @@
 #include "sim/study/slot_pieces.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <numeric>
 #include <utility>
 
@@ -11,7 +10,6 @@
 namespace moesim {
 namespace {
 
-constexpr double kInfinite = std::numeric_limits<double>::infinity();
 constexpr double kRounding = 1e-9;
 constexpr std::size_t kMostChoices = 2'000;
 

@@ -2,7 +2,6 @@
 #include "sim/study/wave_bound.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "sim/core/portable_math.hpp"
@@ -10,7 +9,6 @@
 namespace moesim {
 namespace {
 
-constexpr double kInfinite = std::numeric_limits<double>::infinity();
 constexpr double kGrid = 0.0005;     // logarithm of a step
 constexpr int kFirstStep = 64;       // of the grid
 constexpr std::int64_t kEach = 128;  // numbers of tiles looked at one by one; then 1 in 50

@@ -22,10 +22,6 @@ using Scores = std::vector<std::int32_t>;
 constexpr std::uint32_t kHalfWord = 0xffff;
 constexpr std::int32_t kAlways = std::numeric_limits<std::int32_t>::max();
 
-std::int64_t fixed(double value) {
-  return static_cast<std::int64_t>(std::floor(value * kScoreOne + 0.5));
-}
-
 std::int32_t scaled(std::int64_t sigma, std::int32_t noise) {
   return static_cast<std::int32_t>(sigma * noise / kScoreOne);
 }
@@ -40,7 +36,7 @@ std::uint64_t bits(std::int64_t value) {
 
 /// Adds N(0, sigma) to every score, two a word.
 void add_normal(Scores& scores, double sigma, RngStream rng) {
-  const std::int64_t factor = fixed(sigma);
+  const std::int64_t factor = fixed_point(sigma);
   const Scores& normal = noise_tables().normal;
   for (std::size_t e = 0; factor > 0 && e < scores.size(); e += 2) {
     const std::uint32_t word = rng();
@@ -60,9 +56,9 @@ class Walk {
       : generator_(generator),
         key_(index_of(bits(who.request), static_cast<std::uint64_t>(layer))),
         base_(std::move(base)),
-        token_sigma_(fixed(generator.spec_.token_sigma)),
-        fresh_below_(static_cast<std::uint32_t>(
-            std::max<std::int64_t>(1, kScoreOne - fixed(generator.spec_.token_correlation)))) {
+        token_sigma_(fixed_point(generator.spec_.token_sigma)),
+        fresh_below_(static_cast<std::uint32_t>(std::max<std::int64_t>(
+            1, kScoreOne - fixed_point(generator.spec_.token_correlation)))) {
     if (token_sigma_ > 0 && generator.spec_.kind == GeneratorKind::kLogNormal) {
       held_.resize(base_.size());
     }
@@ -206,7 +202,7 @@ class Walk {
 
   /// Softmax of the scores: over the best top_k, or over the whole layer.
   void weigh(std::span<float> weights, bool of_all) {
-    const std::int64_t scale = fixed(generator_.spec_.weight_scale);
+    const std::int64_t scale = fixed_point(generator_.spec_.weight_scale);
     const std::int64_t most = of_all ? *std::max_element(all_.begin(), all_.end()) : best_[0];
     const auto power = [&](std::int64_t score) {
       return score_exp((score - most) * scale / kScoreOne);
@@ -262,7 +258,7 @@ void Generator::cool(Scores& scores, int layer) const {
   shuffle(std::span(order), rng);
   const std::size_t cold = std::min(order.size(), static_cast<std::size_t>(wanted));
   for (std::size_t i = 0; i < cold; ++i) {
-    scores[order[i]] -= static_cast<std::int32_t>(fixed(spec_.cold_drop));
+    scores[order[i]] -= static_cast<std::int32_t>(fixed_point(spec_.cold_drop));
   }
 }
 
@@ -283,7 +279,7 @@ std::vector<std::int32_t> Generator::epoch(int layer, int epoch) const {
   } else if (spec_.kind == GeneratorKind::kZipf) {
     for (std::size_t i = 0; i < order.size(); ++i) {
       scores[order[i]] = static_cast<std::int32_t>(
-          fixed(-spec_.zipf_exponent * portable_log(static_cast<double>(i + 1))));
+          fixed_point(-spec_.zipf_exponent * portable_log(static_cast<double>(i + 1))));
     }
   }
   return scores;
@@ -310,8 +306,8 @@ std::vector<std::int32_t> Generator::drifted(int layer, int step) const {
   const Scores next = epoch(layer, whole + 1);
   const double f = static_cast<double>(part) / spec_.drift_steps;
   const double norm = std::sqrt((1.0 - f) * (1.0 - f) + f * f);
-  const std::int64_t keep = fixed((1.0 - f) / norm);
-  const std::int64_t take = fixed(f / norm);
+  const std::int64_t keep = fixed_point((1.0 - f) / norm);
+  const std::int64_t take = fixed_point(f / norm);
   for (std::size_t e = 0; e < now.size(); ++e) {
     now[e] = scaled(keep, now[e]) + scaled(take, next[e]);
   }

@@ -10,17 +10,14 @@
 namespace moesim::generate {
 namespace {
 
-std::int32_t fixed(double score) {
-  return static_cast<std::int32_t>(std::floor(score * kScoreOne + 0.5));
-}
-
 NoiseTables make_tables() {
   constexpr int kEntries = 65'536;
   NoiseTables tables;
   for (int i = 0; i < kEntries; ++i) {
     const double p = (i + 0.5) / kEntries;
-    tables.normal.push_back(fixed(normal_quantile(p)));
-    tables.gumbel.push_back(fixed(-portable_log(-portable_log(p))));
+    tables.normal.push_back(static_cast<std::int32_t>(fixed_point(normal_quantile(p))));
+    tables.gumbel.push_back(
+        static_cast<std::int32_t>(fixed_point(-portable_log(-portable_log(p)))));
   }
   return tables;
 }

@@ -2,6 +2,7 @@
 // Random scores in fixed point: integers compare alike on every platform, whatever its libm.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -9,6 +10,10 @@ namespace moesim::generate {
 
 /// Scores are integers, this many to 1.
 inline constexpr std::int32_t kScoreOne = 1 << 16;
+/// The nearest fixed point, up where two are.
+[[nodiscard]] inline std::int64_t fixed_point(double value) {
+  return static_cast<std::int64_t>(std::floor(value * kScoreOne + 0.5));
+}
 
 /// The 65,536 middle quantiles of a distribution, times kScoreOne: a random 16-bit number picks
 /// one. q[i] = F^-1((i + 1/2) / 65,536).

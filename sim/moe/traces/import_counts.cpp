@@ -19,8 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kMostCount = 0xffff'ffff;
-
 /// Adds row `row` of the array, by expert.
 void add_row(const fs::path& input,
              const NpyArray& array,

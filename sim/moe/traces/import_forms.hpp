@@ -19,6 +19,9 @@ namespace moesim::traces {
 /// Bytes of text between two tellings of the pace.
 inline constexpr std::size_t kReadBetween = std::size_t{1} << 18U;
 
+/// Of assignments in one cell, on import.
+inline constexpr std::int64_t kMostCount = 0xffff'ffff;
+
 /// A dump that was read. `pack.topk` may still hold padding and any integer type.
 struct Dump {
   RoutePack pack;

@@ -153,7 +153,7 @@ NpyArray gather(const NpyArray& array,
                 const std::vector<bool>& keep_token,
                 const std::vector<bool>& keep_layer,
                 const ImportOptions& options) {
-  constexpr std::size_t kBlock = std::size_t{1} << 20U;
+  constexpr std::size_t kMostBlock = std::size_t{1} << 20U;
   const std::size_t row = array.size(2) * bytes_per_number(array.type());
   const std::size_t token_bytes = array.size(1) * row;
   const bool all_layers =
@@ -173,7 +173,7 @@ NpyArray gather(const NpyArray& array,
         block.insert(block.end(), piece.begin(), piece.end());
       }
     }
-    if (block.size() >= kBlock || token + 1 == array.size(0)) {
+    if (block.size() >= kMostBlock || token + 1 == array.size(0)) {
       kept.append(block);
       block.clear();
     }

@@ -19,9 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 using Row = std::vector<std::int64_t>;
 
-constexpr std::int64_t kMostCount = 0xffff'ffff;
 /// A number takes 32 bytes at most.
-constexpr std::size_t kMostCells = std::size_t{kMostExperts} * 32;
+constexpr std::size_t kMostCounts = std::size_t{kMostExperts} * 32;
 
 /// Whole numbers, also written as 12.0 or 1.2e+01.
 std::int64_t count_of(const fs::path& path, std::string_view cell, std::int64_t line) {
@@ -66,7 +65,7 @@ class RankFile {
     const std::size_t before = row.size();
     std::string_view cells;
     (void)next(cells);
-    if (cells.size() > kMostCells) {
+    if (cells.size() > kMostCounts) {
       refuse(
           path_,
           fmt::format(

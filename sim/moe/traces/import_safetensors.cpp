@@ -25,7 +25,6 @@ namespace fs = std::filesystem;
 using Json = nlohmann::json;
 using Key = std::pair<std::int64_t, std::int64_t>;  // iteration, layer
 
-constexpr std::int64_t kMostCount = 0xffff'ffff;
 constexpr std::size_t kMostHeader = std::size_t{100} << 20U;
 
 constexpr std::int64_t kMostTokens = 0x7fff'ffff;

@@ -14,20 +14,20 @@
 namespace moesim::traces {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr std::string_view kFormat = "moesim-route-pack";
 constexpr int kVersion = 1;
 constexpr std::size_t kShownValue = 40;
 
-Json parse_object(const std::filesystem::path& path, const std::string& text) {
+OrderedJson parse_object(const std::filesystem::path& path, const std::string& text) {
   try {
-    Json document = Json::parse(text);
+    OrderedJson document = OrderedJson::parse(text);
     if (!document.is_object()) {
       refuse(path, "expected a JSON object");
     }
     return document;
-  } catch (const Json::parse_error& error) {
+  } catch (const OrderedJson::parse_error& error) {
     const auto begin = text.begin();
     const auto end = begin + static_cast<std::ptrdiff_t>(std::min(error.byte, text.size()));
     Diagnostic found = mistake(path, "not valid JSON from here on");
@@ -40,8 +40,8 @@ Json parse_object(const std::filesystem::path& path, const std::string& text) {
 }
 
 /// A value as a message shows it; strange bytes are replaced, never thrown over.
-std::string shown(const Json& value) {
-  std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
+std::string shown(const OrderedJson& value) {
+  std::string text = value.dump(-1, ' ', true, OrderedJson::error_handler_t::replace);
   if (text.size() > kShownValue) {
     text = text.substr(0, kShownValue) + "...";
   }
@@ -51,11 +51,11 @@ std::string shown(const Json& value) {
 /// Reads keys of one object and collects what is wrong with them.
 class HeaderReader {
  public:
-  HeaderReader(const std::filesystem::path& path, const Json& object)
+  HeaderReader(const std::filesystem::path& path, const OrderedJson& object)
       : path_(path), object_(object) {}
 
   void text(const char* key, std::string& into, bool required) {
-    const Json* const value = find(key, required, "a string");
+    const OrderedJson* const value = find(key, required, "a string");
     if (value == nullptr) {
       return;
     }
@@ -68,7 +68,7 @@ class HeaderReader {
 
   void whole_number(const char* key, int& into, int least, int most) {
     const std::string expected = fmt::format("a whole number from {} to {}", least, most);
-    const Json* const value = find(key, least > 0, expected);
+    const OrderedJson* const value = find(key, least > 0, expected);
     if (value == nullptr) {
       return;
     }
@@ -80,7 +80,7 @@ class HeaderReader {
   }
 
   void seed(std::optional<std::uint64_t>& into) {
-    const Json* const value = find("seed", false, "");
+    const OrderedJson* const value = find("seed", false, "");
     if (value == nullptr || value->is_null()) {
       return;
     }
@@ -92,11 +92,11 @@ class HeaderReader {
   }
 
   void axes(std::vector<std::string>& into) {
-    const Json* const value = find("axes", false, "");
+    const OrderedJson* const value = find("axes", false, "");
     if (value == nullptr) {
       return;
     }
-    for (const Json& axis : *value) {
+    for (const OrderedJson& axis : *value) {
       if (!value->is_array() || !axis.is_string()) {
         wrong("axes", *value, "a list of strings");
         return;
@@ -105,8 +105,8 @@ class HeaderReader {
     }
   }
 
-  void expect(const char* key, const Json& expected) {
-    const Json* const value = find(key, true, expected.dump());
+  void expect(const char* key, const OrderedJson& expected) {
+    const OrderedJson* const value = find(key, true, expected.dump());
     if (value != nullptr && *value != expected) {
       wrong(key, *value, expected.dump());
     }
@@ -122,7 +122,7 @@ class HeaderReader {
   }
 
  private:
-  const Json* find(const char* key, bool required, std::string_view expected) {
+  const OrderedJson* find(const char* key, bool required, std::string_view expected) {
     const auto found = object_.find(key);
     if (found != object_.end()) {
       return &*found;
@@ -132,12 +132,12 @@ class HeaderReader {
     }
     return nullptr;
   }
-  void wrong(const char* key, const Json& value, std::string_view expected) {
+  void wrong(const char* key, const OrderedJson& value, std::string_view expected) {
     add(key, fmt::format("found {}; expected {}", shown(value), expected));
   }
 
   const std::filesystem::path& path_;
-  const Json& object_;
+  const OrderedJson& object_;
   std::vector<Diagnostic> mistakes_;
 };
 
@@ -145,7 +145,7 @@ class HeaderReader {
 
 PackHeader parse_pack_json(const std::filesystem::path& path, const std::string& text) {
   constexpr int kMostLayers = 100'000;
-  const Json object = parse_object(path, text);
+  const OrderedJson object = parse_object(path, text);
   HeaderReader reader(path, object);
   PackHeader header;
   reader.expect("format", kFormat);
@@ -177,18 +177,18 @@ PackHeader parse_pack_json(const std::filesystem::path& path, const std::string&
 
 std::string pack_json(const RoutePack& pack, const std::string& extra_json) {
   const PackHeader& header = pack.header;
-  Json object = {{"format", kFormat},
-                 {"version", kVersion},
-                 {"model", header.model},
-                 {"experts", header.experts},
-                 {"top_k", header.top_k},
-                 {"layers", header.layers},
-                 {"first_moe_layer", header.first_moe_layer},
-                 {"slot_order", header.slot_order},
-                 {"phase", header.phase},
-                 {"expert_ids", header.expert_ids},
-                 {"source", header.source},
-                 {"licence", header.licence}};
+  OrderedJson object = {{"format", kFormat},
+                        {"version", kVersion},
+                        {"model", header.model},
+                        {"experts", header.experts},
+                        {"top_k", header.top_k},
+                        {"layers", header.layers},
+                        {"first_moe_layer", header.first_moe_layer},
+                        {"slot_order", header.slot_order},
+                        {"phase", header.phase},
+                        {"expert_ids", header.expert_ids},
+                        {"source", header.source},
+                        {"licence", header.licence}};
   if (header.seed) {
     object["seed"] = *header.seed;
   }
@@ -200,13 +200,13 @@ std::string pack_json(const RoutePack& pack, const std::string& extra_json) {
     object["steps"] = pack.steps();
   }
   if (!extra_json.empty()) {
-    const Json extra = Json::parse(extra_json);
+    const OrderedJson extra = OrderedJson::parse(extra_json);
     MOESIM_CHECK(extra.is_object(), "further keys are an object");
     for (const auto& [key, value] : extra.items()) {
       object[key] = value;
     }
   }
-  return object.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return object.dump(1, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
 
 }  // namespace moesim::traces

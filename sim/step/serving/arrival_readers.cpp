@@ -24,7 +24,6 @@ using traces::CsvTable;
 using traces::refuse;
 using traces::refuse_line;
 
-constexpr std::int64_t kMostTokens = 100'000'000;
 constexpr double kMostSeconds = 1e7;  // 115 days; the clock has 106 from the first arrival
 
 /// Columns or keys of one form.

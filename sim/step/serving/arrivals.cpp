@@ -18,7 +18,6 @@ namespace moesim {
 namespace {
 
 constexpr std::size_t kMostText = std::size_t{1} << 30;
-constexpr double kMostTokens = 1e8;
 
 UserError mistake(std::string key, std::string message) {
   Diagnostic diagnostic;
@@ -50,7 +49,8 @@ std::int64_t drawn_length(double mean, double sigma, RngStream& rng) {
   const double u = std::clamp(rng.uniform01(), 1e-12, 1 - 1e-12);
   const double z = generate::normal_quantile(u);
   const double exponent = std::min(sigma * z - sigma * sigma / 2, 100.0);
-  return std::llround(std::clamp(mean * portable_exp(exponent), 1.0, kMostTokens));
+  return std::llround(
+      std::clamp(mean * portable_exp(exponent), 1.0, static_cast<double>(kMostTokens)));
 }
 
 /// In order of time; equal times keep the order of the file.

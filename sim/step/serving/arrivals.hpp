@@ -13,6 +13,8 @@
 
 namespace moesim {
 
+inline constexpr std::int64_t kMostTokens = 100'000'000;  ///< of a prompt or an answer
+
 struct Request {
   Seconds arrival;  ///< from the first arrival of the window
   std::int64_t prompt_tokens = 0;
