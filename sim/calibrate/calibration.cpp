@@ -156,6 +156,7 @@ FitErrors errors_of(std::vector<double> ratios) {
 std::vector<KernelFit> calibrate(std::vector<std::vector<Point>> const& by_kernel,
                                  const CostConstants& base) {
   std::vector<KernelFit> fits;
+  fits.reserve(by_kernel.size());
   for (const std::vector<Point>& points : by_kernel) {
     fits.push_back(fit_kernel(points, base));
   }

@@ -21,7 +21,7 @@ struct Preference {
   std::vector<std::string_view> kernels;
 };
 const std::vector<Preference>& preferences() {
-  static const std::vector<Preference> list = {
+  static const std::vector<Preference> kList = {
       {"experts",
        {"deepgemm_masked",
         "deepgemm_contiguous",
@@ -39,7 +39,7 @@ const std::vector<Preference>& preferences() {
       {"one_sided", {"nvlink_one_sided"}},
       {"two_sided", {"nvlink_two_sided"}},
       {"two_dimensional", {"nccl"}}};
-  return list;
+  return kList;
 }
 
 std::string_view table_of(KernelFamily family) {

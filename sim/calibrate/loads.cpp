@@ -86,11 +86,13 @@ std::vector<std::int64_t> power_law_draw(LoadShape shape,
   const double low = std::pow(many ? 1.0 : 0.01, power);
   const double high = std::pow(many ? 0.8 * static_cast<double>(tokens) : 2.0, power);
   std::vector<double> weights;
+  weights.reserve(static_cast<std::size_t>(shape.num_experts));
   for (int e = 0; e < shape.num_experts; ++e) {
     weights.push_back(std::pow((high - low) * rng.uniform01() + low, 1 / power));
   }
   const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
   std::vector<std::int64_t> load;
+  load.reserve(weights.size());
   for (const double w : weights) {
     load.push_back(std::llround(w / sum * static_cast<double>(total)));
   }
@@ -189,6 +191,7 @@ std::vector<std::vector<std::int64_t>> power_law_loads(LoadShape shape,
   });
   draws.resize(static_cast<std::size_t>(received ? kNearestDraws : usual));
   std::vector<std::vector<std::int64_t>> loads;
+  loads.reserve(draws.size());
   for (Draw& draw : draws) {
     loads.push_back(std::move(draw.rank_load));
   }

@@ -232,7 +232,7 @@ void read_log_collective(const Row& row, Hardware& hardware, Reading& reading) {
 }  // namespace
 
 const std::vector<TableForm>& exchange_forms() {
-  static const std::vector<TableForm> forms = {
+  static const std::vector<TableForm> kForms = {
       {"deepep_normal_readme", {"comm_sms", "derived_time_us"}, read_deepep_normal_readme},
       {"deepep_lowlatency_readme", {"intra_node_transport"}, read_deepep_low_latency_readme},
       {"aic_deepep_normal", {"dispatch_transmit_us"}, read_deepep_normal},
@@ -241,7 +241,7 @@ const std::vector<TableForm>& exchange_forms() {
       {"trtllm_onesided_alltoall_gb200", {"bytes_per_token_dispatch"}, read_trtllm_blog},
       {"aic_nccl_collectives", {"collective", "time_us_median"}, read_aic_collective},
       {"nccl_multinode_logs", {"collective", "nvlink_domain_gpus"}, read_log_collective}};
-  return forms;
+  return kForms;
 }
 
 }  // namespace moesim::calibrate

@@ -117,7 +117,7 @@ bool skip_other_gpu(const Row& row,
 /// aic_moe_grouped_gemm: permute, both GEMMs, activation, finalise, on the most loaded rank.
 void read_fused_operator(const Row& row, Hardware& hardware, Reading& reading) {
   // The table names no device but the system.
-  const std::string system = row.text("system");
+  const std::string& system = row.text("system");
   std::string name = system.substr(0, system.find('_'));
   std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) {
     return static_cast<char>(std::toupper(c));
@@ -225,14 +225,14 @@ void read_deepgemm(const Row& row, Hardware& hardware, Reading& reading) {
 }  // namespace
 
 const std::vector<TableForm>& expert_forms() {
-  static const std::vector<TableForm> forms = {
+  static const std::vector<TableForm> kForms = {
       {"aic_wideep_moe_compute_trtllm",
        {"rank0_received_tokens", "moe_dtype"},
        read_trtllm_operator},
       {"aic_wideep_moe_compute_sglang", {"phase", "moe_dtype"}, read_sglang_operator},
       {"aic_moe_grouped_gemm", {"kernel_source", "moe_dtype", "inter"}, read_fused_operator},
       {"deepgemm_readme", {"m_per_group", "derived_time_us"}, read_deepgemm}};
-  return forms;
+  return kForms;
 }
 
 }  // namespace moesim::calibrate
