@@ -186,6 +186,7 @@ std::vector<TierErrors> errors_by_tier(std::span<const ValidationResult> results
     of_tier.push_back(result.predicted / result.of.measured);
   }
   std::vector<TierErrors> tiers;
+  tiers.reserve(ratios.size());
   for (auto& [tier, of_tier] : ratios) {
     tiers.push_back({tier, errors_of(std::move(of_tier))});
   }

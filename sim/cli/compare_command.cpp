@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include <cstdint>
 #include <memory>
 #include <utility>
 
@@ -37,7 +38,7 @@ fs::path scenario_of(const fs::path& named) {
   if (!fs::is_directory(named)) {
     return named;
   }
-  const fs::path inside = named / "scenario.toml";
+  fs::path inside = named / "scenario.toml";
   if (!fs::exists(inside)) {
     throw UserError(fmt::format(
         "{}: a folder without scenario.toml; name a scenario or a result folder", named.string()));
@@ -82,12 +83,13 @@ auto run_seeds(const CompareOptions& options, Sides& sides, const Run& run) {
   std::pair<std::vector<Report>, std::vector<Report>> reports;
   const std::uint64_t first = options.a.seed.value_or(sides.a.seed);
   Progress progress("runs", !options.a.quiet);
+  const std::int64_t runs = 2 * std::int64_t{options.seeds};
   for (int i = 0; i < options.seeds; ++i) {
     sides.a.seed = sides.b.seed = first + static_cast<std::uint64_t>(i);
     reports.first.push_back(run(sides.file_a, sides.a));
-    progress.update(2 * i + 1, 2 * options.seeds);
+    progress.update(2 * std::int64_t{i} + 1, runs);
     reports.second.push_back(run(sides.file_b, sides.b));
-    progress.update(2 * i + 2, 2 * options.seeds);
+    progress.update(2 * std::int64_t{i} + 2, runs);
   }
   return reports;
 }

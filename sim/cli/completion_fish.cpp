@@ -21,7 +21,6 @@ std::string fish_offer(const CommandOption& option) {
     case ValueKind::kWord:
       return fmt::format(" -x -a '{}'", fmt::join(option.words, " "));
     case ValueKind::kToml:
-      return " -r -F";
     case ValueKind::kFile:
       return " -r -F";
     case ValueKind::kFolder:

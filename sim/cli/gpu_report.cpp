@@ -5,7 +5,9 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <array>
 #include <map>
+#include <string_view>
 
 #include "sim/report/table.hpp"
 
@@ -18,14 +20,14 @@ constexpr std::array<Phase, kNumPhases> kPhases = {
     Phase::kGate, Phase::kDispatch, Phase::kExperts, Phase::kCombine};
 
 /// Fields of a simulation's report that no measurement of layers fills.
-const std::vector<std::string> kNotMeasured = {"step_s",
-                                               "makespan_s",
-                                               "critical_path",
-                                               "flows",
-                                               "network_events",
-                                               "dispatch_bound_s",
-                                               "combine_bound_s",
-                                               "hot.links"};
+constexpr std::array<std::string_view, 8> kNotMeasured = {"step_s",
+                                                          "makespan_s",
+                                                          "critical_path",
+                                                          "flows",
+                                                          "network_events",
+                                                          "dispatch_bound_s",
+                                                          "combine_bound_s",
+                                                          "hot.links"};
 
 RankSpread spread_of(const std::vector<double>& by_rank) {
   RankSpread spread;

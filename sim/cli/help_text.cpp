@@ -70,6 +70,7 @@ std::string option_text(const CommandOption& option) {
 
 std::string exit_codes() {
   std::vector<std::string> codes;
+  codes.reserve(kExitMeanings.size());
   for (const ExitMeaning& meaning : kExitMeanings) {
     codes.push_back(fmt::format("{} {}", static_cast<int>(meaning.code), meaning.words));
   }

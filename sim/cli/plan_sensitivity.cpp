@@ -21,7 +21,7 @@ struct Knob {
 
 bool has_scale_out(const Scenario& s) {
   return s.cluster.graphml.empty() && s.cluster.nic.per_node > 0 &&
-         gpus_of(s) > s.cluster.scale_up.nodes_per_domain * s.cluster.gpus_per_node;
+         gpus_of(s) > std::int64_t{s.cluster.scale_up.nodes_per_domain} * s.cluster.gpus_per_node;
 }
 
 std::vector<Knob> physics_knobs(const Scenario& s) {

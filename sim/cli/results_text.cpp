@@ -47,7 +47,7 @@ std::string heading(const std::string& column) {
 }
 
 std::string csv_cell(const Scalar& value) {
-  const std::string text = to_text(value);
+  std::string text = to_text(value);
   if (text.find_first_of(",\"\r\n") == std::string::npos) {
     return text;
   }

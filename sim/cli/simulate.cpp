@@ -22,6 +22,7 @@ std::vector<InputDigest> digests(const Scenario& scenario, const Pace& pace) {
     }
   }
   std::vector<InputDigest> inputs;
+  inputs.reserve(files.size());
   for (const std::filesystem::path& path : files) {
     inputs.push_back({path.string(), sha256_hex(path, pace)});
   }

@@ -161,6 +161,7 @@ std::vector<std::size_t> chosen_work(const SweepPlan& plan, const Part& part) {
 
 std::vector<std::string> keys_of(const SweepPlan& plan, const std::vector<std::size_t>& chosen) {
   std::vector<std::string> keys;
+  keys.reserve(chosen.size());
   for (const std::size_t i : chosen) {
     keys.push_back(plan.work[i].key);
   }

@@ -61,7 +61,7 @@ struct ReplicaTurns {
   std::vector<std::uint16_t> replica;  ///< by KeptAssignment::order of a source
 
   [[nodiscard]] std::size_t of(std::size_t source, std::int32_t order) const {
-    return replica[static_cast<std::size_t>(begin[source] + order)];
+    return replica[static_cast<std::size_t>(begin[source]) + static_cast<std::size_t>(order)];
   }
   bool operator==(const ReplicaTurns&) const = default;
 };
